@@ -1,0 +1,137 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Configuration holds the keys of /configuration, which also work per room in a streamer's "override". The names are
+// biliup's, so that its users find what they know. Zero values are never defaults: start from DefaultConfiguration.
+type Configuration struct {
+	// Lines names the upload line, or "AUTO" for the fastest one.
+	Lines string `json:"lines"`
+	// Threads is how many chunks of one file may be under way at once.
+	Threads int `json:"threads"`
+	// SubmitAPI chooses the interface for submissions; nil: app.
+	SubmitAPI *string `json:"submit_api"`
+	// DownloadLimit and UploadLimit bound how many recordings and uploads run at once.
+	DownloadLimit int `json:"download_limit"`
+	UploadLimit   int `json:"upload_limit"`
+	// Delay in seconds: a stream that comes back within it is the same recording.
+	Delay int `json:"delay"`
+	// EventLoopInterval in seconds between two questions about one room.
+	EventLoopInterval int `json:"event_loop_interval"`
+	// FilteringThreshold in MB: shorter segments are kept on disk and not published.
+	FilteringThreshold float64 `json:"filtering_threshold"`
+}
+
+// LineAuto is the value of Lines that lets the host choose.
+const LineAuto = "AUTO"
+
+// DefaultConfiguration is what applies where nothing is set.
+func DefaultConfiguration() Configuration {
+	return Configuration{
+		Lines: LineAuto, Threads: 3, DownloadLimit: 5, UploadLimit: 2,
+		Delay: 300, EventLoopInterval: 30, FilteringThreshold: 20,
+	}
+}
+
+// KeyError says which key of a configuration is wrong, and how.
+type KeyError struct{ Key, Problem string }
+
+func (e *KeyError) Error() string { return fmt.Sprintf("%s: %s", e.Key, e.Problem) }
+
+// Merge returns c with the keys that raw (one JSON object, or nothing) names. Errors are *KeyError.
+func (c Configuration) Merge(raw json.RawMessage) (Configuration, error) {
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return c, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&c); err != nil {
+		return Configuration{}, explain(err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Configuration{}, &KeyError{"configuration", "must be one JSON object"}
+	}
+	return c, c.validate()
+}
+
+// DelayDuration and the others below are the keys as durations and bytes.
+func (c Configuration) DelayDuration() time.Duration { return time.Duration(c.Delay) * time.Second }
+
+// PollInterval is EventLoopInterval as a duration.
+func (c Configuration) PollInterval() time.Duration {
+	return time.Duration(c.EventLoopInterval) * time.Second
+}
+
+// FilteringBytes is FilteringThreshold in bytes; MB are decimal, as in biliup.
+func (c Configuration) FilteringBytes() int64 { return int64(c.FilteringThreshold * 1e6) }
+
+func (c Configuration) validate() error {
+	for _, limit := range []struct {
+		key             string
+		value, min, max int
+	}{
+		{"threads", c.Threads, 1, 64},
+		{"download_limit", c.DownloadLimit, 1, 10_000},
+		{"upload_limit", c.UploadLimit, 1, 1_000},
+		{"delay", c.Delay, 0, 7 * 24 * 3600},
+		{"event_loop_interval", c.EventLoopInterval, 1, 24 * 3600},
+	} {
+		if limit.value < limit.min || limit.value > limit.max {
+			return &KeyError{limit.key, fmt.Sprintf("must be from %d to %d, not %d", limit.min, limit.max, limit.value)}
+		}
+	}
+	if c.FilteringThreshold < 0 || c.FilteringThreshold > 1e6 || math.IsNaN(c.FilteringThreshold) {
+		return &KeyError{"filtering_threshold", "must be from 0 to 1000000 (MB)"}
+	}
+	if strings.TrimSpace(c.Lines) == "" {
+		return &KeyError{"lines", `must name an upload line, or "AUTO"`}
+	}
+	if c.SubmitAPI != nil && *c.SubmitAPI != "app" {
+		return &KeyError{"submit_api", `must be null or "app"`}
+	}
+	return nil
+}
+
+// explain turns the decoder's error into one that names the key and what is allowed.
+func explain(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) && wrongType.Field != "" {
+		return &KeyError{wrongType.Field, fmt.Sprintf("must be a %s, not a %s", jsonType(wrongType.Type), wrongType.Value)}
+	}
+	if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
+		return &KeyError{strings.Trim(name, `"`), "is no configuration key; allowed are " + strings.Join(keys(), ", ")}
+	}
+	return &KeyError{"configuration", "must be one JSON object: " + strings.TrimPrefix(err.Error(), "json: ")}
+}
+
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "string"
+	case reflect.Int:
+		return "whole number"
+	case reflect.Float64:
+		return "number"
+	}
+	return t.String()
+}
+
+func keys() []string {
+	var names []string
+	for field := range reflect.TypeFor[Configuration]().Fields() {
+		names = append(names, field.Tag.Get("json"))
+	}
+	sort.Strings(names)
+	return names
+}

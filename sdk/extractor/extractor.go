@@ -1,0 +1,70 @@
+// Package extractor is for plugins that turn a room's URL into what is live there.
+package extractor
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Extractor asks one platform about one room. The host polls, retries, rate-limits and records.
+//
+// Offline is a value: return the zero Status. An answer of the platform that the author did not expect is an error,
+// never "offline", because an offline answer ends a recording.
+//
+// It is also implemented by the host's client, which proxies the call to the plugin process.
+type Extractor interface {
+	Resolve(ctx context.Context, ref Ref) (Status, error)
+}
+
+// Ref names the room that is asked about.
+type Ref struct {
+	URL string
+	// Groups are the named groups of the pattern in sdk.Info.Match that matched URL. Filled in on the plugin's side.
+	Groups map[string]string
+	// Options are options of this room over those of the plugin, one JSON object; nil: none.
+	Options json.RawMessage
+	// Credentials are nil when the operator configured none for this platform.
+	Credentials *Credentials
+}
+
+// Credentials of one account on the extractor's platform.
+type Credentials struct {
+	Cookies map[string]string
+	Token   string
+}
+
+// Status is what is live in a room. The zero Status means offline.
+type Status struct {
+	Live      bool
+	Title     string
+	Streamer  string
+	AvatarURL string
+	CoverURL  string
+	Category  string
+	// StartedAt is when the broadcast began; zero when the platform does not say.
+	StartedAt time.Time
+	// Streams in order of preference; at least one when Live.
+	Streams []Stream
+}
+
+// Offline is the answer for a room that exists and does not broadcast.
+var Offline = Status{}
+
+// Stream is one place where the live media can be fetched.
+type Stream struct {
+	URL string
+	// Quality as the platform calls it, for example "origin".
+	Quality string
+	// Container is "flv", "hls" or empty when unknown.
+	Container string
+	// Codec is "avc", "hevc", "av1" or empty when unknown.
+	Codec string
+	// CDN names the delivering network, for logs.
+	CDN string
+	// Headers the media request needs, for example Referer.
+	Headers map[string]string
+	// ExpiresAt is the end of the URL's validity; zero when unknown.
+	ExpiresAt   time.Time
+	BitrateKbps int64
+}

@@ -1,0 +1,153 @@
+// Package recorder is for plugins that write a live stream into segment files.
+//
+// A recorder process is detached: it outlives the host that launched it, so that a crash, restart or upgrade of the
+// host does not cost a frame. This package owns that machinery (sessions, numbered events, acknowledgement, re-attach);
+// an author writes one blocking function.
+package recorder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Recorder records one session until the stream ends or ctx does.
+//
+// Record returns nil when the stream ended by itself, ErrOffline when nothing could be opened (nothing is being sent),
+// any other error when the session broke. When ctx is cancelled the host asked to stop: Record finishes the current
+// segment with everything received and returns nil or ctx.Err(). Whatever the outcome, every segment was closed
+// (renamed, synced) and emitted before Record returns. Record may be called for many sessions at once.
+type Recorder interface {
+	Record(ctx context.Context, request Request, session Session) error
+}
+
+// ErrOffline means that no stream could be opened and no media arrived.
+var ErrOffline = errors.New("nothing is being sent")
+
+// Recoverer is implemented by recorders that can finish the unfinished files of a dead session. It returns every
+// finished segment under the prefix in order of index, those that were complete already included. The host calls it
+// only for prefixes without a running session, and may call it again: the answer is the same.
+type Recoverer interface {
+	Recover(ctx context.Context, pathPrefix string) ([]Segment, error)
+}
+
+// Session is an author's side of one running session.
+type Session interface {
+	// Emit hands an event to the host: numbered, kept until acknowledged. It never blocks on the host.
+	Emit(payload Payload)
+	// Refreshed delivers new stream addresses, the newest only.
+	Refreshed() <-chan []Stream
+	// SplitRequested fires when the current segment should end at the next keyframe.
+	SplitRequested() <-chan struct{}
+}
+
+// Request is what to record.
+type Request struct {
+	// SessionID is chosen by the host: a UUID.
+	SessionID string
+	// Streams in order of preference, at least one.
+	Streams []Stream
+	// PathPrefix is absolute; segment n is written to <PathPrefix>_<n, three digits>.<extension>, with ".part" behind it
+	// while it is being recorded.
+	PathPrefix string
+	// FirstIndex numbers the first segment of this session, from 1.
+	FirstIndex int
+	// SplitDuration and SplitSize limit one segment; 0: no limit. SplitSize is in bytes.
+	SplitDuration time.Duration
+	SplitSize     int64
+	// Options are options of this room over those of the plugin, one JSON object; nil: none.
+	Options json.RawMessage
+}
+
+// Stream is one place where the live media can be fetched.
+type Stream struct {
+	URL string
+	// Container is "flv", "hls" or empty when unknown.
+	Container string
+	// Codec is "avc", "hevc", "av1" or empty when unknown.
+	Codec   string
+	CDN     string
+	Headers map[string]string
+	// ExpiresAt is the end of the URL's validity; zero when unknown.
+	ExpiresAt time.Time
+}
+
+// Event is one step of a session. Seq counts from 1 within a session; 0 marks a transient event that is not kept.
+type Event struct {
+	Seq     int64
+	At      time.Time
+	Payload Payload
+}
+
+// Payload is one of MediaArrived, SegmentOpened, SegmentClosed, Progress, RefreshWanted, Note and Ended.
+type Payload interface{ payload() }
+
+// MediaArrived: the first media of a session was received.
+type MediaArrived struct{}
+
+// SegmentOpened: a new file is being written. Path ends in ".part".
+type SegmentOpened struct {
+	Index int
+	Path  string
+}
+
+// SegmentClosed: the file has its final name, is complete and synced to disk.
+type SegmentClosed struct{ Segment Segment }
+
+// Segment is one finished media file.
+type Segment struct {
+	Index     int
+	Path      string
+	SizeBytes int64
+	Duration  time.Duration
+	StartedAt time.Time
+	EndedAt   time.Time
+	// Recovered: finished by Recover from what a dead session left.
+	Recovered bool
+}
+
+// Progress is transient: where a session stands. About one a second.
+type Progress struct {
+	ReceivedBytes int64
+	MediaDuration time.Duration
+}
+
+// RefreshWanted: the addresses are dead or about to expire; the host answers with Refresh or Stop.
+type RefreshWanted struct{ Reason string }
+
+// Note is a repair or oddity worth a line in the log.
+type Note struct{ Code, Text string }
+
+// Ended is the last event of a session. Emitted by this package, never by an author.
+type Ended struct {
+	Reason  EndReason
+	Message string
+}
+
+func (MediaArrived) payload()  {}
+func (SegmentOpened) payload() {}
+func (SegmentClosed) payload() {}
+func (Progress) payload()      {}
+func (RefreshWanted) payload() {}
+func (Note) payload()          {}
+func (Ended) payload()         {}
+
+// EndReason says why a session ended.
+type EndReason string
+
+// The end reasons of contract version 1.
+const (
+	EndEOF     EndReason = "eof"     // the stream ended by itself
+	EndStopped EndReason = "stopped" // Stop was called
+	EndOffline EndReason = "offline" // the stream could not be opened
+	EndFailed  EndReason = "failed"  // the session broke; Message says why
+)
+
+// SessionInfo names a session that is running, or ended and not acknowledged.
+type SessionInfo struct {
+	SessionID  string
+	PathPrefix string
+	LastSeq    int64
+	Ended      bool
+}

@@ -1,0 +1,74 @@
+// Package sdk is what an author of a lubod plugin imports: identity, typed errors and the option schema that all three
+// kinds share. The kinds themselves live in sdk/extractor, sdk/recorder and sdk/line, HTTP in sdk/fetch and the
+// conformance suites in sdk/plugintest.
+//
+// A plugin is one binary that serves one kind. Its main function is one line:
+//
+//	func main() { extractor.Serve(info, newAcme) }
+package sdk
+
+// Info says who a plugin is. Name is the part of the binary's name after its kind: "acme" for extractor-acme.
+type Info struct {
+	Name    string
+	Version string
+	// Match lists Go regular expressions over room URLs (extractors only). Named groups reach the author as Ref.Groups.
+	Match []string
+	// Lines lists the names an operator may put into the configuration key "lines" (lines only).
+	Lines []string
+}
+
+// PluginKind is what a plugin is for.
+type PluginKind string
+
+// The plugin kinds of contract version 1.
+const (
+	KindExtractor PluginKind = "extractor"
+	KindRecorder  PluginKind = "recorder"
+	KindLine      PluginKind = "line"
+)
+
+// Capabilities are the optional abilities of contract version 1.
+const (
+	CapabilityProbe   = "probe"   // a line can measure its lines
+	CapabilityRecover = "recover" // a recorder can finish what a dead session left
+)
+
+// Description is a plugin's answer to Describe.
+type Description struct {
+	Info
+	Kind         PluginKind
+	Capabilities []string
+	Options      []Option
+	// Instance echoes the id under which the host launched this process; empty outside a host.
+	Instance string
+}
+
+// OptionType is the JSON type of an option.
+type OptionType string
+
+// The option types, with the Go field types they come from.
+const (
+	TypeString     OptionType = "string"      // string
+	TypeInteger    OptionType = "integer"     // int, int32, int64
+	TypeNumber     OptionType = "number"      // float64
+	TypeBoolean    OptionType = "boolean"     // bool
+	TypeStringList OptionType = "string_list" // []string
+)
+
+// Option is one thing an operator can set for a plugin. Authors do not write it: it is read off the struct tags of
+// their options type (json, default, unit, allowed, secret, required, env, en, zh).
+type Option struct {
+	Name string
+	Type OptionType
+	// DefaultJSON is the value used when nothing is set, as JSON; empty: none.
+	DefaultJSON string
+	Unit        string
+	// Allowed values as text; empty: any.
+	Allowed  []string
+	Secret   bool
+	Required bool
+	// Env names a LUBOD_* variable of the host that supplies the value when plugins.hcl does not.
+	Env   string
+	DocEN string
+	DocZH string
+}
