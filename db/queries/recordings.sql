@@ -1,0 +1,78 @@
+-- name: InsertSession :exec
+INSERT INTO recorder_sessions (id, streamer_id, host_id, plugin, instance, path_prefix, first_index, room)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: OpenSessions :many
+SELECT * FROM recorder_sessions WHERE host_id = $1 AND ended_at IS NULL ORDER BY started_at;
+
+-- name: LockSession :one
+SELECT * FROM recorder_sessions WHERE id = $1 FOR UPDATE;
+
+-- name: AdvanceSession :exec
+UPDATE recorder_sessions SET last_seq = greatest(last_seq, $2) WHERE id = $1;
+
+-- name: LinkSession :exec
+UPDATE recorder_sessions SET recording_id = $2 WHERE id = $1;
+
+-- name: EndSession :exec
+UPDATE recorder_sessions SET ended_at = $2, end_reason = $3, end_message = $4 WHERE id = $1;
+
+-- name: DeleteSession :exec
+DELETE FROM recorder_sessions WHERE id = $1;
+
+-- name: LockOpenRecording :one
+SELECT * FROM recordings WHERE streamer_id = sqlc.arg(streamer_id)::bigint AND state <> 'ended' FOR UPDATE;
+
+-- name: LockRecording :one
+SELECT * FROM recordings WHERE id = $1 FOR UPDATE;
+
+-- name: InsertRecording :one
+INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10)
+RETURNING *;
+
+-- name: ResumeRecording :exec
+UPDATE recordings SET state = 'recording', resume_until = NULL, host_id = $2 WHERE id = $1 AND state <> 'ended';
+
+-- name: WaitRecording :exec
+UPDATE recordings SET state = 'waiting', resume_until = sqlc.arg(resume_until)::timestamptz WHERE id = $1 AND state <> 'ended';
+
+-- name: EndRecording :exec
+UPDATE recordings SET state = 'ended', resume_until = NULL, ended_at = sqlc.arg(ended_at)::timestamptz WHERE id = $1 AND state <> 'ended';
+
+-- name: ExtendWaiting :exec
+-- After a restart no room was asked for a while: the first answer decides, not the time that the host was away.
+UPDATE recordings SET resume_until = greatest(resume_until, sqlc.arg(until)::timestamptz) WHERE host_id = $1 AND state = 'waiting';
+
+-- name: LockExpiredRecordings :many
+-- Waiting recordings that nothing can join any more: their time is over, or their room is gone or became another one.
+SELECT r.* FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
+WHERE r.state = 'waiting'
+  AND (r.resume_until <= sqlc.arg(now)::timestamptz OR s.id IS NULL OR s.url <> r.url)
+  AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.streamer_id = r.streamer_id AND o.ended_at IS NULL)
+ORDER BY r.id
+FOR UPDATE OF r SKIP LOCKED;
+
+-- name: NextResumeUntil :one
+SELECT min(resume_until)::timestamptz AS resume_until FROM recordings WHERE state = 'waiting' HAVING count(*) > 0;
+
+-- name: OrphanedRecordings :many
+-- Recordings of this host that claim to be live while no session feeds them.
+SELECT r.* FROM recordings r
+WHERE r.host_id = $1 AND r.state = 'recording'
+  AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.ended_at IS NULL);
+
+-- name: NextSegmentIndex :one
+SELECT (coalesce(max(g.index), 0) + 1)::integer FROM segments g
+JOIN recordings r ON r.id = g.recording_id
+WHERE r.streamer_id = sqlc.arg(streamer_id)::bigint AND r.state <> 'ended';
+
+-- name: RoomConfiguration :one
+SELECT coalesce((SELECT value FROM configuration), '{}')::jsonb AS global,
+       coalesce((SELECT override FROM streamers WHERE id = sqlc.narg(streamer_id)::bigint), '{}')::jsonb AS override;
+
+-- name: WatchedStreamers :many
+SELECT * FROM streamers WHERE NOT paused ORDER BY id;
+
+-- name: SetStreamerError :exec
+UPDATE streamers SET last_error = $2 WHERE id = $1 AND last_error <> $2;
