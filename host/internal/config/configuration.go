@@ -135,3 +135,16 @@ func keys() []string {
 	sort.Strings(names)
 	return names
 }
+
+// Layered returns the defaults overlaid by each layer in turn: the global configuration, then a room's override.
+func Layered(layers ...[]byte) (Configuration, error) {
+	configuration := DefaultConfiguration()
+	for _, layer := range layers {
+		merged, err := configuration.Merge(layer)
+		if err != nil {
+			return Configuration{}, err
+		}
+		configuration = merged
+	}
+	return configuration, nil
+}

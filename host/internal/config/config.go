@@ -1,0 +1,175 @@
+// Package config turns what an operator wrote (flags, environment variables, plugins.hcl, the keys of /configuration)
+// into typed values. Every mistake is an error that names the place, what is wrong there and what is allowed.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Config is what the daemon was started with.
+type Config struct {
+	// Listen is the host:port of the HTTP server.
+	Listen string
+	// DataDir holds recordings, account files, the private database and the state of plugins. Absolute.
+	DataDir string
+	// PluginsFile is the path of plugins.hcl. Absolute.
+	PluginsFile string
+	// DatabaseURL of a PostgreSQL server; empty: the host runs a private one under DataDir. May hold a password.
+	DatabaseURL string
+	// MemberURL, APIURL and PassportURL are the three hosts of Bilibili, without a slash at the end.
+	MemberURL   string
+	APIURL      string
+	PassportURL string
+}
+
+// Setting is one value of Config that an operator can give. A flag wins over its environment variable, the variable
+// over the default; an empty variable counts as not set.
+type Setting struct {
+	// Flag is the name without dashes; empty: there is only the variable.
+	Flag    string
+	Env     string
+	Default string
+	Usage   string
+	// UsageZH is Usage in Chinese.
+	UsageZH string
+
+	field func(*Config) *string
+	check func(value string) (string, error)
+}
+
+// Settings lists every setting, in the order in which help shows them.
+func Settings() []Setting {
+	return []Setting{
+		{
+			Flag: "listen", Env: "LUBOD_LISTEN", Default: "127.0.0.1:19159",
+			Usage: "host:port of the HTTP API", UsageZH: "HTTP API 监听的 主机:端口",
+			field: func(c *Config) *string { return &c.Listen }, check: checkListen,
+		},
+		{
+			Flag: "data-dir", Env: "LUBOD_DATA_DIR", Default: "./data",
+			Usage:   "directory for recordings, accounts and the private database",
+			UsageZH: "存放录像、账号和内置数据库的目录",
+			field:   func(c *Config) *string { return &c.DataDir }, check: checkPath,
+		},
+		{
+			Flag: "plugins", Env: "LUBOD_PLUGINS", Default: "plugins.hcl",
+			Usage: "file that names the plugins", UsageZH: "插件配置文件",
+			field: func(c *Config) *string { return &c.PluginsFile }, check: checkPath,
+		},
+		{
+			Flag: "database-url", Env: DatabaseURLVariable,
+			Usage:   "PostgreSQL to use (postgres://user:password@host/name); empty: a private one in the data directory",
+			UsageZH: "使用的 PostgreSQL（postgres://用户:密码@主机/库名）；留空则在数据目录内运行内置数据库",
+			field:   func(c *Config) *string { return &c.DatabaseURL }, check: checkDatabaseURL,
+		},
+		bilibili("MEMBER", "https://member.bilibili.com", func(c *Config) *string { return &c.MemberURL }),
+		bilibili("API", "https://api.bilibili.com", func(c *Config) *string { return &c.APIURL }),
+		bilibili("PASSPORT", "https://passport.bilibili.com", func(c *Config) *string { return &c.PassportURL }),
+	}
+}
+
+// DatabaseURLVariable names the one variable of the host that no plugin may ask for: it can hold a password.
+const DatabaseURLVariable = "LUBOD_DATABASE_URL"
+
+func bilibili(name, address string, field func(*Config) *string) Setting {
+	host := strings.ToLower(name)
+	return Setting{
+		Env: "LUBOD_BILIBILI_" + name + "_URL", Default: address,
+		Usage: "base URL of Bilibili's " + host + " server", UsageZH: "B 站 " + host + " 服务器的地址",
+		field: field, check: checkBaseURL,
+	}
+}
+
+// Load makes a Config. flag returns the value of a flag and whether it was given on the command line; getenv looks a
+// variable up. The error names every setting that is wrong.
+func Load(flag func(name string) (string, bool), getenv func(name string) string) (Config, error) {
+	var (
+		c        Config
+		problems []error
+	)
+	for _, setting := range Settings() {
+		value, source := setting.value(flag, getenv)
+		checked, err := setting.check(value)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", source, err))
+			continue
+		}
+		*setting.field(&c) = checked
+	}
+	if len(problems) > 0 {
+		return Config{}, errors.Join(problems...)
+	}
+	return c, nil
+}
+
+// value returns the value that applies and the words that name where it came from.
+func (s Setting) value(flag func(string) (string, bool), getenv func(string) string) (value, source string) {
+	names := s.Env
+	if s.Flag != "" {
+		names = "--" + s.Flag + " (or " + s.Env + ")"
+		if value, given := flag(s.Flag); given {
+			return value, names
+		}
+	}
+	if value := getenv(s.Env); value != "" {
+		if s.Flag != "" {
+			names = s.Env + " (or --" + s.Flag + ")"
+		}
+		return value, names
+	}
+	return s.Default, names
+}
+
+func checkListen(value string) (string, error) {
+	_, port, err := net.SplitHostPort(value)
+	if err != nil {
+		return "", fmt.Errorf("%q is no address to listen on; write host:port, for example 127.0.0.1:19159", value)
+	}
+	if number, err := strconv.Atoi(port); err != nil || number < 0 || number > 65535 {
+		return "", fmt.Errorf("port %q in %q must be a number from 0 to 65535", port, value)
+	}
+	return value, nil
+}
+
+func checkPath(value string) (string, error) {
+	if strings.TrimSpace(value) == "" {
+		return "", errors.New("must not be empty; write a path")
+	}
+	if strings.ContainsRune(value, 0) {
+		return "", errors.New("must not contain a zero byte")
+	}
+	path, err := filepath.Abs(value)
+	if err != nil {
+		return "", fmt.Errorf("make %q absolute: %w", value, err)
+	}
+	return path, nil
+}
+
+// checkDatabaseURL never quotes the value: it can hold a password.
+func checkDatabaseURL(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	address, err := url.Parse(value)
+	if err != nil || (address.Scheme != "postgres" && address.Scheme != "postgresql") {
+		return "", errors.New("is no PostgreSQL URL; write postgres://user:password@host:port/name")
+	}
+	return value, nil
+}
+
+func checkBaseURL(value string) (string, error) {
+	address, err := url.Parse(value)
+	if err != nil || address.Host == "" || (address.Scheme != "http" && address.Scheme != "https") {
+		return "", fmt.Errorf("%q is no base URL; write http://host:port or https://host", value)
+	}
+	if address.RawQuery != "" || address.Fragment != "" || address.User != nil {
+		return "", fmt.Errorf("%q must be a scheme, a host and at most a path", value)
+	}
+	return strings.TrimRight(value, "/"), nil
+}

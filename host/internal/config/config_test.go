@@ -1,0 +1,100 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func lookup(values map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { value, ok := values[name]; return value, ok }
+}
+
+func environment(values map[string]string) func(string) string {
+	return func(name string) string { return values[name] }
+}
+
+func TestLoadDefaults(t *testing.T) {
+	got, err := Load(lookup(nil), environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := filepath.Abs("data")
+	plugins, _ := filepath.Abs("plugins.hcl")
+	want := Config{
+		Listen: "127.0.0.1:19159", DataDir: data, PluginsFile: plugins,
+		MemberURL: "https://member.bilibili.com", APIURL: "https://api.bilibili.com",
+		PassportURL: "https://passport.bilibili.com",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadFlagWinsOverVariableOverDefault(t *testing.T) {
+	variables := map[string]string{
+		"LUBOD_LISTEN": "0.0.0.0:1", "LUBOD_DATA_DIR": "/var/lib/lubod", "LUBOD_PLUGINS": "",
+		"LUBOD_DATABASE_URL":        "postgres://lubod:secret@db/lubod",
+		"LUBOD_BILIBILI_MEMBER_URL": "http://127.0.0.1:8080/", "LUBOD_BILIBILI_API_URL": "http://[::1]:8081",
+		"LUBOD_BILIBILI_PASSPORT_URL": "https://example.org/passport",
+	}
+	got, err := Load(lookup(map[string]string{"listen": "[::1]:0"}), environment(variables))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugins, _ := filepath.Abs("plugins.hcl")
+	want := Config{
+		Listen: "[::1]:0", DataDir: "/var/lib/lubod", PluginsFile: plugins,
+		DatabaseURL: "postgres://lubod:secret@db/lubod",
+		MemberURL:   "http://127.0.0.1:8080", APIURL: "http://[::1]:8081", PassportURL: "https://example.org/passport",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadNamesEveryMistakeWithFlagAndVariable(t *testing.T) {
+	flags := map[string]string{"listen": "19159", "data-dir": " ", "plugins": ""}
+	variables := map[string]string{
+		"LUBOD_DATABASE_URL":        "mysql://root:hunter2@db/x",
+		"LUBOD_BILIBILI_MEMBER_URL": "member.bilibili.com", "LUBOD_BILIBILI_API_URL": "ftp://x",
+		"LUBOD_BILIBILI_PASSPORT_URL": "http://x/?a=b",
+	}
+	_, err := Load(lookup(flags), environment(variables))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := []string{
+		`--listen (or LUBOD_LISTEN): "19159" is no address to listen on; write host:port, for example 127.0.0.1:19159`,
+		`--data-dir (or LUBOD_DATA_DIR): must not be empty; write a path`,
+		`--plugins (or LUBOD_PLUGINS): must not be empty; write a path`,
+		`LUBOD_DATABASE_URL (or --database-url): is no PostgreSQL URL; write postgres://user:password@host:port/name`,
+		`LUBOD_BILIBILI_MEMBER_URL: "member.bilibili.com" is no base URL; write http://host:port or https://host`,
+		`LUBOD_BILIBILI_API_URL: "ftp://x" is no base URL; write http://host:port or https://host`,
+		`LUBOD_BILIBILI_PASSPORT_URL: "http://x/?a=b" must be a scheme, a host and at most a path`,
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Error("the password of the database is in the error")
+	}
+}
+
+func TestLoadRefusesPorts(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:http", "127.0.0.1:", ""} {
+		if _, err := Load(lookup(map[string]string{"listen": address}), environment(nil)); err == nil {
+			t.Errorf("%q was accepted", address)
+		}
+	}
+}
+
+func TestEverySettingIsDocumentedInBothLanguages(t *testing.T) {
+	for _, setting := range Settings() {
+		if setting.Usage == "" || setting.UsageZH == "" || setting.Env == "" {
+			t.Errorf("%+v lacks a text or a variable", setting)
+		}
+	}
+}

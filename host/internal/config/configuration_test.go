@@ -1,0 +1,111 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestMergeKeepsWhatIsNotNamed(t *testing.T) {
+	got, err := DefaultConfiguration().Merge(json.RawMessage(`{"lines":"qn","delay":0,"filtering_threshold":0.5,"submit_api":"app"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := "app"
+	want := DefaultConfiguration()
+	want.Lines, want.Delay, want.FilteringThreshold, want.SubmitAPI = "qn", 0, 0.5, &app
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMergeOfNothingChangesNothing(t *testing.T) {
+	for _, raw := range []string{"", "  ", "{}", "null"} {
+		got, err := DefaultConfiguration().Merge(json.RawMessage(raw))
+		if err != nil || got != DefaultConfiguration() {
+			t.Errorf("%q: %+v, %v", raw, got, err)
+		}
+	}
+}
+
+func TestMergeNamesTheKeyAndWhatIsAllowed(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"thread":3}`:               "thread: is no configuration key; allowed are ",
+		`{"threads":"3"}`:            "threads: must be a whole number, not a string",
+		`{"threads":1.5}`:            "threads: must be a whole number, not a number 1.5",
+		`{"threads":0}`:              "threads: must be from 1 to 64, not 0",
+		`{"threads":65}`:             "threads: must be from 1 to 64, not 65",
+		`{"delay":-1}`:               "delay: must be from 0 to 604800, not -1",
+		`{"event_loop_interval":0}`:  "event_loop_interval: must be from 1 to 86400, not 0",
+		`{"download_limit":0}`:       "download_limit: must be from 1 to 10000, not 0",
+		`{"upload_limit":1001}`:      "upload_limit: must be from 1 to 1000, not 1001",
+		`{"filtering_threshold":-1}`: "filtering_threshold: must be from 0 to 1000000 (MB)",
+		`{"lines":" "}`:              `lines: must name an upload line, or "AUTO"`,
+		`{"lines":1}`:                "lines: must be a string, not a number",
+		`{"submit_api":"web"}`:       `submit_api: must be null or "app"`,
+		`[]`:                         "configuration: must be one JSON object",
+		`{} {}`:                      "configuration: must be one JSON object",
+		`{`:                          "configuration: must be one JSON object",
+	} {
+		_, err := DefaultConfiguration().Merge(json.RawMessage(raw))
+		var key *KeyError
+		if !errors.As(err, &key) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s…", raw, err, want)
+		}
+	}
+}
+
+func TestLayeredLetsTheLaterLayerWin(t *testing.T) {
+	got, err := Layered([]byte(`{"delay":10,"threads":4}`), nil, []byte(`{"delay":20}`))
+	if err != nil || got.Delay != 20 || got.Threads != 4 || got.Lines != LineAuto {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := Layered([]byte(`{"delay":10}`), []byte(`{"delay":"x"}`)); err == nil {
+		t.Error("a wrong layer was accepted")
+	}
+}
+
+func TestConfigurationUnits(t *testing.T) {
+	c := Configuration{Delay: 300, EventLoopInterval: 30, FilteringThreshold: 1.5}
+	if c.DelayDuration() != 5*time.Minute || c.PollInterval() != 30*time.Second || c.FilteringBytes() != 1_500_000 {
+		t.Errorf("%v %v %v", c.DelayDuration(), c.PollInterval(), c.FilteringBytes())
+	}
+}
+
+// What a configuration is written as reads back as the same.
+func TestConfigurationSurvivesJSON(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		want := Configuration{
+			Lines: rapid.StringMatching(`[a-z]{2,6}`).Draw(rt, "lines"), Threads: rapid.IntRange(1, 64).Draw(rt, "threads"),
+			DownloadLimit: rapid.IntRange(1, 10_000).Draw(rt, "download"), UploadLimit: rapid.IntRange(1, 1_000).Draw(rt, "upload"),
+			Delay: rapid.IntRange(0, 604_800).Draw(rt, "delay"), EventLoopInterval: rapid.IntRange(1, 86_400).Draw(rt, "interval"),
+			FilteringThreshold: rapid.Float64Range(0, 1e6).Draw(rt, "threshold"),
+		}
+		raw, err := json.Marshal(want)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		got, err := DefaultConfiguration().Merge(raw)
+		if err != nil || got != want {
+			rt.Fatalf("%s became %+v, %v", raw, got, err)
+		}
+	})
+}
+
+func FuzzMerge(f *testing.F) {
+	for _, seed := range []string{`{"lines":"qn"}`, `null`, `{"threads":1e99}`, `{"a":{}}`, `[[`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		_, err := DefaultConfiguration().Merge(raw)
+		var key *KeyError
+		if err != nil && !errors.As(err, &key) {
+			t.Fatalf("%q: %v is no *KeyError", raw, err)
+		}
+	})
+}
