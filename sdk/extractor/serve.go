@@ -1,0 +1,35 @@
+package extractor
+
+import (
+	"context"
+
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/internal/options"
+	"github.com/lubod/lubod/sdk/internal/serve"
+)
+
+// Serve runs the plugin; it is the whole main function. C is a struct whose tags are the option schema (see
+// sdk/README.md). factory is called once, when the host has sent the options; its ctx lives as long as the process.
+func Serve[C any, E Extractor](info sdk.Info, factory func(ctx context.Context, options C) (E, error)) {
+	serve.Main(Plugin(info, factory))
+}
+
+// Plugin is what Serve runs, for the conformance suite. It panics when info or the tags of C are wrong, because
+// nothing but a change of the program can help.
+func Plugin[C any, E Extractor](info sdk.Info, factory func(context.Context, C) (E, error)) *serve.Plugin {
+	s := &server{}
+	p := &serve.Plugin{
+		Info:     info,
+		Kind:     sdk.KindExtractor,
+		Register: s.register,
+		Health:   s.health,
+	}
+	p.Options, p.Configure = options.MustBind(p.Check, factory, func(e E) { s.configure(info, e) })
+	return p
+}
+
+// Options reads the options of one room (Ref.Options) over those of the plugin: what the room does not set keeps
+// its value in base.
+func Options[C any](ref Ref, base C) (C, error) {
+	return options.Over(ref.Options, base)
+}

@@ -1,0 +1,100 @@
+package extractor
+
+import (
+	"context"
+	"reflect"
+	"regexp"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+
+	"github.com/lubod/lubod/sdk"
+	extractorv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/extractor/v1"
+)
+
+// server answers the host with an author's Extractor.
+type server struct {
+	extractorv1.UnimplementedExtractorServiceServer
+	ready atomic.Pointer[configured]
+}
+
+type configured struct {
+	extractor Extractor
+	patterns  []*regexp.Regexp
+}
+
+func (s *server) register(r grpc.ServiceRegistrar) { extractorv1.RegisterExtractorServiceServer(r, s) }
+
+func (s *server) configure(info sdk.Info, e Extractor) {
+	c := &configured{extractor: e}
+	for _, pattern := range info.Match {
+		c.patterns = append(c.patterns, regexp.MustCompile(pattern)) // checked at start
+	}
+	s.ready.Store(c)
+}
+
+func (s *server) health(ctx context.Context) error {
+	if h, ok := s.ready.Load().extractor.(sdk.HealthChecker); ok {
+		return h.Health(ctx)
+	}
+	return nil
+}
+
+// Resolve implements extractorv1.ExtractorServiceServer.
+func (s *server) Resolve(ctx context.Context, in *extractorv1.ResolveRequest) (*extractorv1.ResolveResponse, error) {
+	c := s.ready.Load()
+	if c == nil {
+		return nil, sdk.Errorf(sdk.Bug, "the host did not configure the plugin before its first call")
+	}
+	ref := fromRequest(in)
+	groups, ok := c.match(ref.URL)
+	if !ok {
+		return nil, sdk.Errorf(sdk.Unsupported, "%s is not a URL of this plugin", ref.URL)
+	}
+	ref.Groups = groups
+	status, err := c.extractor.Resolve(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(status); err != nil {
+		return nil, err
+	}
+	return toResponse(status), nil
+}
+
+// match returns the named groups of the first pattern that matches.
+func (c *configured) match(url string) (map[string]string, bool) {
+	for _, p := range c.patterns {
+		found := p.FindStringSubmatch(url)
+		if found == nil {
+			continue
+		}
+		groups := map[string]string{}
+		for i, name := range p.SubexpNames() {
+			if name != "" && found[i] != "" {
+				groups[name] = found[i]
+			}
+		}
+		return groups, true
+	}
+	return nil, false
+}
+
+// check refuses answers that would be misread: a forgotten Live would end a recording.
+func check(s Status) error {
+	if !s.Live {
+		if reflect.DeepEqual(s, Status{}) {
+			return nil
+		}
+		return sdk.Errorf(sdk.Bug, "the extractor filled a Status but did not set Live; offline is the zero Status")
+	}
+	if len(s.Streams) == 0 {
+		return sdk.Errorf(sdk.Bug, "the extractor says live without a stream")
+	}
+	for i, stream := range s.Streams {
+		if stream.URL == "" {
+			return sdk.Errorf(sdk.Bug, "stream %d of the extractor's answer has no URL", i)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+// Package handshake holds what both ends of a plugin process must agree on before the first call.
+package handshake
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+)
+
+// ProtocolVersion is the major version of the contract in sdk/proto: packages lubod.*.v1 are served under number 1.
+const ProtocolVersion = 1
+
+// Service is the one name in the plugin set: a process serves one plugin, whatever its kind.
+const Service = "lubod"
+
+// The environment that a host gives a plugin process.
+const (
+	EnvInstance  = "LUBOD_PLUGIN_INSTANCE"
+	EnvLevel     = "LUBOD_PLUGIN_LEVEL"
+	EnvDetached  = "LUBOD_PLUGIN_DETACHED"
+	EnvLog       = "LUBOD_PLUGIN_LOG"
+	EnvOrphanTTL = "LUBOD_PLUGIN_ORPHAN_TTL"
+)
+
+// The cookie tells a start by a host from a start by hand. It is no secret, and never changes: another value would make
+// old plugins refuse new hosts with a misleading text.
+const (
+	CookieKey   = "LUBOD_PLUGIN"
+	CookieValue = "3f9c0a55-1d0e-4f5b-9a43-6f9b6f0cf1a7"
+)
+
+// DefaultOrphanTTL is how long a detached plugin goes on without a host.
+const DefaultOrphanTTL = 12 * time.Hour
+
+// Config is the go-plugin form of the cookie.
+func Config() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{
+		ProtocolVersion:  ProtocolVersion,
+		MagicCookieKey:   CookieKey,
+		MagicCookieValue: CookieValue,
+	}
+}

@@ -1,0 +1,91 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/internal/handshake"
+)
+
+// byHand handles a start that no host made: it tells a person what the file is for. done is false when a host is there.
+func byHand(p *Plugin, args []string, getenv func(string) string, stdout, stderr io.Writer) (code int, done bool) {
+	if len(args) > 1 {
+		switch args[1] {
+		case "describe":
+			if err := writeDescription(stdout, p.describe("")); err != nil {
+				fmt.Fprintln(stderr, err)
+				return 1, true
+			}
+			return 0, true
+		case "-h", "-help", "--help", "help":
+			fmt.Fprint(stdout, advice(p))
+			return 0, true
+		}
+	}
+	if getenv(handshake.CookieKey) == handshake.CookieValue {
+		return 0, false
+	}
+	fmt.Fprint(stderr, advice(p))
+	return 1, true
+}
+
+func advice(p *Plugin) string {
+	label := string(p.Kind) + "-" + p.Info.Name
+	return fmt.Sprintf(`%[1]s %[2]s is a lubod plugin: lubod starts it, not a person.
+
+To use it, put this file into lubod's plugin directory and add to plugins.hcl:
+
+    plugin %[3]q {}
+
+then run "lubod plugins reload". To see its options, run "%[4]s describe".
+`, label, p.Info.Version, label, os.Args[0])
+}
+
+// description is the JSON form of sdk.Description that tools for packaging read.
+type description struct {
+	Name         string              `json:"name"`
+	Version      string              `json:"version"`
+	Kind         sdk.PluginKind      `json:"kind"`
+	Protocol     int                 `json:"protocol"`
+	Match        []string            `json:"match,omitempty"`
+	Lines        []string            `json:"lines,omitempty"`
+	Capabilities []string            `json:"capabilities"`
+	Options      []optionDescription `json:"options"`
+}
+
+type optionDescription struct {
+	Name     string          `json:"name"`
+	Type     sdk.OptionType  `json:"type"`
+	Default  json.RawMessage `json:"default,omitempty"`
+	Unit     string          `json:"unit,omitempty"`
+	Allowed  []string        `json:"allowed,omitempty"`
+	Secret   bool            `json:"secret,omitempty"`
+	Required bool            `json:"required,omitempty"`
+	Env      string          `json:"env,omitempty"`
+	EN       string          `json:"en,omitempty"`
+	ZH       string          `json:"zh,omitempty"`
+}
+
+func writeDescription(w io.Writer, d sdk.Description) error {
+	out := description{
+		Name: d.Name, Version: d.Version, Kind: d.Kind, Protocol: handshake.ProtocolVersion,
+		Match: d.Match, Lines: d.Lines,
+		Capabilities: append([]string{}, d.Capabilities...), Options: []optionDescription{},
+	}
+	for _, o := range d.Options {
+		out.Options = append(out.Options, optionDescription{
+			Name: o.Name, Type: o.Type, Default: json.RawMessage(o.DefaultJSON), Unit: o.Unit, Allowed: o.Allowed,
+			Secret: o.Secret, Required: o.Required, Env: o.Env, EN: o.DocEN, ZH: o.DocZH,
+		})
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(out); err != nil {
+		return fmt.Errorf("write description: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+// Package serve runs the plugin side of a process: the gRPC server behind go-plugin, what every call has in common
+// (panics, errors, logger, presence of the host), logs, signals and the process's end.
+package serve
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"google.golang.org/grpc"
+
+	"github.com/lubod/lubod/sdk"
+)
+
+// Plugin is one plugin as the package of its kind describes it.
+type Plugin struct {
+	Info    sdk.Info
+	Kind    sdk.PluginKind
+	Options []sdk.Option
+	// Capabilities are asked for at every Describe: some are known only once the author's value was built.
+	Capabilities func() []string
+	// Configure builds the author's value. ctx lives as long as the process.
+	Configure func(ctx context.Context, optionsJSON []byte) error
+	// Register adds the service of the plugin's kind.
+	Register func(grpc.ServiceRegistrar)
+	// Health is asked once the plugin is configured; nil: always healthy.
+	Health func(ctx context.Context) error
+	// Drain starts no new work and calls idle once all work is done, then the process ends; nil: the host ends it.
+	Drain func(idle func())
+	// Busy counts what keeps a detached process alive without a host; nil: nothing does.
+	Busy func() int
+	// Close ends all work and returns when it has ended or ctx has; nil: nothing to end.
+	Close func(ctx context.Context)
+}
+
+// Check reports what an author got wrong in Info.
+func (p *Plugin) Check() error {
+	if !regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`).MatchString(p.Info.Name) {
+		return fmt.Errorf("sdk.Info.Name %q must consist of lower-case letters, digits and dashes", p.Info.Name)
+	}
+	if p.Info.Version == "" {
+		return fmt.Errorf("sdk.Info.Version is empty")
+	}
+	for _, pattern := range p.Info.Match {
+		if _, err := regexp.Compile(pattern); err != nil {
+			return fmt.Errorf("sdk.Info.Match %q: %w", pattern, err)
+		}
+	}
+	switch {
+	case p.Kind == sdk.KindExtractor && len(p.Info.Match) == 0:
+		return fmt.Errorf("sdk.Info.Match is empty: the extractor would never be asked")
+	case p.Kind == sdk.KindLine && len(p.Info.Lines) == 0:
+		return fmt.Errorf("sdk.Info.Lines is empty: no line could be chosen")
+	}
+	return nil
+}
+
+// describe answers Describe and the command-line argument of that name.
+func (p *Plugin) describe(instance string) sdk.Description {
+	d := sdk.Description{Info: p.Info, Kind: p.Kind, Options: p.Options, Instance: instance}
+	if p.Capabilities != nil {
+		d.Capabilities = p.Capabilities()
+	}
+	return d
+}

@@ -1,0 +1,63 @@
+package line
+
+import (
+	"math"
+
+	"github.com/lubod/lubod/sdk/internal/convert"
+	linev1 "github.com/lubod/lubod/sdk/internal/gen/lubod/line/v1"
+)
+
+func toRequest(f File) *linev1.UploadRequest {
+	return &linev1.UploadRequest{
+		Line:        convert.Text(f.Line),
+		Path:        f.Path,
+		Name:        convert.Text(f.Name),
+		Credentials: &linev1.Credentials{Cookies: convert.TextMap(f.Cookies)},
+		Threads:     int32(min(max(f.Threads, 1), math.MaxInt32)), //nolint:gosec // bounded here
+		Checkpoint:  f.Checkpoint,
+	}
+}
+
+func fromRequest(in *linev1.UploadRequest) File {
+	f := File{
+		Line:    in.GetLine(),
+		Path:    in.GetPath(),
+		Name:    in.GetName(),
+		Cookies: in.GetCredentials().GetCookies(),
+		Threads: int(in.GetThreads()),
+	}
+	if len(in.GetCheckpoint()) > 0 {
+		f.Checkpoint = in.GetCheckpoint()
+	}
+	return f
+}
+
+func toProgress(p Progress) *linev1.UploadResponse {
+	return &linev1.UploadResponse{Kind: &linev1.UploadResponse_Progress{Progress: &linev1.UploadProgress{
+		AcknowledgedBytes: p.AcknowledgedBytes,
+		Checkpoint:        p.Checkpoint,
+	}}}
+}
+
+func fromProgress(in *linev1.UploadProgress) Progress {
+	return Progress{AcknowledgedBytes: in.GetAcknowledgedBytes(), Checkpoint: in.GetCheckpoint()}
+}
+
+func toResult(r Result) *linev1.UploadResponse {
+	return &linev1.UploadResponse{Kind: &linev1.UploadResponse_Result{Result: &linev1.UploadResult{
+		RemoteName: convert.Text(r.RemoteName),
+		RemoteId:   r.RemoteID,
+	}}}
+}
+
+func fromResult(in *linev1.UploadResult) Result {
+	return Result{RemoteName: in.GetRemoteName(), RemoteID: in.GetRemoteId()}
+}
+
+func toProbeResult(r ProbeResult) *linev1.ProbeResult {
+	return &linev1.ProbeResult{Line: convert.Text(r.Line), LatencyMs: r.LatencyMS, BytesPerSecond: r.BytesPerSecond}
+}
+
+func fromProbeResult(in *linev1.ProbeResult) ProbeResult {
+	return ProbeResult{Line: in.GetLine(), LatencyMS: in.GetLatencyMs(), BytesPerSecond: in.GetBytesPerSecond()}
+}
