@@ -160,12 +160,14 @@ CREATE TABLE submissions (
     aid          bigint NOT NULL DEFAULT 0,
     bvid         text NOT NULL DEFAULT '',
     attempts     integer NOT NULL DEFAULT 0,
+    lookups      integer NOT NULL DEFAULT 0,
     error        text NOT NULL DEFAULT '',
     submitted_at timestamptz,
     accepted_at  timestamptz,
     updated_at   timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON COLUMN submissions.state IS 'waiting: for uploads, an account or a pause that Bilibili asked for; submitting: an answer is outstanding; unknown: an answer was lost and has to be looked up; failed: a person has to act, error says how.';
+COMMENT ON COLUMN submissions.lookups IS 'How often the archive of a lost answer was looked for in vain since the last submit.';
 COMMENT ON COLUMN submissions.parts IS 'Remote names in order, as sent: what a lost answer is looked up by.';
 
 -- +goose Down

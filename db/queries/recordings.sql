@@ -1,6 +1,9 @@
--- name: InsertSession :exec
+-- name: InsertSession :execrows
+-- No row when the streamer was paused, deleted or given another URL meanwhile. The lock makes such a change wait for
+-- this row, and then find the session to stop.
 INSERT INTO recorder_sessions (id, streamer_id, host_id, plugin, instance, path_prefix, first_index, room)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+SELECT $1, s.id, $2, $3, $4, $5, $6, $7 FROM streamers s
+WHERE s.id = sqlc.arg(streamer_id)::bigint AND s.url = sqlc.arg(url)::text AND NOT s.paused FOR SHARE;
 
 -- name: OpenSessions :many
 SELECT * FROM recorder_sessions WHERE host_id = $1 AND ended_at IS NULL ORDER BY started_at;
@@ -76,3 +79,6 @@ SELECT * FROM streamers WHERE NOT paused ORDER BY id;
 
 -- name: SetStreamerError :exec
 UPDATE streamers SET last_error = $2 WHERE id = $1 AND last_error <> $2;
+
+-- name: GetSession :one
+SELECT * FROM recorder_sessions WHERE id = $1;

@@ -30,3 +30,6 @@ UPDATE uploads SET state = 'failed', error = $2, attempts = attempts + 1, update
 
 -- name: TemplateByName :one
 SELECT * FROM templates WHERE template_name = $1;
+
+-- name: UnfinishedUploads :many
+SELECT segment_id FROM uploads WHERE state IN ('pending', 'uploading') ORDER BY segment_id;

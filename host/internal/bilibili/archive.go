@@ -1,0 +1,187 @@
+package bilibili
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// MaxParts is how many parts one submission may have (code 21058 beyond it).
+const MaxParts = 100
+
+// The app that submissions pretend to come from: what biliup sends.
+const (
+	appAgent = "Mozilla/5.0 BiliDroid/7.80.0 (bbcallen@gmail.com) os/android model/MI 6 mobi_app/android " +
+		"build/7800300 channel/bili innerVer/7800310 osVer/13 network/2"
+	appStatistics = `"appId":1,"platform":3,"version":"7.80.0","abtest":""`
+)
+
+// Archive is what to submit. Field names are Bilibili's.
+type Archive struct {
+	Copyright    int      `json:"copyright"`
+	Source       string   `json:"source"`
+	TID          int      `json:"tid"`
+	Cover        string   `json:"cover"`
+	Title        string   `json:"title"`
+	DescFormatID int      `json:"desc_format_id"`
+	Desc         string   `json:"desc"`
+	DescV2       []string `json:"desc_v2"`
+	Dynamic      string   `json:"dynamic"`
+	Subtitle     subtitle `json:"subtitle"`
+	Tag          string   `json:"tag"`
+	Videos       []Part   `json:"videos"`
+	Dtime        *int64   `json:"dtime"`
+	OpenSubtitle bool     `json:"open_subtitle"`
+	Interactive  int      `json:"interactive"`
+	MissionID    *int64   `json:"mission_id"`
+	Dolby        int      `json:"dolby"`
+	HiRes        int      `json:"lossless_music"`
+	NoReprint    int      `json:"no_reprint"`
+	IsOnlySelf   int      `json:"is_only_self"`
+	ChargingPay  int      `json:"charging_pay"`
+	UpSelection  bool     `json:"up_selection_reply"`
+	UpCloseReply bool     `json:"up_close_reply"`
+	UpCloseDanmu bool     `json:"up_close_danmu"`
+}
+
+type subtitle struct {
+	Open int    `json:"open"`
+	Lan  string `json:"lan"`
+}
+
+// Part is one video of an archive.
+type Part struct {
+	Title    string `json:"title"`
+	Filename string `json:"filename"`
+	Desc     string `json:"desc"`
+	CID      int64  `json:"cid,omitempty"`
+}
+
+// Accepted names an archive that exists.
+type Accepted struct {
+	AID  int64  `json:"aid"`
+	BVID string `json:"bvid"`
+}
+
+// Submit creates an archive through the app interface. A *RefusedError and ErrNotSent mean that none was created;
+// ErrAnswerLost means that one may have been: look it up with Find before any other try.
+func (c *Client) Submit(ctx context.Context, account *Account, archive Archive) (Accepted, error) {
+	if account.accessToken == "" {
+		return Accepted{}, fmt.Errorf("%w: cookie file %q has no access_token; log in by QR code", ErrNoAccount, account.File)
+	}
+	query := url.Values{
+		"access_key":   {account.accessToken},
+		"build":        {"7800300"},
+		"c_locale":     {"zh-Hans_CN"},
+		"channel":      {"bili"},
+		"disable_rcmd": {"0"},
+		"mobi_app":     {"android"},
+		"platform":     {"android"},
+		"s_locale":     {"zh-Hans_CN"},
+		"statistics":   {appStatistics},
+		"ts":           {strconv.FormatInt(c.now().Unix(), 10)},
+	}
+	var accepted Accepted
+	err := c.do(ctx, call{
+		method: http.MethodPost, base: c.options.MemberURL, path: "/x/vu/app/add",
+		query: keyTV.sign(query), body: archive, agent: appAgent,
+	}, &accepted)
+	if err == nil && accepted.AID == 0 {
+		return Accepted{}, fmt.Errorf("%w: the answer names no archive", ErrAnswerLost)
+	}
+	return accepted, err
+}
+
+// ErrNoArchive means that the account has no archive with these parts.
+var ErrNoArchive = errors.New("no such archive")
+
+// lookBack is how much older than the submit an archive may seem: clocks differ.
+const lookBack = time.Hour
+
+// Find looks for the archive that an earlier submit of these parts created: the newest ones are listed page by page
+// (parallel pages are refused) and those created since are compared part by part.
+func (c *Client) Find(ctx context.Context, account *Account, parts []string, since time.Time) (Accepted, error) {
+	const pages = 5
+	for page := 1; page <= pages; page++ {
+		listed, more, err := c.listPage(ctx, account, page)
+		if err != nil {
+			return Accepted{}, err
+		}
+		for _, entry := range listed {
+			if time.Unix(entry.Created, 0).Before(since.Add(-lookBack)) {
+				return Accepted{}, ErrNoArchive
+			}
+			same, err := c.hasParts(ctx, account, entry.BVID, parts)
+			if err != nil {
+				return Accepted{}, err
+			}
+			if same {
+				return entry.Accepted, nil
+			}
+		}
+		if !more {
+			break
+		}
+	}
+	return Accepted{}, ErrNoArchive
+}
+
+type listedArchive struct {
+	Accepted
+	Created int64 `json:"ctime"`
+}
+
+func (c *Client) listPage(ctx context.Context, account *Account, page int) ([]listedArchive, bool, error) {
+	var answer struct {
+		Page struct {
+			PN    int `json:"pn"`
+			PS    int `json:"ps"`
+			Count int `json:"count"`
+		} `json:"page"`
+		Audits []struct {
+			Archive listedArchive `json:"Archive"`
+		} `json:"arc_audits"`
+	}
+	query := url.Values{"status": {"is_pubing,pubed,not_pubed"}, "pn": {strconv.Itoa(page)}}
+	err := c.do(ctx, call{
+		method: http.MethodGet, base: c.options.MemberURL, path: "/x/web/archives",
+		query: query, cookies: account.Cookies, agent: webAgent,
+	}, &answer)
+	if err != nil {
+		return nil, false, fmt.Errorf("list archives: %w", err)
+	}
+	listed := make([]listedArchive, 0, len(answer.Audits))
+	for _, audit := range answer.Audits {
+		listed = append(listed, audit.Archive)
+	}
+	return listed, answer.Page.PN*answer.Page.PS < answer.Page.Count, nil
+}
+
+func (c *Client) hasParts(ctx context.Context, account *Account, bvid string, parts []string) (bool, error) {
+	var answer struct {
+		Videos []struct {
+			Filename string `json:"filename"`
+		} `json:"videos"`
+	}
+	query := url.Values{"topic_grey": {"1"}, "bvid": {bvid}, "t": {strconv.FormatInt(c.now().UnixMilli(), 10)}}
+	err := c.do(ctx, call{
+		method: http.MethodGet, base: c.options.MemberURL, path: "/x/vupre/web/archive/view",
+		query: query, cookies: account.Cookies, agent: webAgent,
+	}, &answer)
+	if err != nil {
+		return false, fmt.Errorf("view archive %s: %w", bvid, err)
+	}
+	if len(answer.Videos) != len(parts) {
+		return false, nil
+	}
+	for i, video := range answer.Videos {
+		if video.Filename != parts[i] {
+			return false, nil
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,327 @@
+// Package monitor decides which streamer's room to ask when, and reports the rooms that are live.
+package monitor
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/sdk/extractor"
+)
+
+const (
+	// maxAsking bounds the questions under way at once.
+	maxAsking = 16
+	// askTimeout bounds one question.
+	askTimeout = 30 * time.Second
+	// rereadInterval is how often the list of streamers is read again: another host may have changed it.
+	rereadInterval = time.Minute
+	// spread is the distance between the first questions after a start, so that a thousand rooms are not asked at once.
+	spread = 20 * time.Millisecond
+)
+
+// Extractors asks a room's platform what is live.
+type Extractors interface {
+	Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error)
+}
+
+// Recorder records live rooms.
+type Recorder interface {
+	Active(streamerID int64) bool
+	Start(ctx context.Context, streamer db.Streamer, status extractor.Status) error
+}
+
+// Options are what a Monitor needs.
+type Options struct {
+	DB         *db.DB
+	Extractors Extractors
+	Recorder   Recorder
+	Logger     *slog.Logger
+}
+
+// Monitor asks rooms. All its state belongs to the goroutine of Run.
+type Monitor struct {
+	Options
+	mu     sync.Mutex
+	wanted map[int64]bool // rooms to ask at once
+	reread bool
+	wake   chan struct{}
+}
+
+// New prepares the monitor.
+func New(options Options) *Monitor {
+	return &Monitor{Options: options, wanted: make(map[int64]bool), wake: make(chan struct{}, 1)}
+}
+
+// Ask has a room asked at once: its session just ended, and it may be live again.
+func (m *Monitor) Ask(streamerID int64) {
+	m.mu.Lock()
+	m.wanted[streamerID] = true
+	m.mu.Unlock()
+	m.signal()
+}
+
+// Changed has the streamers read again, and the changed one asked at once.
+func (m *Monitor) Changed(streamerID int64) {
+	m.mu.Lock()
+	m.reread = true
+	m.mu.Unlock()
+	m.Ask(streamerID)
+}
+
+// ConfigurationChanged has the intervals of all rooms read again.
+func (m *Monitor) ConfigurationChanged() {
+	m.mu.Lock()
+	m.reread = true
+	m.mu.Unlock()
+	m.signal()
+}
+
+func (m *Monitor) signal() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// watched is one room's place in the schedule.
+type watched struct {
+	streamer db.Streamer
+	interval time.Duration
+	due      time.Time
+	place    int // in the heap; -1 while the room is being asked
+	failures int // in a row
+	trouble  string
+	again    bool // asked for while a question was under way
+	gone     bool
+}
+
+// Run asks rooms until ctx ends and every question is answered or cancelled.
+func (m *Monitor) Run(ctx context.Context) error {
+	round := &round{Monitor: m, rooms: make(map[int64]*watched), answers: make(chan answer, maxAsking)}
+	defer round.asking.Wait()
+	reread := time.NewTicker(rereadInterval)
+	defer reread.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	round.read(ctx)
+	for {
+		timer.Reset(round.untilNext())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-reread.C:
+			round.read(ctx)
+		case <-m.wake:
+			round.takeWishes(ctx)
+		case answer := <-round.answers:
+			round.take(answer)
+		case <-timer.C:
+		}
+		round.askDue(ctx)
+	}
+}
+
+// round is the state of one Run.
+type round struct {
+	*Monitor
+	rooms    map[int64]*watched
+	schedule schedule
+	busy     int
+	asking   sync.WaitGroup
+	answers  chan answer
+}
+
+// read takes over the list of streamers. When the database is away the list stays as it is.
+func (r *round) read(ctx context.Context) {
+	streamers, err := r.DB.WatchedStreamers(ctx)
+	if err != nil {
+		r.complain(ctx, err)
+		return
+	}
+	row, err := r.DB.RoomConfiguration(ctx, nil)
+	if err != nil {
+		r.complain(ctx, err)
+		return
+	}
+	present := make(map[int64]bool, len(streamers))
+	added := 0
+	for _, streamer := range streamers {
+		present[streamer.ID] = true
+		configuration, err := config.Layered(row.Global, streamer.Override)
+		if err != nil {
+			r.Logger.Error("a room's configuration cannot be used", "streamer", streamer.ID, "error", err)
+			configuration = config.DefaultConfiguration()
+		}
+		if r.put(streamer, configuration.PollInterval(), time.Now().Add(time.Duration(added)*spread)) {
+			added++
+		}
+	}
+	for id, room := range r.rooms {
+		if !present[id] {
+			r.drop(id, room)
+		}
+	}
+}
+
+func (r *round) complain(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		r.Logger.Warn("streamers cannot be read, trying again", "error", err)
+	}
+}
+
+// put adds a room or updates it, and tells whether it is new.
+func (r *round) put(streamer db.Streamer, interval time.Duration, due time.Time) bool {
+	room, known := r.rooms[streamer.ID]
+	if !known {
+		room = &watched{streamer: streamer, interval: interval, due: due, trouble: streamer.LastError}
+		r.rooms[streamer.ID] = room
+		heap.Push(&r.schedule, room)
+		return true
+	}
+	changed := room.streamer.URL != streamer.URL || room.interval != interval
+	room.streamer, room.interval = streamer, interval
+	if latest := time.Now().Add(interval); room.place >= 0 && changed && room.due.After(latest) {
+		room.due = latest
+		heap.Fix(&r.schedule, room.place)
+	}
+	return false
+}
+
+func (r *round) drop(id int64, room *watched) {
+	delete(r.rooms, id)
+	room.gone = true
+	if room.place >= 0 {
+		heap.Remove(&r.schedule, room.place)
+	}
+}
+
+func (r *round) takeWishes(ctx context.Context) {
+	r.mu.Lock()
+	wanted, reread := r.wanted, r.reread
+	r.wanted, r.reread = make(map[int64]bool), false
+	r.mu.Unlock()
+	if reread {
+		r.read(ctx)
+	}
+	for id := range wanted {
+		room := r.rooms[id]
+		switch {
+		case room == nil:
+		case room.place < 0:
+			room.again = true
+		default:
+			room.due = time.Now()
+			heap.Fix(&r.schedule, room.place)
+		}
+	}
+}
+
+func (r *round) untilNext() time.Duration {
+	if len(r.schedule) == 0 || r.busy >= maxAsking {
+		return rereadInterval
+	}
+	return time.Until(r.schedule[0].due)
+}
+
+// askDue starts the questions that are due, as many as may run at once.
+func (r *round) askDue(ctx context.Context) {
+	now := time.Now()
+	for len(r.schedule) > 0 && r.busy < maxAsking && !r.schedule[0].due.After(now) {
+		room := heap.Pop(&r.schedule).(*watched) //nolint:errcheck,forcetypeassert // the schedule holds nothing else
+		if r.Recorder.Active(room.streamer.ID) {
+			room.due = now.Add(room.interval)
+			heap.Push(&r.schedule, room)
+			continue
+		}
+		r.busy++
+		question := question{streamer: room.streamer, trouble: room.trouble}
+		r.asking.Go(func() {
+			err := r.ask(ctx, question.streamer)
+			r.answers <- answer{room, err, r.note(ctx, question, err)} // never blocks: there is room for all under way
+		})
+	}
+}
+
+// question is what the goroutine of one question knows: a copy, since the room itself belongs to Run.
+type question struct {
+	streamer db.Streamer
+	trouble  string
+}
+
+type answer struct {
+	room    *watched
+	err     error
+	trouble string // what the streamer's row says now
+}
+
+// ask asks one room and has it recorded when it is live.
+func (r *round) ask(ctx context.Context, streamer db.Streamer) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	status, err := r.Extractors.Resolve(ctx, extractor.Ref{URL: streamer.URL})
+	if err != nil {
+		return err
+	}
+	if !status.Live {
+		return nil
+	}
+	if len(status.Streams) == 0 {
+		return errors.New("the room is live and the extractor offers no stream")
+	}
+	if err := r.Recorder.Start(ctx, streamer, status); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	return nil
+}
+
+// note writes into the streamer's row what keeps the room from being recorded, when that changed.
+func (r *round) note(ctx context.Context, question question, cause error) string {
+	trouble := ""
+	if cause != nil {
+		trouble = cause.Error()
+	}
+	if ctx.Err() != nil || trouble == question.trouble && trouble == question.streamer.LastError {
+		return question.trouble
+	}
+	if trouble != "" && trouble != question.trouble {
+		r.Logger.Warn("room cannot be watched", "streamer", question.streamer.ID, "url", question.streamer.URL, "error", cause)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	err := r.DB.SetStreamerError(ctx, db.SetStreamerErrorParams{ID: question.streamer.ID, LastError: trouble})
+	if err != nil {
+		r.complain(ctx, err)
+		return question.trouble // the next answer tries again
+	}
+	return trouble
+}
+
+// take puts an asked room back into the schedule.
+func (r *round) take(given answer) {
+	r.busy--
+	room := given.room
+	if room.gone {
+		return
+	}
+	now := time.Now()
+	room.due, room.trouble = now.Add(room.interval), given.trouble
+	room.streamer.LastError = given.trouble
+	switch {
+	case given.err == nil:
+		room.failures = 0
+	case !errors.Is(given.err, context.Canceled):
+		room.failures++
+		room.due = now.Add(nextTry(given.err, room.interval, room.failures))
+	}
+	if room.again {
+		room.again, room.due = false, now
+	}
+	heap.Push(&r.schedule, room)
+}

@@ -1,0 +1,316 @@
+// Package record turns recorder sessions into committed segments.
+//
+// A recorder process outlives this one, so everything that must survive is in the database before anybody acts on it: a
+// session's row before the recorder is asked to start, a segment's row (and the order to upload it) before the recorder
+// may forget the event. A host that starts again reads its open sessions and watches on from the last committed event.
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/recorder"
+)
+
+// Recorders gives access to running recorder processes.
+type Recorders interface {
+	// Current is the process for new sessions.
+	Current(ctx context.Context) (Process, error)
+	// Instance is one certain process, also one that an earlier host launched. ErrGone when it is dead.
+	Instance(ctx context.Context, plugin, instance string) (Process, error)
+}
+
+// Process is one pinned recorder process.
+type Process interface {
+	Plugin() string
+	Instance() string
+	Start(ctx context.Context, request recorder.Request) error
+	Watch(ctx context.Context, sessionID string, afterSeq int64, handle func(recorder.Event) error) error
+	Acknowledge(ctx context.Context, sessionID string, seq int64) error
+	Stop(ctx context.Context, sessionID string) error
+	Recover(ctx context.Context, pathPrefix string) ([]recorder.Segment, error)
+	Release()
+}
+
+// ErrGone means that a recorder process is dead.
+var ErrGone = errors.New("the recorder process is gone")
+
+// ErrNoSlot means that download_limit sessions are running.
+var ErrNoSlot = errors.New("all recording slots are in use (download_limit)")
+
+// Publisher is told, inside the transaction that commits it, what there is to publish.
+type Publisher interface {
+	SegmentClosed(ctx context.Context, tx pgx.Tx, segmentID int64) error
+	RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error
+}
+
+// Options are what a Service needs.
+type Options struct {
+	DB        *db.DB
+	HostID    uuid.UUID
+	Root      string // absolute: where recordings go
+	Recorders Recorders
+	Publisher Publisher
+	// SessionEnded is called after a session's end is committed: the room may be live again at once.
+	SessionEnded func(streamerID int64)
+	Logger       *slog.Logger
+	// RetryAfter is the pause before the next try when the database or a plugin is away; 0: one second.
+	RetryAfter time.Duration
+}
+
+// Service owns the sessions of this host.
+type Service struct {
+	Options
+	mu       sync.Mutex
+	sessions map[uuid.UUID]*session
+	// base ends with Run, and with it every follower.
+	base     context.Context
+	running  sync.WaitGroup
+	deadline chan struct{} // the earliest resume_until may have changed
+}
+
+// session is one followed recorder session.
+type session struct {
+	id         uuid.UUID
+	streamerID int64 // 0: the streamer was deleted
+	plugin     string
+	instance   string
+	prefix     string
+	started    chan struct{} // closed when the recorder was asked to start, with whatever answer
+	done       chan struct{} // closed when the end is committed
+}
+
+// New prepares the service.
+func New(options Options) *Service {
+	if options.RetryAfter == 0 {
+		options.RetryAfter = time.Second
+	}
+	return &Service{Options: options, sessions: make(map[uuid.UUID]*session), deadline: make(chan struct{}, 1)}
+}
+
+// Run follows the sessions that an earlier host left, ends recordings that nothing joins any more, and returns when ctx
+// ended and no goroutine of the service is left. Recorder sessions themselves go on.
+//
+// ready is called once sessions can be started.
+func (s *Service) Run(ctx context.Context, ready func()) error {
+	base, cancel := context.WithCancel(ctx)
+	defer s.running.Wait()
+	defer cancel()
+	open, err := s.DB.OpenSessions(ctx, s.HostID)
+	if err != nil {
+		return fmt.Errorf("read open sessions: %w", err)
+	}
+	if err := s.reviveWaiting(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.base = base
+	for _, row := range open {
+		followed := sessionOf(row)
+		s.sessions[followed.id] = followed
+		s.running.Go(func() { s.run(base, followed) })
+	}
+	s.mu.Unlock()
+	if len(open) > 0 {
+		s.Logger.Info("watching on", "sessions", len(open))
+	}
+	ready()
+	return s.endExpired(ctx)
+}
+
+func sessionOf(row db.RecorderSession) *session {
+	followed := &session{
+		id: row.ID, plugin: row.Plugin, instance: row.Instance, prefix: row.PathPrefix, started: make(chan struct{}), done: make(chan struct{}),
+	}
+	close(followed.started)
+	if row.StreamerID != nil {
+		followed.streamerID = *row.StreamerID
+	}
+	return followed
+}
+
+// Active tells whether a session of the streamer is running.
+func (s *Service) Active(streamerID int64) bool { return s.find(streamerID) != nil }
+
+func (s *Service) find(streamerID int64) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, candidate := range s.sessions {
+		if candidate.streamerID == streamerID {
+			return candidate
+		}
+	}
+	return nil
+}
+
+// room is what a session's row remembers of the room and the broadcast. Whether it becomes a recording of its own or
+// part of a waiting one is decided when the first media arrives.
+type room struct {
+	URL          string    `json:"url"`
+	Remark       string    `json:"remark"`
+	TemplateName *string   `json:"template_name"`
+	Title        string    `json:"title"`
+	Streamer     string    `json:"streamer"`
+	CoverURL     string    `json:"cover_url"`
+	Category     string    `json:"category"`
+	StartedAt    time.Time `json:"started_at"`
+}
+
+// errUnwanted means that the streamer was paused, deleted or given another URL meanwhile.
+var errUnwanted = errors.New("the streamer is not to be recorded any more")
+
+// Start begins a session for a live room. It returns once the recorder has taken the order; whether anything is being
+// sent shows later.
+func (s *Service) Start(ctx context.Context, streamer db.Streamer, status extractor.Status) error {
+	row, err := s.DB.RoomConfiguration(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	global, err := config.Layered(row.Global)
+	if err != nil {
+		return err
+	}
+	process, err := s.Recorders.Current(ctx)
+	if err != nil {
+		return fmt.Errorf("start recorder: %w", err)
+	}
+	defer process.Release()
+	followed, base, err := s.claim(global.DownloadLimit, streamer.ID, process)
+	if err != nil {
+		return err
+	}
+	defer close(followed.started)
+	request, err := s.insert(ctx, streamer, status, followed)
+	if err != nil {
+		s.forget(followed)
+		if errors.Is(err, errUnwanted) {
+			return nil
+		}
+		return err
+	}
+	err = process.Start(ctx, request)
+	if err != nil {
+		// The recorder may have taken the order all the same: following the session finds out.
+		s.Logger.Warn("recorder did not confirm a session", "streamer", streamer.ID, "error", err)
+	}
+	s.running.Go(func() { s.run(base, followed) })
+	return err
+}
+
+// claim takes a slot and makes the session known, so that Stop finds it from the first moment on.
+func (s *Service) claim(limit int, streamerID int64, process Process) (*session, context.Context, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.base == nil || s.base.Err() != nil:
+		return nil, nil, context.Canceled
+	case len(s.sessions) >= limit:
+		return nil, nil, ErrNoSlot
+	}
+	for _, other := range s.sessions {
+		if other.streamerID == streamerID {
+			return nil, nil, fmt.Errorf("streamer %d is being recorded already", streamerID)
+		}
+	}
+	claimed := &session{
+		id: uuid.New(), streamerID: streamerID, plugin: process.Plugin(), instance: process.Instance(),
+		started: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.sessions[claimed.id] = claimed
+	return claimed, s.base, nil
+}
+
+func (s *Service) forget(followed *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, followed.id)
+	close(followed.done)
+}
+
+// insert commits the session's row, unless the streamer changed since the room was asked.
+func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extractor.Status, followed *session) (recorder.Request, error) {
+	now := time.Now()
+	known := room{
+		URL: streamer.URL, Remark: streamer.Remark, TemplateName: streamer.TemplateName, Title: status.Title,
+		Streamer: status.Streamer, CoverURL: status.CoverURL, Category: status.Category, StartedAt: now,
+	}
+	remembered, err := json.Marshal(known)
+	if err != nil {
+		return recorder.Request{}, fmt.Errorf("encode room: %w", err)
+	}
+	followed.prefix, err = s.prefix(known, now)
+	if err != nil {
+		return recorder.Request{}, err
+	}
+	index, err := s.DB.NextSegmentIndex(ctx, streamer.ID)
+	if err != nil {
+		return recorder.Request{}, fmt.Errorf("number segments: %w", err)
+	}
+	inserted, err := s.DB.InsertSession(ctx, db.InsertSessionParams{
+		ID: followed.id, StreamerID: streamer.ID, URL: streamer.URL, HostID: s.HostID, Plugin: followed.plugin,
+		Instance: followed.instance, PathPrefix: followed.prefix, FirstIndex: index, Room: remembered,
+	})
+	switch {
+	case err != nil:
+		return recorder.Request{}, fmt.Errorf("insert session: %w", err)
+	case inserted == 0:
+		return recorder.Request{}, errUnwanted
+	}
+	return recorder.Request{
+		SessionID: followed.id.String(), Streams: streams(status), PathPrefix: followed.prefix, FirstIndex: int(index),
+		SplitDuration: time.Duration(streamer.SplitTime) * time.Second, SplitSize: streamer.SplitSize << 20,
+	}, nil
+}
+
+func streams(status extractor.Status) []recorder.Stream {
+	offered := make([]recorder.Stream, 0, len(status.Streams))
+	for _, stream := range status.Streams {
+		offered = append(offered, recorder.Stream{
+			URL: stream.URL, Container: stream.Container, Codec: stream.Codec, CDN: stream.CDN, Headers: stream.Headers, ExpiresAt: stream.ExpiresAt,
+		})
+	}
+	return offered
+}
+
+// Stop ends the streamer's session, if there is one, with everything received in its files. It returns when the end is
+// committed, or with ctx's error while the recorder is still at it: then the end is committed later.
+func (s *Service) Stop(ctx context.Context, streamerID int64) error {
+	followed := s.find(streamerID)
+	if followed == nil {
+		s.wakeEnd()
+		return nil
+	}
+	select {
+	case <-followed.started:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	process, err := s.Recorders.Instance(ctx, followed.plugin, followed.instance)
+	switch {
+	case errors.Is(err, ErrGone): // the follower finds out by itself
+	case err != nil:
+		return fmt.Errorf("stop recording: %w", err)
+	default:
+		defer process.Release()
+		if err := process.Stop(ctx, followed.id.String()); err != nil && !gone(err) {
+			return fmt.Errorf("stop recording: %w", err)
+		}
+	}
+	select {
+	case <-followed.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

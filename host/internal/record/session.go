@@ -1,0 +1,322 @@
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/recorder"
+)
+
+// run owns a session until its end is committed or base ends.
+func (s *Service) run(base context.Context, followed *session) {
+	s.follow(base, followed)
+	s.forget(followed)
+	if base.Err() == nil {
+		s.wakeEnd()
+		s.SessionEnded(followed.streamerID)
+	}
+}
+
+// errEnded stops a watch after the session's last event is committed.
+var errEnded = errors.New("session ended")
+
+// follow commits a session's events until its end, whatever dies meanwhile: the database, the connection, the recorder.
+func (s *Service) follow(ctx context.Context, followed *session) {
+	logger := s.Logger.With("session", followed.id, "streamer", followed.streamerID)
+	for ctx.Err() == nil {
+		err := s.watch(ctx, followed)
+		switch {
+		case errors.Is(err, errEnded):
+			return
+		case gone(err):
+			logger.Warn("the recorder lost a session; finishing its files", "error", err)
+			if s.retry(ctx, "recover session", func(ctx context.Context) error { return s.recoverSession(ctx, followed) }) == nil {
+				return
+			}
+		case ctx.Err() == nil:
+			logger.Warn("recorder session cannot be watched, trying again", "error", err)
+			pause(ctx, s.RetryAfter)
+		}
+	}
+}
+
+// gone tells whether err means that a session does not exist any more.
+func gone(err error) bool {
+	var typed *sdk.Error
+	return errors.Is(err, ErrGone) || errors.As(err, &typed) && typed.Kind == sdk.NotFound
+}
+
+// watch follows the session on its process from the last committed event on.
+func (s *Service) watch(ctx context.Context, followed *session) error {
+	process, err := s.Recorders.Instance(ctx, followed.plugin, followed.instance)
+	if err != nil {
+		return err
+	}
+	defer process.Release()
+	row, err := s.DB.GetSession(ctx, followed.id)
+	if err != nil {
+		return fmt.Errorf("read session: %w", err)
+	}
+	if row.EndedAt != nil {
+		return errEnded
+	}
+	return process.Watch(ctx, followed.id.String(), row.LastSeq, func(event recorder.Event) error {
+		if event.Seq == 0 {
+			return nil
+		}
+		err := s.retry(ctx, "recorder event", func(ctx context.Context) error { return s.commit(ctx, followed, event) })
+		if err != nil {
+			return err
+		}
+		// Only now may the recorder forget it. A lost acknowledgement costs nothing: known events are skipped.
+		if err := process.Acknowledge(ctx, followed.id.String(), event.Seq); err != nil && ctx.Err() == nil {
+			s.Logger.Debug("event not acknowledged", "session", followed.id, "error", err)
+		}
+		if _, last := event.Payload.(recorder.Ended); last {
+			return errEnded
+		}
+		return nil
+	})
+}
+
+// commit makes one event durable.
+func (s *Service) commit(ctx context.Context, followed *session, event recorder.Event) error {
+	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		row, err := q.LockSession(ctx, followed.id)
+		if err != nil {
+			return fmt.Errorf("lock session: %w", err)
+		}
+		if event.Seq <= row.LastSeq {
+			return nil
+		}
+		if err := s.apply(ctx, tx, row, event); err != nil {
+			return err
+		}
+		return q.AdvanceSession(ctx, db.AdvanceSessionParams{ID: row.ID, LastSeq: event.Seq})
+	})
+}
+
+func (s *Service) apply(ctx context.Context, tx pgx.Tx, row db.RecorderSession, event recorder.Event) error {
+	logger := s.Logger.With("session", row.ID)
+	switch payload := event.Payload.(type) {
+	case recorder.MediaArrived:
+		_, err := s.recording(ctx, tx, &row)
+		return err
+	case recorder.SegmentOpened:
+		logger.Info("segment opened", "path", payload.Path)
+	case recorder.SegmentClosed:
+		return s.insertSegment(ctx, tx, &row, payload.Segment)
+	case recorder.Note:
+		logger.Info("recorder notes", "code", payload.Code, "text", payload.Text)
+	case recorder.RefreshWanted:
+		logger.Info("recorder wants new addresses", "reason", payload.Reason)
+	case recorder.Ended:
+		logger.Info("session ended", "reason", payload.Reason, "message", payload.Message)
+		return s.end(ctx, tx, row, payload, event.At)
+	}
+	return nil
+}
+
+// recording returns the recording that a session feeds. The first media decides: it joins the recording that waits for
+// this room to come back, or opens a new one.
+func (s *Service) recording(ctx context.Context, tx pgx.Tx, row *db.RecorderSession) (int64, error) {
+	if row.RecordingID != nil {
+		return *row.RecordingID, nil
+	}
+	q := s.DB.WithTx(tx)
+	var known room
+	if err := json.Unmarshal(row.Room, &known); err != nil {
+		return 0, fmt.Errorf("decode room: %w", err)
+	}
+	id, err := s.join(ctx, tx, *row, known)
+	if err != nil {
+		return 0, err
+	}
+	if id == 0 {
+		inserted, err := q.InsertRecording(ctx, db.InsertRecordingParams{
+			StreamerID: row.StreamerID, HostID: s.HostID, URL: known.URL, Remark: known.Remark, TemplateName: known.TemplateName,
+			Title: known.Title, StreamerName: known.Streamer, CoverURL: known.CoverURL, Category: known.Category, StartedAt: known.StartedAt,
+		})
+		if err != nil {
+			return 0, fmt.Errorf("insert recording: %w", err)
+		}
+		id = inserted.ID
+		s.Logger.Info("recording begins", "recording", id, "url", known.URL)
+	}
+	row.RecordingID = &id
+	return id, q.LinkSession(ctx, db.LinkSessionParams{ID: row.ID, RecordingID: &id})
+}
+
+// join resumes the room's waiting recording; 0 when there is none. One that belongs to another URL ends here.
+func (s *Service) join(ctx context.Context, tx pgx.Tx, row db.RecorderSession, known room) (int64, error) {
+	if row.StreamerID == nil {
+		return 0, nil
+	}
+	q := s.DB.WithTx(tx)
+	waiting, err := q.LockOpenRecording(ctx, *row.StreamerID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find waiting recording: %w", err)
+	}
+	if waiting.URL != known.URL {
+		return 0, s.endRecording(ctx, tx, waiting.ID, time.Now())
+	}
+	s.Logger.Info("recording goes on", "recording", waiting.ID)
+	return waiting.ID, q.ResumeRecording(ctx, db.ResumeRecordingParams{ID: waiting.ID, HostID: s.HostID})
+}
+
+// insertSegment commits a closed file, and orders its upload in the same transaction.
+func (s *Service) insertSegment(ctx context.Context, tx pgx.Tx, row *db.RecorderSession, segment recorder.Segment) error {
+	q := s.DB.WithTx(tx)
+	recordingID, err := s.recording(ctx, tx, row)
+	if err != nil {
+		return err
+	}
+	recording, err := q.LockRecording(ctx, recordingID)
+	if err != nil {
+		return fmt.Errorf("lock recording: %w", err)
+	}
+	publish, reason, err := s.publish(ctx, q, recording, segment)
+	if err != nil {
+		return err
+	}
+	id, err := q.InsertSegment(ctx, db.InsertSegmentParams{
+		RecordingID: recordingID, Index: int32(segment.Index), Path: segment.Path, SizeBytes: segment.SizeBytes, //nolint:gosec // an index counts files
+		DurationMs: segment.Duration.Milliseconds(), StartedAt: segment.StartedAt, EndedAt: segment.EndedAt, Publish: publish, Reason: reason,
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // known already
+	}
+	if err != nil {
+		return fmt.Errorf("insert segment: %w", err)
+	}
+	s.Logger.Info("segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
+		"size_bytes", segment.SizeBytes, "duration", segment.Duration, "publish", publish, "recovered", segment.Recovered)
+	if publish != "wanted" {
+		return nil
+	}
+	return s.Publisher.SegmentClosed(ctx, tx, id)
+}
+
+// publish decides whether a segment becomes part of the submission.
+func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recording, segment recorder.Segment) (publish, reason string, err error) {
+	if recording.TemplateName == nil {
+		return "never", "the room has no template", nil
+	}
+	configuration, err := roomConfiguration(ctx, q, recording.StreamerID)
+	if err != nil {
+		return "", "", err
+	}
+	if threshold := configuration.FilteringBytes(); segment.SizeBytes < threshold {
+		return "filtered", fmt.Sprintf("smaller than filtering_threshold (%g MB)", configuration.FilteringThreshold), nil
+	}
+	return "wanted", "", nil
+}
+
+func roomConfiguration(ctx context.Context, q *db.Queries, streamerID *int64) (config.Configuration, error) {
+	row, err := q.RoomConfiguration(ctx, streamerID)
+	if err != nil {
+		return config.Configuration{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return config.Layered(row.Global, row.Override)
+}
+
+// end commits the end of a session. Its recording waits for the room to come back.
+func (s *Service) end(ctx context.Context, tx pgx.Tx, row db.RecorderSession, ended recorder.Ended, at time.Time) error {
+	q := s.DB.WithTx(tx)
+	if row.StreamerID != nil {
+		trouble := ""
+		if ended.Reason == recorder.EndFailed {
+			trouble = "recording broke: " + ended.Message
+		}
+		if err := q.SetStreamerError(ctx, db.SetStreamerErrorParams{ID: *row.StreamerID, LastError: trouble}); err != nil {
+			return fmt.Errorf("note trouble: %w", err)
+		}
+	}
+	if row.RecordingID == nil {
+		return q.DeleteSession(ctx, row.ID) // nothing was sent: there was no recording
+	}
+	err := q.EndSession(ctx, db.EndSessionParams{ID: row.ID, EndedAt: &at, EndReason: string(ended.Reason), EndMessage: ended.Message})
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return s.wait(ctx, tx, *row.RecordingID, row.StreamerID)
+}
+
+// wait keeps a recording open for as long as the room's delay says.
+func (s *Service) wait(ctx context.Context, tx pgx.Tx, recordingID int64, streamerID *int64) error {
+	q := s.DB.WithTx(tx)
+	configuration, err := roomConfiguration(ctx, q, streamerID)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(configuration.DelayDuration())
+	return q.WaitRecording(ctx, db.WaitRecordingParams{ID: recordingID, ResumeUntil: until})
+}
+
+// recoverSession adopts every file of a session that no recorder knows any more, and ends it.
+func (s *Service) recoverSession(ctx context.Context, followed *session) error {
+	process, err := s.Recorders.Current(ctx)
+	if err != nil {
+		return err
+	}
+	defer process.Release()
+	segments, err := process.Recover(ctx, followed.prefix)
+	if err != nil {
+		return fmt.Errorf("recover files: %w", err)
+	}
+	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		row, err := q.LockSession(ctx, followed.id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil // it ended without any media
+		}
+		if err != nil {
+			return fmt.Errorf("lock session: %w", err)
+		}
+		if row.EndedAt != nil {
+			return nil
+		}
+		for _, segment := range segments {
+			if err := s.insertSegment(ctx, tx, &row, segment); err != nil {
+				return err
+			}
+		}
+		// No room is at fault when its recorder dies, so the reason is not EndFailed's: the room is simply asked again.
+		return s.end(ctx, tx, row, recorder.Ended{Reason: recorder.EndEOF, Message: "the recorder died; its files were finished"}, time.Now())
+	})
+}
+
+// retry repeats a step until it succeeds or ctx ends: what is on disk must become a row, however long the database or
+// a plugin is away.
+func (s *Service) retry(ctx context.Context, what string, step func(ctx context.Context) error) error {
+	for {
+		err := step(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.Logger.Warn("cannot go on, trying again", "what", what, "error", err)
+		pause(ctx, s.RetryAfter)
+	}
+}
+
+func pause(ctx context.Context, length time.Duration) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

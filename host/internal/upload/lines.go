@@ -1,0 +1,98 @@
+package upload
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/config"
+)
+
+// rankingAge is how long a measurement of the lines is believed.
+const rankingAge = 30 * time.Minute
+
+// probeTimeout bounds one measurement of all lines.
+const probeTimeout = 60 * time.Second
+
+// ranking remembers the measured lines, best first.
+type ranking struct {
+	mu    sync.Mutex
+	names []string
+	at    time.Time
+}
+
+// chooseLine picks the line for the next try. A transfer that was interrupted goes on where it was; one that keeps
+// failing moves on to the next best line.
+func (s *Service) chooseLine(ctx context.Context, configuration config.Configuration, upload db.Upload) (string, error) {
+	names, err := s.Lines.Names(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list lines: %w", err)
+	}
+	if upload.Error == "" && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line) {
+		return upload.Line, nil
+	}
+	turn := int(upload.Attempts) / failuresPerLine
+	if configuration.Lines != config.LineAuto {
+		if !slices.Contains(names, configuration.Lines) {
+			return "", &operatorError{fmt.Sprintf("no running plugin serves the line %q; set lines to one of %v", configuration.Lines, names)}
+		}
+		if turn == 0 {
+			return configuration.Lines, nil
+		}
+		turn--
+	}
+	ranked, err := s.rankLines(ctx, names)
+	if err != nil {
+		return "", err
+	}
+	return ranked[turn%len(ranked)], nil
+}
+
+// rankLines measures all lines, or returns the last measurement.
+func (s *Service) rankLines(ctx context.Context, names []string) ([]string, error) {
+	s.ranking.mu.Lock()
+	defer s.ranking.mu.Unlock()
+	if len(s.ranking.names) > 0 && time.Since(s.ranking.at) < rankingAge {
+		return s.ranking.names, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var ranked []string
+	probed := make(map[string]bool)
+	for _, name := range names {
+		plugin, found, err := s.probe(ctx, name, probed)
+		if err != nil {
+			s.Logger.Warn("lines cannot be measured", "plugin", plugin, "error", err)
+		}
+		ranked = append(ranked, found...)
+	}
+	if len(ranked) == 0 {
+		if len(names) == 0 {
+			return nil, &operatorError{"no line plugin is running; name one in plugins.hcl"}
+		}
+		return names, nil // nothing could be measured: any line is better than none, and the next try measures again
+	}
+	s.ranking.names, s.ranking.at = ranked, time.Now()
+	return ranked, nil
+}
+
+// probe asks the plugin behind a line, once per plugin.
+func (s *Service) probe(ctx context.Context, name string, probed map[string]bool) (plugin string, ranked []string, err error) {
+	lease, err := s.Lines.Lease(ctx, name)
+	if err != nil {
+		return "", nil, err
+	}
+	defer lease.Release()
+	if probed[lease.Plugin()] {
+		return lease.Plugin(), nil, nil
+	}
+	probed[lease.Plugin()] = true
+	results, err := lease.Probe(ctx)
+	for _, result := range results {
+		ranked = append(ranked, result.Line)
+	}
+	return lease.Plugin(), ranked, err
+}

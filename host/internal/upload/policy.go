@@ -1,0 +1,127 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/sdk"
+)
+
+// Pace are the waiting times of this package.
+type Pace struct {
+	// Database between two tries to save something while the database is away.
+	Database time.Duration
+	// Operator between two looks at something that a person has to mend: a missing template, a dead login.
+	Operator time.Duration
+	// Retry is the first wait after a failed transfer; it doubles up to RetryMax.
+	Retry, RetryMax time.Duration
+	// Throttled are the waits after Bilibili said "too fast", the last one repeated.
+	Throttled time.Duration
+	// Lookup before an answer that was lost is looked up in the archive list, each time.
+	Lookup time.Duration
+}
+
+func defaultPace() Pace {
+	return Pace{
+		Database: time.Second, Operator: 15 * time.Second, Retry: 5 * time.Second, RetryMax: 30 * time.Minute,
+		Throttled: time.Minute, Lookup: 15 * time.Second,
+	}
+}
+
+const (
+	// maxFailures is how often one transfer may fail for reasons of its own before a person has to look. With the waits
+	// between them that is about half a day.
+	maxFailures = 30
+	// failuresPerLine is how often a line may fail before another one is tried.
+	failuresPerLine = 3
+	// lookups is how often a lost submission is looked up before it counts as never made.
+	lookups = 2
+	// maxRefusals is how often a submission may be refused for passing reasons before a person has to look.
+	maxRefusals = 30
+)
+
+// verdict is what to do about a failure.
+type verdict struct {
+	// wait before the next try; meaningless when final.
+	wait time.Duration
+	// counted failures are bounded by maxFailures.
+	counted bool
+	// final failures wait for a person.
+	final bool
+	// unknown means that the archive may exist.
+	unknown bool
+}
+
+// judgeTransfer decides about a failed transfer. A line says what happened; what to do about it is decided here only.
+func (p Pace) judgeTransfer(err error, failures int) verdict {
+	var missing *operatorError
+	if errors.As(err, &missing) {
+		return verdict{wait: p.Operator}
+	}
+	switch sdk.KindOf(err) {
+	case sdk.RateLimited:
+		return verdict{wait: max(sdk.RetryAfter(err), p.Throttled)}
+	case sdk.LoginRequired, sdk.Challenged, sdk.Forbidden, sdk.InvalidOption:
+		return verdict{wait: max(p.Operator, p.RetryMax/2)}
+	case sdk.NotFound, sdk.Corrupt, sdk.Unsupported:
+		return verdict{final: true}
+	}
+	if failures+1 >= maxFailures {
+		return verdict{final: true}
+	}
+	return verdict{wait: p.backoff(failures), counted: true}
+}
+
+func (p Pace) backoff(failures int) time.Duration {
+	wait := p.Retry
+	for range min(failures, 20) {
+		wait = min(2*wait, p.RetryMax)
+	}
+	return wait
+}
+
+// submitPolicy says which codes of a refusal pass by themselves, after how long. Codes that are not here need a person:
+// the submission itself is wrong. Source: what users of biliup, biliup-rs and biliup-app reported for each code.
+var submitPolicy = map[int]time.Duration{
+	-702:   10 * time.Second, // lists asked too often
+	20001:  30 * time.Second, // internal error
+	21070:  35 * time.Second, // wait 30 s
+	601:    time.Hour,        // captcha: a person passes it in the official page
+	21566:  time.Hour,        // too frequent
+	137022: 2 * time.Hour,    // too frequent
+	21564:  24 * time.Hour,   // too frequent, a day
+	-101:   15 * time.Minute, // not logged in: a new login by a person
+	-111:   15 * time.Minute, // csrf of an old login
+	-412:   30 * time.Minute, // risk control
+}
+
+// duplicateCodes say that the archive exists already: look it up.
+var duplicateCodes = map[int]bool{10009: true, 21012: true}
+
+// judgeSubmit decides about a failed submit.
+func (p Pace) judgeSubmit(err error, attempts int) verdict {
+	var missing *operatorError
+	var refused *bilibili.RefusedError
+	switch {
+	case errors.As(err, &missing), errors.Is(err, bilibili.ErrNoAccount):
+		return verdict{wait: p.Operator}
+	case errors.As(err, &refused):
+		if duplicateCodes[refused.Code] {
+			return verdict{unknown: true, wait: p.Lookup}
+		}
+		wait, passing := submitPolicy[refused.Code]
+		return verdict{wait: wait, final: !passing || attempts >= maxRefusals}
+	case errors.Is(err, bilibili.ErrNotSent):
+		return verdict{wait: p.backoff(attempts)}
+	case errors.Is(err, bilibili.ErrAnswerLost), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return verdict{unknown: true, wait: p.Lookup}
+	}
+	return verdict{final: true}
+}
+
+// operatorError is something that a person mends without touching the recording. Its text says how.
+type operatorError struct{ text string }
+
+func (e *operatorError) Error() string { return e.text }

@@ -1,0 +1,264 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
+)
+
+// Bilibili's limits on an archive, in characters.
+const (
+	maxTitle   = 80
+	maxDesc    = 2000
+	maxDynamic = 233
+	maxSource  = 200
+	maxTags    = 12
+	maxTag     = 20
+)
+
+// submitWorker runs the job of one recording.
+//
+// The steps around the one call that creates an archive are: commit "submitting" with the parts, call, commit the
+// answer. Whoever finds "submitting" at the start of a job knows that the answer was lost and looks the archive up by
+// its parts before any other try, so that a crash at any point never makes two archives.
+type submitWorker struct {
+	river.WorkerDefaults[submitArgs]
+	service *Service
+}
+
+// Work does one step. Like a transfer it never answers with an error: the state is in the row.
+func (w *submitWorker) Work(ctx context.Context, job *river.Job[submitArgs]) error {
+	s := w.service
+	step, err := s.submitStep(ctx, job.Args.RecordingID)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		s.Logger.Warn("submission cannot go on, trying again", "recording", job.Args.RecordingID, "error", err)
+		return river.JobSnooze(s.Pace.Database)
+	case err != nil:
+		return river.JobSnooze(0)
+	case step.done:
+		return nil
+	}
+	return again(ctx, step.wait)
+}
+
+type step struct {
+	done bool
+	wait time.Duration
+}
+
+func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, error) {
+	submission, err := s.DB.GetSubmission(ctx, recordingID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return step{done: true}, nil
+	}
+	if err != nil {
+		return step{}, fmt.Errorf("read submission: %w", err)
+	}
+	switch submission.State {
+	case "accepted", "failed":
+		return step{done: true}, nil
+	case "submitting", "unknown":
+		return s.lookUp(ctx, submission)
+	}
+	return s.submit(ctx, submission)
+}
+
+// submit creates the archive.
+func (s *Service) submit(ctx context.Context, submission db.Submission) (step, error) {
+	account, archive, err := s.compose(ctx, submission.RecordingID)
+	if err != nil {
+		return s.refused(ctx, submission, err)
+	}
+	err = s.DB.SubmissionSent(ctx, db.SubmissionSentParams{
+		RecordingID: submission.RecordingID, AccountFile: account.File, Title: archive.Title,
+		Parts: filenames(archive), SubmittedAt: time.Now(),
+	})
+	if err != nil {
+		return step{}, fmt.Errorf("mark submission: %w", err)
+	}
+	accepted, err := s.Archives.Submit(ctx, account, archive)
+	if err != nil {
+		return s.refused(ctx, submission, err)
+	}
+	return s.accepted(ctx, submission, accepted)
+}
+
+// lookUp decides whether the archive of a lost answer exists. The list may be late, so only several looks that find
+// nothing, some time apart, allow another submit.
+func (s *Service) lookUp(ctx context.Context, submission db.Submission) (step, error) {
+	account, err := bilibili.LoadAccount(s.DataDir, submission.AccountFile)
+	if err != nil {
+		return s.stillUnknown(ctx, submission, err)
+	}
+	accepted, err := s.Archives.Find(ctx, account, submission.Parts, *submission.SubmittedAt)
+	switch {
+	case err == nil:
+		return s.accepted(ctx, submission, accepted)
+	case !errors.Is(err, bilibili.ErrNoArchive):
+		return s.stillUnknown(ctx, submission, err)
+	case submission.Lookups+1 < lookups:
+		return s.stillUnknown(ctx, submission, fmt.Errorf("look %d of %d: %w", submission.Lookups+1, lookups, err))
+	}
+	s.Logger.Info("a lost submission was never made", "recording", submission.RecordingID)
+	return step{wait: 0}, s.setState(ctx, submission.RecordingID, "waiting", "the answer to a submit was lost and no archive exists: submitting again")
+}
+
+func (s *Service) stillUnknown(ctx context.Context, submission db.Submission, cause error) (step, error) {
+	s.Logger.Warn("an answer to a submit was lost", "recording", submission.RecordingID, "lookup", cause)
+	looked := errors.Is(cause, bilibili.ErrNoArchive)
+	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{
+		RecordingID: submission.RecordingID, Error: "the answer to the submit was lost; looking the archive up: " + cause.Error(), Looked: looked,
+	})
+	return step{wait: s.Pace.Lookup}, err
+}
+
+func (s *Service) accepted(ctx context.Context, submission db.Submission, accepted bilibili.Accepted) (step, error) {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
+	err := s.persist(ctx, "accepted archive", func(ctx context.Context) error {
+		return s.DB.SubmissionAccepted(ctx, db.SubmissionAcceptedParams{
+			RecordingID: submission.RecordingID, AID: accepted.AID, BVID: accepted.BVID, AcceptedAt: time.Now(),
+		})
+	})
+	if err == nil {
+		s.Logger.Info("archive accepted", "recording", submission.RecordingID, "bvid", accepted.BVID)
+	}
+	return step{done: true}, err
+}
+
+// refused writes down why there is no archive (or perhaps none) and when the next try is.
+func (s *Service) refused(ctx context.Context, submission db.Submission, cause error) (step, error) {
+	verdict := s.Pace.judgeSubmit(cause, int(submission.Attempts))
+	state := "waiting"
+	switch {
+	case verdict.unknown:
+		state = "unknown"
+	case verdict.final:
+		state = "failed"
+	}
+	s.Logger.Warn("submission not accepted", "recording", submission.RecordingID, "state", state, "error", cause, "next_try_in", verdict.wait)
+	ctx, cancel := lingering(ctx)
+	defer cancel()
+	err := s.setState(ctx, submission.RecordingID, state, cause.Error())
+	return step{done: state == "failed", wait: verdict.wait}, err
+}
+
+func (s *Service) setState(ctx context.Context, recordingID int64, state, reason string) error {
+	return s.persist(ctx, "submission", func(ctx context.Context) error {
+		return s.DB.SubmissionState(ctx, db.SubmissionStateParams{RecordingID: recordingID, State: state, Error: reason})
+	})
+}
+
+func filenames(archive bilibili.Archive) []string {
+	names := make([]string, 0, len(archive.Videos))
+	for _, video := range archive.Videos {
+		names = append(names, video.Filename)
+	}
+	return names
+}
+
+// compose makes the archive of a recording as its template says now. It refuses to leave a hole.
+func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Account, bilibili.Archive, error) {
+	recording, err := s.DB.GetRecording(ctx, recordingID)
+	if err != nil {
+		return nil, bilibili.Archive{}, fmt.Errorf("read recording: %w", err)
+	}
+	template, err := s.template(ctx, s.DB.Queries, recording)
+	if err != nil {
+		return nil, bilibili.Archive{}, err
+	}
+	account, err := s.login(template)
+	if err != nil {
+		return nil, bilibili.Archive{}, err
+	}
+	segments, err := s.DB.RecordingSegments(ctx, recordingID)
+	if err != nil {
+		return nil, bilibili.Archive{}, fmt.Errorf("read segments: %w", err)
+	}
+	var parts []bilibili.Part
+	for _, segment := range segments {
+		if segment.Publish != "wanted" {
+			continue
+		}
+		if segment.UploadState != "uploaded" {
+			return nil, bilibili.Archive{}, &operatorError{fmt.Sprintf("segment %d is not uploaded", segment.Index)}
+		}
+		stem := strings.TrimSuffix(filepath.Base(segment.Path), filepath.Ext(segment.Path))
+		parts = append(parts, bilibili.Part{Title: clip(stem, maxTitle), Filename: segment.RemoteName, CID: segment.RemoteID})
+	}
+	if len(parts) > bilibili.MaxParts {
+		return nil, bilibili.Archive{}, fmt.Errorf("the recording has %d parts and an archive takes %d; join or waive some", len(parts), bilibili.MaxParts)
+	}
+	return account, describe(recording, template, parts), nil
+}
+
+// describe renders a template for a recording, cut to Bilibili's limits.
+func describe(recording db.Recording, template db.Template, parts []bilibili.Part) bilibili.Archive {
+	start := recording.StartedAt.Local()
+	variables := map[string]string{
+		"streamer": firstOf(recording.Remark, recording.StreamerName),
+		"title":    firstOf(recording.Title, recording.Remark, recording.StreamerName),
+		"url":      recording.URL,
+		"date":     start.Format("2006-01-02"),
+		"time":     start.Format("15:04:05"),
+	}
+	fill := func(text string, most int) string {
+		return clip(strings.TrimSpace(render(text, variables, start)), most)
+	}
+	title := fill(template.Title, maxTitle)
+	if title == "" {
+		title = fill("%Y.%m.%d {streamer}", maxTitle)
+	}
+	source := fill(template.Source, maxSource)
+	if source == "" && template.Copyright == 2 {
+		source = clip(recording.URL, maxSource) // a repost without a source is refused
+	}
+	return bilibili.Archive{
+		Copyright: int(template.Copyright), Source: source, TID: int(template.TID), Title: title,
+		Cover: webCover(template.Cover), Desc: fill(template.Description, maxDesc), Dynamic: fill(template.Dynamic, maxDynamic),
+		Tag: tags(fill(template.Tag, maxDesc)), Videos: parts,
+		Dolby: int(template.Dolby), HiRes: int(template.Hires), NoReprint: int(template.NoReprint), ChargingPay: int(template.OpenElec),
+	}
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if strings.TrimSpace(text) != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// webCover keeps a cover that is an address on the web. A local path means nothing to Bilibili: then it takes a frame.
+func webCover(cover string) string {
+	if strings.HasPrefix(cover, "https://") || strings.HasPrefix(cover, "http://") {
+		return cover
+	}
+	return ""
+}
+
+// tags keeps what Bilibili accepts: at most twelve different tags of at most twenty characters.
+func tags(list string) string {
+	var kept []string
+	seen := make(map[string]bool)
+	for tag := range strings.SplitSeq(strings.ReplaceAll(list, "，", ","), ",") {
+		tag = clip(strings.TrimSpace(tag), maxTag)
+		if tag == "" || seen[tag] || len(kept) == maxTags {
+			continue
+		}
+		seen[tag] = true
+		kept = append(kept, tag)
+	}
+	return strings.Join(kept, ",")
+}

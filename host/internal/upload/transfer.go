@@ -1,0 +1,187 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/sdk/line"
+)
+
+// transferWorker runs the job of one segment.
+type transferWorker struct {
+	river.WorkerDefaults[transferArgs]
+	service *Service
+}
+
+// Work does one try. It never answers with an error: what to do next is in the row, where a person sees it.
+func (w *transferWorker) Work(ctx context.Context, job *river.Job[transferArgs]) error {
+	s, segmentID := w.service, job.Args.SegmentID
+	work, err := s.DB.UploadWork(ctx, segmentID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // the segment is gone, and its file is not ours to publish any more
+	}
+	if err != nil {
+		return again(ctx, s.Pace.Database)
+	}
+	if work.Upload.State == "uploaded" || work.Segment.Publish != "wanted" {
+		return nil
+	}
+	result, err := s.transfer(ctx, work)
+	if err == nil {
+		return s.finish(ctx, work, result)
+	}
+	if ctx.Err() != nil {
+		return river.JobSnooze(0) // the host stops: the checkpoint is saved, the next start goes on from it
+	}
+	return s.postpone(ctx, work, err)
+}
+
+func again(ctx context.Context, wait time.Duration) error {
+	if ctx.Err() != nil {
+		return river.JobSnooze(0)
+	}
+	return river.JobSnooze(wait)
+}
+
+// transfer sends one segment over one line, from the last checkpoint where the line can use it.
+func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Result, error) {
+	account, err := s.account(ctx, work.Recording)
+	if err != nil {
+		return line.Result{}, err
+	}
+	limit := func(ctx context.Context) (int, error) {
+		global, err := s.configuration(ctx, nil)
+		return global.UploadLimit, err
+	}
+	if err := s.slots.acquire(ctx, limit); err != nil {
+		return line.Result{}, err
+	}
+	defer s.slots.release()
+
+	// Only now: while the transfer waited for its slot, the configuration may have changed.
+	configuration, err := s.configuration(ctx, work.Recording.StreamerID)
+	if err != nil {
+		return line.Result{}, err
+	}
+	name, err := s.chooseLine(ctx, configuration, work.Upload)
+	if err != nil {
+		return line.Result{}, err
+	}
+	lease, err := s.Lines.Lease(ctx, name)
+	if err != nil {
+		// The plugin manager starts plugins again by itself; that one is down says nothing about this file.
+		return line.Result{}, &operatorError{fmt.Sprintf("line %s: %v", name, err)}
+	}
+	defer lease.Release()
+	checkpoint := work.Upload.Checkpoint
+	if name != work.Upload.Line || account.File != work.Upload.AccountFile {
+		checkpoint = nil
+	}
+	started := db.StartUploadParams{SegmentID: work.Segment.ID, Line: name, AccountFile: account.File}
+	if err := s.DB.StartUpload(ctx, started); err != nil {
+		return line.Result{}, fmt.Errorf("mark upload: %w", err)
+	}
+	logger := s.Logger.With("segment", work.Segment.ID, "line", name)
+	logger.Info("transfer starts", "path", work.Segment.Path, "size_bytes", work.Segment.SizeBytes, "resumed", len(checkpoint) > 0)
+	return lease.Upload(ctx, line.File{
+		Line: name, Path: work.Segment.Path, Name: filepath.Base(work.Segment.Path),
+		Cookies: account.Cookies, Threads: configuration.Threads, Checkpoint: checkpoint,
+	}, func(progress line.Progress) error {
+		err := s.DB.SaveCheckpoint(ctx, db.SaveCheckpointParams{
+			SegmentID: work.Segment.ID, Checkpoint: progress.Checkpoint, AcknowledgedBytes: progress.AcknowledgedBytes,
+		})
+		if err != nil && ctx.Err() == nil {
+			// The transfer is worth more than its checkpoint: the next one says all that this one would have said.
+			logger.Warn("checkpoint cannot be saved", "error", err)
+			return nil
+		}
+		return err
+	})
+}
+
+// account loads the login that the recording's template names.
+func (s *Service) account(ctx context.Context, recording db.Recording) (*bilibili.Account, error) {
+	template, err := s.template(ctx, s.DB.Queries, recording)
+	if err != nil {
+		return nil, err
+	}
+	return s.login(template)
+}
+
+func (s *Service) login(template db.Template) (*bilibili.Account, error) {
+	if template.UserCookie == "" {
+		return nil, &operatorError{fmt.Sprintf("template %q names no account; set user_cookie", template.TemplateName)}
+	}
+	account, err := bilibili.LoadAccount(s.DataDir, template.UserCookie)
+	if errors.Is(err, bilibili.ErrNoAccount) {
+		return nil, &operatorError{err.Error()}
+	}
+	return account, err
+}
+
+func (s *Service) template(ctx context.Context, q *db.Queries, recording db.Recording) (db.Template, error) {
+	if recording.TemplateName == nil {
+		return db.Template{}, &operatorError{"the recording has no template"}
+	}
+	template, err := q.TemplateByName(ctx, *recording.TemplateName)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return db.Template{}, &operatorError{fmt.Sprintf("template %q does not exist; create it to publish this recording", *recording.TemplateName)}
+	}
+	if err != nil {
+		return db.Template{}, fmt.Errorf("read template: %w", err)
+	}
+	return template, nil
+}
+
+// finish commits a stored file, and orders the submission when it was the last one missing.
+func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line.Result) error {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
+	err := s.persist(ctx, "uploaded segment", func(ctx context.Context) error {
+		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+			err := q.FinishUpload(ctx, db.FinishUploadParams{
+				SegmentID: work.Segment.ID, RemoteName: result.RemoteName, RemoteID: result.RemoteID, SizeBytes: work.Segment.SizeBytes,
+			})
+			if err != nil {
+				return err
+			}
+			return s.RecordingEnded(ctx, tx, work.Recording.ID)
+		})
+	})
+	if err != nil {
+		return again(ctx, s.Pace.Database)
+	}
+	s.Logger.Info("segment uploaded", "segment", work.Segment.ID, "remote_name", result.RemoteName)
+	return nil
+}
+
+// postpone writes down what went wrong and when the next try is.
+func (s *Service) postpone(ctx context.Context, work db.UploadWorkRow, cause error) error {
+	verdict := s.Pace.judgeTransfer(cause, int(work.Upload.Attempts))
+	s.Logger.Warn("transfer failed", "segment", work.Segment.ID, "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
+	err := s.persist(ctx, "failed transfer", func(ctx context.Context) error {
+		if verdict.final {
+			return s.DB.FailUpload(ctx, db.FailUploadParams{SegmentID: work.Segment.ID, Error: cause.Error()})
+		}
+		counted := int32(0)
+		if verdict.counted {
+			counted = 1
+		}
+		return s.DB.PostponeUpload(ctx, db.PostponeUploadParams{SegmentID: work.Segment.ID, Error: cause.Error(), Counted: counted})
+	})
+	switch {
+	case err != nil:
+		return again(ctx, s.Pace.Database)
+	case verdict.final:
+		return nil
+	}
+	return river.JobSnooze(verdict.wait)
+}

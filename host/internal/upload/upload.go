@@ -1,0 +1,260 @@
+// Package upload carries committed segments to Bilibili: one durable job transfers a segment over a line, one durable
+// job submits a recording once every segment of it is there. Jobs live in the same database as the rows that they are
+// about and are inserted in the same transactions, so that a crash between two steps loses neither.
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/sdk/line"
+)
+
+const (
+	queue = "upload"
+	// maxWorkers bounds the jobs that are looked at at once; upload_limit bounds those that transfer.
+	maxWorkers = 32
+	// stopTimeout bounds how long a stop waits for transfers to save where they are.
+	stopTimeout = 5 * time.Second
+)
+
+// Lines gives access to the running line plugins.
+type Lines interface {
+	// Names lists the lines that can be used.
+	Names(ctx context.Context) ([]string, error)
+	// Lease pins the process that serves a line until Release.
+	Lease(ctx context.Context, name string) (Lease, error)
+}
+
+// Lease is one pinned line plugin.
+type Lease interface {
+	line.Line
+	line.Prober
+	Plugin() string
+	Release()
+}
+
+// Archives is Bilibili's side of submissions.
+type Archives interface {
+	Submit(ctx context.Context, account *bilibili.Account, archive bilibili.Archive) (bilibili.Accepted, error)
+	Find(ctx context.Context, account *bilibili.Account, parts []string, since time.Time) (bilibili.Accepted, error)
+}
+
+// Options are what a Service needs.
+type Options struct {
+	DB       *db.DB
+	HostID   string
+	DataDir  string
+	Lines    Lines
+	Archives Archives
+	Logger   *slog.Logger
+	// Pace are the waiting times; the zero value means those meant for real life.
+	Pace Pace
+}
+
+// Service owns the jobs. Use New, then Run; SegmentClosed and RecordingEnded work from New on.
+type Service struct {
+	Options
+	client  *river.Client[pgx.Tx]
+	slots   *slots
+	ranking ranking
+}
+
+type transferArgs struct {
+	SegmentID int64 `json:"segment_id"`
+}
+
+func (transferArgs) Kind() string { return "transfer" }
+
+type submitArgs struct {
+	RecordingID int64 `json:"recording_id"`
+}
+
+func (submitArgs) Kind() string { return "submit" }
+
+// New prepares the service.
+func New(options Options) (*Service, error) {
+	if options.Pace == (Pace{}) {
+		options.Pace = defaultPace()
+	}
+	s := &Service{Options: options, slots: newSlots()}
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &transferWorker{service: s})
+	river.AddWorker(workers, &submitWorker{service: s})
+	client, err := river.NewClient(riverpgxv5.New(options.DB.Pool), &river.Config{
+		ID:         options.HostID,
+		Queues:     map[string]river.QueueConfig{queue: {MaxWorkers: maxWorkers}},
+		Workers:    workers,
+		JobTimeout: -1, // a transfer takes as long as it takes; each call in it has its own deadline
+		Logger:     slog.New(quietHandler{options.Logger.Handler()}),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare jobs: %w", err)
+	}
+	s.client = client
+	return s, nil
+}
+
+// jobOptions make a job unique by what it is about. A job is retried for as long as it takes: the limits on tries are
+// kept with the upload, where a person sees them.
+func jobOptions() *river.InsertOpts {
+	unfinished := []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}
+	return &river.InsertOpts{Queue: queue, MaxAttempts: 1000, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished}}
+}
+
+// Run works until ctx ends, then lets transfers save where they are.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.recover(ctx); err != nil {
+		return err
+	}
+	// The client gets a context of its own: its end would cut jobs before they could save anything.
+	if err := s.client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+	<-ctx.Done()
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := s.client.StopAndCancel(stopCtx); err != nil {
+		return fmt.Errorf("stop jobs: %w", err)
+	}
+	return nil
+}
+
+// recover takes up what a dead host left: its running jobs, rows whose job is gone, and recordings that ended without
+// their submission being ordered.
+func (s *Service) recover(ctx context.Context) error {
+	if err := s.DB.ReleaseJobs(ctx, s.HostID); err != nil {
+		return fmt.Errorf("release jobs: %w", err)
+	}
+	unfinished, err := s.DB.UnfinishedUploads(ctx)
+	if err != nil {
+		return fmt.Errorf("list unfinished uploads: %w", err)
+	}
+	for _, segmentID := range unfinished {
+		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobOptions()); err != nil {
+			return fmt.Errorf("order transfer: %w", err)
+		}
+	}
+	ended, err := s.DB.UnsubmittedRecordings(ctx)
+	if err != nil {
+		return fmt.Errorf("list recordings without submission: %w", err)
+	}
+	for _, recordingID := range ended {
+		err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error { return s.RecordingEnded(ctx, tx, recordingID) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SegmentClosed orders the transfer of a segment in the transaction that commits its row.
+func (s *Service) SegmentClosed(ctx context.Context, tx pgx.Tx, segmentID int64) error {
+	if err := s.DB.WithTx(tx).InsertUpload(ctx, segmentID); err != nil {
+		return fmt.Errorf("insert upload: %w", err)
+	}
+	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobOptions()); err != nil {
+		return fmt.Errorf("order transfer: %w", err)
+	}
+	return nil
+}
+
+// RecordingEnded orders the submission of a recording if it has ended and every segment of it is uploaded or given up.
+// It is called by both transactions that can make this true; the lock on the recording lets exactly one see it.
+func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error {
+	q := s.DB.WithTx(tx)
+	recording, err := q.LockRecording(ctx, recordingID)
+	if err != nil {
+		return fmt.Errorf("lock recording: %w", err)
+	}
+	if recording.State != "ended" {
+		return nil
+	}
+	segments, err := q.RecordingSegments(ctx, recordingID)
+	if err != nil {
+		return fmt.Errorf("read segments: %w", err)
+	}
+	parts := 0
+	for _, segment := range segments {
+		if segment.Publish != "wanted" {
+			continue
+		}
+		if segment.UploadState != "uploaded" {
+			return nil
+		}
+		parts++
+	}
+	if parts == 0 {
+		return nil
+	}
+	if _, err := q.InsertSubmission(ctx, recordingID); err != nil {
+		return fmt.Errorf("insert submission: %w", err)
+	}
+	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobOptions()); err != nil {
+		return fmt.Errorf("order submission: %w", err)
+	}
+	return nil
+}
+
+// ConfigurationChanged lets a raised upload_limit take effect at once.
+func (s *Service) ConfigurationChanged() { s.slots.wake() }
+
+// configuration returns what applies to a room; a nil streamer (deleted) has the global one.
+func (s *Service) configuration(ctx context.Context, streamerID *int64) (config.Configuration, error) {
+	row, err := s.DB.RoomConfiguration(ctx, streamerID)
+	if err != nil {
+		return config.Configuration{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return config.Layered(row.Global, row.Override)
+}
+
+// persist repeats a change until the database takes it: what happened outside must not be forgotten because the
+// database was away. It gives up only when ctx ends.
+func (s *Service) persist(ctx context.Context, what string, change func(ctx context.Context) error) error {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wait.C:
+		}
+		err := change(ctx)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			return err
+		}
+		s.Logger.Warn("state cannot be saved, trying again", "what", what, "error", err)
+		wait.Reset(s.Pace.Database)
+	}
+}
+
+// lingering returns a context that outlives the end of ctx by a moment: what Bilibili has done is worth saving even
+// when the host is stopping.
+func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+	const moment = 3 * time.Second
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(moment):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
+}
