@@ -113,10 +113,12 @@ type Submission struct {
 	AccountFile string
 	Title       string
 	// Remote names in order, as sent: what a lost answer is looked up by.
-	Parts       []string
-	AID         int64
-	BVID        string
-	Attempts    int32
+	Parts    []string
+	AID      int64
+	BVID     string
+	Attempts int32
+	// How often the archive of a lost answer was looked for in vain since the last submit.
+	Lookups     int32
 	Error       string
 	SubmittedAt *time.Time
 	AcceptedAt  *time.Time

@@ -85,6 +85,32 @@ func (q *Queries) ExtendWaiting(ctx context.Context, arg ExtendWaitingParams) er
 	return err
 }
 
+const getSession = `-- name: GetSession :one
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message FROM recorder_sessions WHERE id = $1
+`
+
+func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession, error) {
+	row := q.db.QueryRow(ctx, getSession, id)
+	var i RecorderSession
+	err := row.Scan(
+		&i.ID,
+		&i.StreamerID,
+		&i.RecordingID,
+		&i.HostID,
+		&i.Plugin,
+		&i.Instance,
+		&i.PathPrefix,
+		&i.FirstIndex,
+		&i.Room,
+		&i.LastSeq,
+		&i.StartedAt,
+		&i.EndedAt,
+		&i.EndReason,
+		&i.EndMessage,
+	)
+	return i, err
+}
+
 const insertRecording = `-- name: InsertRecording :one
 INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10)
@@ -138,34 +164,42 @@ func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams
 	return i, err
 }
 
-const insertSession = `-- name: InsertSession :exec
+const insertSession = `-- name: InsertSession :execrows
 INSERT INTO recorder_sessions (id, streamer_id, host_id, plugin, instance, path_prefix, first_index, room)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT $1, s.id, $2, $3, $4, $5, $6, $7 FROM streamers s
+WHERE s.id = $8::bigint AND s.url = $9::text AND NOT s.paused FOR SHARE
 `
 
 type InsertSessionParams struct {
 	ID         uuid.UUID
-	StreamerID *int64
 	HostID     uuid.UUID
 	Plugin     string
 	Instance   string
 	PathPrefix string
 	FirstIndex int32
 	Room       []byte
+	StreamerID int64
+	URL        string
 }
 
-func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
-	_, err := q.db.Exec(ctx, insertSession,
+// No row when the streamer was paused, deleted or given another URL meanwhile. The lock makes such a change wait for
+// this row, and then find the session to stop.
+func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) (int64, error) {
+	result, err := q.db.Exec(ctx, insertSession,
 		arg.ID,
-		arg.StreamerID,
 		arg.HostID,
 		arg.Plugin,
 		arg.Instance,
 		arg.PathPrefix,
 		arg.FirstIndex,
 		arg.Room,
+		arg.StreamerID,
+		arg.URL,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const linkSession = `-- name: LinkSession :exec

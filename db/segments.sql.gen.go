@@ -12,7 +12,12 @@ import (
 
 const insertSegment = `-- name: InsertSegment :one
 INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT $1::bigint,
+       CASE WHEN EXISTS (SELECT 1 FROM segments o WHERE o.recording_id = $1::bigint AND o.index = $2::integer)
+            THEN (SELECT max(o.index) + 1 FROM segments o WHERE o.recording_id = $1::bigint)
+            ELSE $2::integer END,
+       $3::text, $4::bigint, $5::bigint, $6::timestamptz,
+       $7::timestamptz, $8::text, $9::text
 ON CONFLICT (path) DO NOTHING
 RETURNING id
 `
@@ -29,7 +34,8 @@ type InsertSegmentParams struct {
 	Reason      string
 }
 
-// A path that is known already is left as it is: then there is no row in the answer.
+// A path that is known already is left as it is: then there is no row in the answer. A number that is taken becomes the
+// next free one, since a segment must never be refused. The recording is locked.
 func (q *Queries) InsertSegment(ctx context.Context, arg InsertSegmentParams) (int64, error) {
 	row := q.db.QueryRow(ctx, insertSegment,
 		arg.RecordingID,

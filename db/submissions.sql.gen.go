@@ -10,32 +10,6 @@ import (
 	"time"
 )
 
-const endedWithoutSubmission = `-- name: EndedWithoutSubmission :many
-SELECT r.id FROM recordings r
-WHERE r.state = 'ended' AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.recording_id = r.id)
-  AND EXISTS (SELECT 1 FROM segments g WHERE g.recording_id = r.id AND g.publish = 'wanted')
-`
-
-func (q *Queries) EndedWithoutSubmission(ctx context.Context) ([]int64, error) {
-	rows, err := q.db.Query(ctx, endedWithoutSubmission)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const getRecording = `-- name: GetRecording :one
 SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at FROM recordings WHERE id = $1
 `
@@ -63,24 +37,12 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 	return i, err
 }
 
-const insertSubmission = `-- name: InsertSubmission :execrows
-INSERT INTO submissions (recording_id) VALUES ($1) ON CONFLICT (recording_id) DO NOTHING
+const getSubmission = `-- name: GetSubmission :one
+SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at FROM submissions WHERE recording_id = $1
 `
 
-func (q *Queries) InsertSubmission(ctx context.Context, recordingID int64) (int64, error) {
-	result, err := q.db.Exec(ctx, insertSubmission, recordingID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const lockSubmission = `-- name: LockSubmission :one
-SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, error, submitted_at, accepted_at, updated_at FROM submissions WHERE recording_id = $1 FOR UPDATE
-`
-
-func (q *Queries) LockSubmission(ctx context.Context, recordingID int64) (Submission, error) {
-	row := q.db.QueryRow(ctx, lockSubmission, recordingID)
+func (q *Queries) GetSubmission(ctx context.Context, recordingID int64) (Submission, error) {
+	row := q.db.QueryRow(ctx, getSubmission, recordingID)
 	var i Submission
 	err := row.Scan(
 		&i.ID,
@@ -92,12 +54,25 @@ func (q *Queries) LockSubmission(ctx context.Context, recordingID int64) (Submis
 		&i.AID,
 		&i.BVID,
 		&i.Attempts,
+		&i.Lookups,
 		&i.Error,
 		&i.SubmittedAt,
 		&i.AcceptedAt,
 		&i.UpdatedAt,
 	)
 	return i, err
+}
+
+const insertSubmission = `-- name: InsertSubmission :execrows
+INSERT INTO submissions (recording_id) VALUES ($1) ON CONFLICT (recording_id) DO NOTHING
+`
+
+func (q *Queries) InsertSubmission(ctx context.Context, recordingID int64) (int64, error) {
+	result, err := q.db.Exec(ctx, insertSubmission, recordingID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const submissionAccepted = `-- name: SubmissionAccepted :exec
@@ -122,8 +97,24 @@ func (q *Queries) SubmissionAccepted(ctx context.Context, arg SubmissionAccepted
 	return err
 }
 
+const submissionLookedUp = `-- name: SubmissionLookedUp :exec
+UPDATE submissions SET state = 'unknown', error = $2, lookups = lookups + $3::boolean::integer, updated_at = now()
+WHERE recording_id = $1 AND state <> 'accepted'
+`
+
+type SubmissionLookedUpParams struct {
+	RecordingID int64
+	Error       string
+	Looked      bool
+}
+
+func (q *Queries) SubmissionLookedUp(ctx context.Context, arg SubmissionLookedUpParams) error {
+	_, err := q.db.Exec(ctx, submissionLookedUp, arg.RecordingID, arg.Error, arg.Looked)
+	return err
+}
+
 const submissionSent = `-- name: SubmissionSent :exec
-UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = $5::timestamptz, attempts = attempts + 1, error = '', updated_at = now()
+UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = $5::timestamptz, attempts = attempts + 1, lookups = 0, error = '', updated_at = now()
 WHERE recording_id = $1
 `
 
@@ -159,4 +150,31 @@ type SubmissionStateParams struct {
 func (q *Queries) SubmissionState(ctx context.Context, arg SubmissionStateParams) error {
 	_, err := q.db.Exec(ctx, submissionState, arg.RecordingID, arg.State, arg.Error)
 	return err
+}
+
+const unsubmittedRecordings = `-- name: UnsubmittedRecordings :many
+SELECT r.id FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
+WHERE r.state = 'ended' AND (s.id IS NULL OR s.state IN ('waiting', 'submitting', 'unknown'))
+  AND EXISTS (SELECT 1 FROM segments g WHERE g.recording_id = r.id AND g.publish = 'wanted')
+`
+
+// Recordings that ended and publish something, without an archive: their submission may have to be ordered again.
+func (q *Queries) UnsubmittedRecordings(ctx context.Context) ([]int64, error) {
+	rows, err := q.db.Query(ctx, unsubmittedRecordings)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

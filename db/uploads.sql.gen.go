@@ -134,6 +134,30 @@ func (q *Queries) TemplateByName(ctx context.Context, templateName string) (Temp
 	return i, err
 }
 
+const unfinishedUploads = `-- name: UnfinishedUploads :many
+SELECT segment_id FROM uploads WHERE state IN ('pending', 'uploading') ORDER BY segment_id
+`
+
+func (q *Queries) UnfinishedUploads(ctx context.Context) ([]int64, error) {
+	rows, err := q.db.Query(ctx, unfinishedUploads)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var segment_id int64
+		if err := rows.Scan(&segment_id); err != nil {
+			return nil, err
+		}
+		items = append(items, segment_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const uploadWork = `-- name: UploadWork :one
 SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id

@@ -90,6 +90,7 @@ CREATE TABLE recordings (
     CONSTRAINT recordings_ended_check CHECK ((state = 'ended') = (ended_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX recordings_open_key ON recordings (streamer_id) WHERE state <> 'ended';
+CREATE INDEX recordings_streamer_idx ON recordings (streamer_id);
 CREATE INDEX recordings_waiting_idx ON recordings (resume_until) WHERE state = 'waiting';
 COMMENT ON TABLE recordings IS 'One live session of one streamer, across reconnects and restarts. Room and template names are copied, so that editing or deleting the streamer changes nothing that was recorded.';
 COMMENT ON COLUMN recordings.resume_until IS 'A stream that comes back until then is the same recording.';
@@ -147,6 +148,7 @@ CREATE TABLE uploads (
     error              text NOT NULL DEFAULT '',
     updated_at         timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX uploads_open_idx ON uploads (segment_id) WHERE state <> 'uploaded';
 COMMENT ON COLUMN uploads.line IS 'The line that checkpoint belongs to.';
 COMMENT ON COLUMN uploads.checkpoint IS 'Opaque to the host; may hold secrets of the storage.';
 
@@ -166,6 +168,7 @@ CREATE TABLE submissions (
     accepted_at  timestamptz,
     updated_at   timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX submissions_open_idx ON submissions (recording_id) WHERE state <> 'accepted';
 COMMENT ON COLUMN submissions.state IS 'waiting: for uploads, an account or a pause that Bilibili asked for; submitting: an answer is outstanding; unknown: an answer was lost and has to be looked up; failed: a person has to act, error says how.';
 COMMENT ON COLUMN submissions.lookups IS 'How often the archive of a lost answer was looked for in vain since the last submit.';
 COMMENT ON COLUMN submissions.parts IS 'Remote names in order, as sent: what a lost answer is looked up by.';

@@ -1,0 +1,53 @@
+-- name: StreamerStates :many
+-- All streamers, or one, with what they do: two passes over the open work, whatever the number of rooms.
+WITH open_uploads AS (
+    SELECT r.streamer_id,
+           bool_or(u.state <> 'failed') AS working,
+           (array_agg(u.error ORDER BY u.id DESC) FILTER (WHERE u.error <> '' AND g.publish = 'wanted'))[1] AS error
+    FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
+    WHERE u.state <> 'uploaded' AND r.streamer_id IS NOT NULL
+    GROUP BY r.streamer_id
+), open_submissions AS (
+    SELECT r.streamer_id,
+           bool_or(s.state <> 'failed') AS working,
+           (array_agg(s.error ORDER BY s.id DESC) FILTER (WHERE s.error <> ''))[1] AS error
+    FROM submissions s JOIN recordings r ON r.id = s.recording_id
+    WHERE s.state <> 'accepted' AND r.streamer_id IS NOT NULL
+    GROUP BY r.streamer_id
+)
+SELECT sqlc.embed(streamers),
+       EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
+       (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
+       (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
+       coalesce(os.error, '')::text AS submission_error,
+       coalesce(ou.error, '')::text AS upload_error
+FROM streamers
+LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
+LEFT JOIN open_submissions os ON os.streamer_id = streamers.id
+LEFT JOIN templates t ON t.template_name = streamers.template_name
+WHERE sqlc.narg(id)::bigint IS NULL OR streamers.id = sqlc.narg(id)::bigint
+ORDER BY streamers.id;
+
+-- name: InsertStreamer :one
+INSERT INTO streamers (url, template_name, remark, split_time, split_size, override)
+VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING *;
+
+-- name: GetStreamer :one
+SELECT * FROM streamers WHERE id = $1;
+
+-- name: LockStreamer :one
+SELECT * FROM streamers WHERE id = $1 FOR UPDATE;
+
+-- name: UpdateStreamer :one
+-- What went wrong with another URL says nothing about the new one.
+UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
+    last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, updated_at = now()
+WHERE id = $1
+RETURNING *;
+
+-- name: SetStreamerPaused :one
+UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING *;
+
+-- name: DeleteStreamer :one
+DELETE FROM streamers WHERE id = $1 RETURNING *;

@@ -1,0 +1,231 @@
+// Package api is the HTTP interface of the host. Its contract is openapi.yaml, written by hand; the server types in
+// openapi.gen.go are generated from it, and every request is checked against it before a handler runs.
+//
+// Handlers read and write PostgreSQL only. What they changed is announced to the running parts after the commit, through
+// the small interfaces below; those look at the database again and so need no order and no payload.
+package api
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+
+	"github.com/lubod/lubod/db"
+)
+
+//go:embed openapi.yaml
+var contract []byte
+
+// Rooms watches and records streamers.
+type Rooms interface {
+	// Changed tells that a streamer was created, changed, paused, resumed or deleted. It must not block.
+	Changed(streamerID int64)
+	// ConfigurationChanged tells that settings for all rooms changed. It must not block.
+	ConfigurationChanged()
+	// StopRecording ends what is being recorded of a streamer, if anything, and returns when that is under way: no new
+	// media is written for it. What was recorded is kept. The streamer's row is in its new state already, so that
+	// nothing starts it again.
+	StopRecording(ctx context.Context, streamerID int64, reason string) error
+}
+
+// Uploads transfers and submits what was recorded.
+type Uploads interface {
+	// ConfigurationChanged tells that lines, threads or limits may be others. It must not block.
+	ConfigurationChanged()
+	// PublishingChanged tells that templates, accounts or a streamer's template changed: what waits for one of them may
+	// go on. It must not block.
+	PublishingChanged()
+}
+
+// Plugins is what the API needs of the plugin manager.
+type Plugins interface {
+	// AcceptsURL returns nil when an extractor takes the URL; the error lists what is taken.
+	AcceptsURL(ctx context.Context, url string) error
+	// LineNames lists the upload lines that plugins serve.
+	LineNames(ctx context.Context) ([]string, error)
+	// Status is in the order of plugins.hcl.
+	Status() []PluginStatus
+	// Reload reads plugins.hcl again. After an error nothing has changed, and its text says what to correct.
+	Reload(ctx context.Context) error
+}
+
+// PluginStatus is one plugin of plugins.hcl and how it is.
+type PluginStatus struct {
+	Name, Kind, Version string
+	// State is one word, such as "idle", "running" or "failed".
+	State string
+	// Error says why a plugin does not work; empty when it does.
+	Error string
+	// Match and Lines are what an extractor takes and what a line plugin serves.
+	Match, Lines        []string
+	Processes, Restarts int
+}
+
+// Deps are what a Server needs.
+type Deps struct {
+	DB      *db.DB
+	Rooms   Rooms
+	Uploads Uploads
+	Plugins Plugins
+	Logger  *slog.Logger
+	// DataDir is where cookie files are.
+	DataDir string
+	Version string
+	// TrustedOrigins may send requests from a browser besides this server's own origin, as scheme://host:port.
+	TrustedOrigins []string
+}
+
+const (
+	// requestTimeout is how long a handler may take: longer than every call that it makes.
+	requestTimeout = 25 * time.Second
+	// reloadTimeout leaves new plugins the time to start.
+	reloadTimeout = 2 * time.Minute
+	maxBodyBytes  = 1 << 20
+	shutdownGrace = 5 * time.Second
+	cleanInterval = time.Hour
+)
+
+// Server answers the API. Create it with New, then call Run.
+type Server struct {
+	db      *db.DB
+	rooms   Rooms
+	uploads Uploads
+	plugins Plugins
+	log     *slog.Logger
+	dataDir string
+	version string
+
+	spec       *openapi3.T
+	operations map[string]*operation
+	origins    *http.CrossOriginProtection
+	sessions   *sessions
+	passwords  *passwords
+	attempts   *throttle
+	setupToken string
+	echo       *echo.Echo
+}
+
+var _ StrictServerInterface = (*Server)(nil)
+
+// New prepares a server; nothing runs yet.
+func New(deps Deps) (*Server, error) {
+	dataDir, err := filepath.Abs(deps.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("find data directory: %w", err)
+	}
+	spec, operations, err := loadContract()
+	if err != nil {
+		return nil, err
+	}
+	origins := http.NewCrossOriginProtection()
+	for _, origin := range deps.TrustedOrigins {
+		if err := origins.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("trusted origin %q: %w", origin, err)
+		}
+	}
+	s := &Server{
+		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, log: deps.Logger, dataDir: dataDir, version: deps.Version,
+		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
+		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
+	}
+	s.echo = s.routes()
+	return s, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+func (s *Server) routes() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.answerError
+	e.Binder = bodyBinder{}
+	e.Use(s.observe, s.contain, secureHeaders, s.limit, s.refuseForeignOrigin, s.identify, s.check)
+	RegisterHandlers(e, NewStrictHandler(s, nil))
+	return e
+}
+
+// Run serves on listener until ctx ends, then lets requests that are under way finish for some seconds. It closes
+// the listener. While there is no user, it first logs the set-up token.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	if err := s.announceSetup(ctx, listener.Addr()); err != nil {
+		_ = listener.Close()
+		return err
+	}
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      reloadTimeout + 30*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	cleaned := make(chan struct{})
+	cleanCtx, stopCleaning := context.WithCancel(ctx)
+	go func() {
+		defer close(cleaned)
+		s.cleanSessions(cleanCtx)
+	}()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() {
+		stopCleaning()
+		<-cleaned
+	}()
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		s.log.Warn("some HTTP requests were cut", "error", err)
+		_ = server.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// announceSetup tells how the first user is made. Only while there is none: the token is worth nothing afterwards.
+func (s *Server) announceSetup(ctx context.Context, addr net.Addr) error {
+	exists, err := s.db.AnyUser(ctx)
+	if err != nil {
+		return fmt.Errorf("look for users: %w", err)
+	}
+	if !exists {
+		s.log.Warn("no user exists yet: register the first one from this machine, or from elsewhere with the set-up token",
+			"setup_token", s.setupToken, "register_at", "POST /api/v1/users/register", "listen", addr.String())
+	}
+	return nil
+}
+
+func (s *Server) cleanSessions(ctx context.Context) {
+	ticker := time.NewTicker(cleanInterval)
+	defer ticker.Stop()
+	for {
+		if n, err := s.db.DeleteExpiredUserSessions(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("expired sessions could not be removed", "error", err)
+		} else if n > 0 {
+			s.log.Debug("expired sessions removed", "sessions", n)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

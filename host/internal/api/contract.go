@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+// operation is one operation of the contract, as the middleware needs it.
+type operation struct {
+	route *routers.Route
+	// public operations answer without a session.
+	public bool
+}
+
+// loadContract reads openapi.yaml and indexes its operations by method and echo's form of the path.
+func loadContract() (*openapi3.T, map[string]*operation, error) {
+	spec, err := openapi3.NewLoader().LoadFromData(contract)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read openapi.yaml: %w", err)
+	}
+	if err := spec.Validate(context.Background()); err != nil {
+		return nil, nil, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	operations := make(map[string]*operation)
+	for path, item := range spec.Paths.Map() {
+		echoPath := strings.NewReplacer("{", ":", "}", "").Replace(path)
+		for method, op := range item.Operations() {
+			security := spec.Security
+			if op.Security != nil {
+				security = *op.Security
+			}
+			operations[method+" "+echoPath] = &operation{
+				route:  &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
+				public: len(security) == 0,
+			}
+		}
+	}
+	return spec, operations, nil
+}

@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/labstack/echo/v4"
+)
+
+// Codes of error answers, for programs. They are part of the contract: new ones may come, these stay.
+const (
+	codeInvalid         = "invalid_request"
+	codeUnauthenticated = "unauthenticated"
+	codeForeignOrigin   = "foreign_origin"
+	codeSetupToken      = "setup_token_required"
+	codeNotFound        = "not_found"
+	codeNotLoggedIn     = "not_logged_in"
+	codeMethod          = "method_not_allowed"
+	codeTimeout         = "request_timeout"
+	codeConflict        = "conflict"
+	codeTooLarge        = "too_large"
+	codeMediaType       = "unsupported_media_type"
+	codePlugins         = "invalid_plugins"
+	codeTooMany         = "too_many_attempts"
+	codeInternal        = "internal"
+	codeUnavailable     = "unavailable"
+)
+
+// problem is an error that has an HTTP answer of its own. Its message is written for the person who sent the request.
+type problem struct {
+	status  int
+	code    string
+	message string
+	// retryAfter, when positive, says when another try makes sense.
+	retryAfter time.Duration
+	cause      error
+}
+
+func (p *problem) Error() string { return p.message }
+func (p *problem) Unwrap() error { return p.cause }
+
+// invalid says what is wrong with one field of the request; field is empty when it is the request as a whole.
+func invalid(field, format string, args ...any) *problem {
+	message := fmt.Sprintf(format, args...)
+	if field != "" {
+		message = field + ": " + message
+	}
+	return &problem{status: http.StatusBadRequest, code: codeInvalid, message: message}
+}
+
+func notFound(what string, id int64) *problem {
+	return &problem{status: http.StatusNotFound, code: codeNotFound, message: fmt.Sprintf("there is no %s with the id %d", what, id)}
+}
+
+func conflict(format string, args ...any) *problem {
+	return &problem{status: http.StatusConflict, code: codeConflict, message: fmt.Sprintf(format, args...)}
+}
+
+func unavailable(cause error, format string, args ...any) *problem {
+	return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, message: fmt.Sprintf(format, args...), cause: cause}
+}
+
+// violates tells whether err is the database refusing a row because of the named unique constraint.
+func violates(err error, constraint string) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "23505" && refused.ConstraintName == constraint
+}
+
+// orNotFound turns "no row" into a 404.
+func orNotFound(err error, what string, id int64) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return notFound(what, id)
+	}
+	return err
+}
+
+// answerError writes every error answer there is, so that all of them have one shape and none tells more than it may.
+func (s *Server) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := s.classify(err, c)
+	header := c.Response().Header()
+	if p.retryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	if p.status == http.StatusRequestEntityTooLarge || p.status == http.StatusRequestTimeout {
+		// The rest of the body is not read.
+		header.Set("Connection", "close")
+	}
+	body, err := json.Marshal(Error{Error: p.message, Code: p.code})
+	if err == nil {
+		err = c.Blob(p.status, echo.MIMEApplicationJSON, body)
+	}
+	if err != nil {
+		s.log.Debug("error answer could not be sent", "error", err)
+	}
+}
+
+func (s *Server) classify(err error, c echo.Context) *problem {
+	var p *problem
+	if errors.As(err, &p) {
+		if p.cause != nil {
+			s.log.Warn("request refused", "path", c.Path(), "answer", p.message, "error", p.cause)
+		}
+		return p
+	}
+	var framework *echo.HTTPError
+	if errors.As(err, &framework) {
+		return fromFramework(framework, c)
+	}
+	if databaseIsAway(err) {
+		s.log.Warn("request failed: the database does not answer", "path", c.Path(), "error", err)
+		return &problem{
+			status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: 5 * time.Second,
+			message: "the database does not answer at the moment; recordings go on, try again in some seconds",
+		}
+	}
+	incident := incidentID()
+	s.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", slog.String("incident", incident),
+		slog.String("method", c.Request().Method), slog.String("path", c.Path()), slog.Any("error", err))
+	return &problem{
+		status: http.StatusInternalServerError, code: codeInternal,
+		message: "the server made a mistake; its log says more under incident " + incident,
+	}
+}
+
+func fromFramework(e *echo.HTTPError, c echo.Context) *problem {
+	switch e.Code {
+	case http.StatusNotFound:
+		return &problem{status: e.Code, code: codeNotFound, message: fmt.Sprintf("there is nothing at %.200q", c.Request().URL.Path)}
+	case http.StatusMethodNotAllowed:
+		return &problem{status: e.Code, code: codeMethod, message: fmt.Sprintf("%.20s does not work here; allowed is %s", c.Request().Method, c.Response().Header().Get("Allow"))}
+	}
+	return &problem{status: http.StatusBadRequest, code: codeInvalid, message: fmt.Sprint(e.Message)}
+}
+
+// databaseIsAway tells a database that cannot be reached, is starting or stopping, or takes too long, from one that
+// refused a query.
+func databaseIsAway(err error) bool {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return true
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		switch refused.Code[:min(2, len(refused.Code))] {
+		// Connection exceptions, out of resources, operator intervention (shutdown, statement timeout), lock timeout.
+		case "08", "53", "57", "55":
+			return true
+		}
+		return false
+	}
+	return pgconn.SafeToRetry(err) || pgconn.Timeout(err) || isNetworkError(err)
+}
+
+func incidentID() string {
+	var raw [4]byte
+	_, _ = rand.Read(raw[:]) // never fails
+	return hex.EncodeToString(raw[:])
+}

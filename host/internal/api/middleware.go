@@ -1,0 +1,202 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/labstack/echo/v4"
+)
+
+// observe logs each request when it is over. Queries and bodies are left out: they can hold secrets.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		s.log.Debug("request", "method", c.Request().Method, "path", c.Path(), "status", c.Response().Status,
+			"duration", time.Since(start), "remote", c.Request().RemoteAddr)
+		return nil
+	}
+}
+
+// contain keeps a panic to the request that caused it.
+func (s *Server) contain(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			r := recover()
+			if r == nil {
+				return
+			}
+			if r == http.ErrAbortHandler {
+				panic(r)
+			}
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}()
+		return next(c)
+	}
+}
+
+func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Response().Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-store")
+		return next(c)
+	}
+}
+
+// limit bounds the time and the size of a request.
+func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		timeout := requestTimeout
+		if op := s.operations[c.Request().Method+" "+c.Path()]; op != nil && op.route.Operation.OperationID == "reloadPlugins" {
+			timeout = reloadTimeout
+		}
+		r := c.Request()
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBodyBytes)
+		c.SetRequest(r)
+		return next(c)
+	}
+}
+
+// refuseForeignOrigin keeps other web sites from using the session of a browser. SameSite cookies do most of it; this
+// holds for other ports and names of the same site too, and for requests that need no session.
+func (s *Server) refuseForeignOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.origins.Check(c.Request()); err != nil {
+			return &problem{status: http.StatusForbidden, code: codeForeignOrigin, message: "this request was sent by a page of another site; only pages of this server may change something"}
+		}
+		return next(c)
+	}
+}
+
+// identify finds out who is calling, and refuses those who are not logged in where that is needed.
+func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		op := s.operations[c.Request().Method+" "+c.Path()]
+		if op == nil {
+			return next(c)
+		}
+		who := newCaller(c.Request())
+		ctx, err := s.sessions.load(c.Request(), who)
+		if err != nil {
+			// Health and login have to say more than that a cookie could not be looked up.
+			if !op.public {
+				return err
+			}
+			ctx = withCaller(c.Request().Context(), who)
+		}
+		if !op.public && who.userID == 0 {
+			return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "log in first: POST /api/v1/users/login"}
+		}
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// check holds the request against the contract.
+func (s *Server) check(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		op := s.operations[c.Request().Method+" "+c.Path()]
+		if op == nil {
+			return next(c)
+		}
+		if op.route.Operation.RequestBody != nil {
+			if err := readBody(c.Request()); err != nil {
+				return err
+			}
+		}
+		params := make(map[string]string)
+		for i, name := range c.ParamNames() {
+			params[name] = c.ParamValues()[i]
+		}
+		err := openapi3filter.ValidateRequest(c.Request().Context(), &openapi3filter.RequestValidationInput{
+			Request: c.Request(), PathParams: params, Route: op.route,
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true, KeepValidatedValue: true},
+		})
+		if err != nil {
+			return explain(err)
+		}
+		if body, ok := c.Request().Body.(interface{ ValidatedValue() any }); ok && holdsNUL(body.ValidatedValue()) {
+			return invalid("", "the body holds a NUL character (\\u0000), which cannot be stored")
+		}
+		return next(c)
+	}
+}
+
+// readBody reads the whole body, so that what is checked is what is used, and makes sure that it is one JSON value.
+func readBody(r *http.Request) error {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
+	if err != nil || mediaType != echo.MIMEApplicationJSON {
+		return &problem{status: http.StatusUnsupportedMediaType, code: codeMediaType, message: "the body must be JSON: send the header Content-Type: application/json"}
+	}
+	raw, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &problem{status: http.StatusRequestEntityTooLarge, code: codeTooLarge, message: fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &problem{status: http.StatusRequestTimeout, code: codeTimeout, message: "the body did not arrive in time"}
+	case err != nil:
+		return invalid("", "the body could not be read")
+	case len(bytes.TrimSpace(raw)) == 0:
+		return invalid("", "the body is missing; a JSON object is expected")
+	case !utf8.Valid(raw):
+		return invalid("", "the body is not UTF-8")
+	}
+	var value json.RawMessage
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return invalid("", "the body is not JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+	return nil
+}
+
+// holdsNUL tells whether a text in a JSON value has the one character that PostgreSQL cannot store.
+func holdsNUL(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return strings.ContainsRune(v, 0)
+	case []any:
+		for _, item := range v {
+			if holdsNUL(item) {
+				return true
+			}
+		}
+	case map[string]any:
+		for key, item := range v {
+			if strings.ContainsRune(key, 0) || holdsNUL(item) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bodyBinder decodes the body and nothing else: echo's own binder would also let query parameters set fields.
+type bodyBinder struct{}
+
+func (bodyBinder) Bind(target any, c echo.Context) error {
+	if err := json.NewDecoder(c.Request().Body).Decode(target); err != nil {
+		return explainDecode(err)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/lubod/lubod/db"
+)
+
+const recordingsPerPage = 1000
+
+// ListRecordings answers what was recorded, the newest first.
+func (s *Server) ListRecordings(ctx context.Context, request ListRecordingsRequestObject) (ListRecordingsResponseObject, error) {
+	params := db.ListRecordingsParams{Before: request.Params.Before, MaxRows: recordingsPerPage}
+	if request.Params.Limit != nil {
+		params.MaxRows = *request.Params.Limit
+	}
+	rows, err := s.db.ListRecordings(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	recordings := make([]Recording, 0, len(rows))
+	for _, row := range rows {
+		recordings = append(recordings, recording(row))
+	}
+	return ListRecordings200JSONResponse(recordings), nil
+}
+
+func recording(row db.ListRecordingsRow) Recording {
+	r := Recording{
+		ID: row.ID, TemplateName: orNull(row.TemplateName), StreamTitle: row.Title, StreamerName: row.StreamerName, StartTime: row.StartedAt.UTC(),
+		VideoPath: row.VideoPath, EndTime: utc(row.EndedAt), State: RecordingState(row.State), StreamerID: orNull(row.StreamerID), URL: row.URL,
+		Submission: orNull[Submission](nil),
+	}
+	if row.SubmissionID != nil {
+		r.Submission.Set(Submission{
+			State: SubmissionState(row.SubmissionState), Title: row.SubmissionTitle, Aid: row.AID, Bvid: row.BVID,
+			Attempts: row.SubmissionAttempts, Error: row.SubmissionError,
+		})
+	}
+	return r
+}
+
+// ListSegments answers the files of one recording.
+func (s *Server) ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error) {
+	if _, err := s.db.GetRecording(ctx, request.ID); err != nil {
+		return nil, orNotFound(err, "recording", request.ID)
+	}
+	rows, err := s.db.ListSegments(ctx, request.ID)
+	if err != nil {
+		return nil, err
+	}
+	segments := make([]Segment, 0, len(rows))
+	for _, row := range rows {
+		segments = append(segments, segment(row))
+	}
+	return ListSegments200JSONResponse(segments), nil
+}
+
+func segment(row db.ListSegmentsRow) Segment {
+	g := row.Segment
+	s := Segment{
+		ID: g.ID, StreamerInfoID: g.RecordingID, FilePath: g.Path, FileSize: g.SizeBytes, Duration: float64(g.DurationMs) / 1000, Index: g.Index,
+		StartTime: g.StartedAt.UTC(), EndTime: g.EndedAt.UTC(), Publish: SegmentPublish(g.Publish), Reason: g.Reason, Upload: orNull[Upload](nil),
+	}
+	if row.UploadID != nil {
+		s.Upload.Set(Upload{
+			State: UploadState(row.UploadState), Line: row.Line, AcknowledgedBytes: row.AcknowledgedBytes, Attempts: row.UploadAttempts, Error: row.UploadError,
+		})
+	}
+	return s
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}

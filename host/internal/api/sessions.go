@@ -1,0 +1,213 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+)
+
+const (
+	sessionCookie   = "lubod_session"
+	sessionLifetime = 30 * 24 * time.Hour
+	sessionUser     = "user"
+)
+
+// caller is who sent a request, and how.
+type caller struct {
+	// userID is 0 when nobody is logged in.
+	userID   int64
+	username string
+	// address is what attempts are counted for.
+	address string
+	// local is a request that certainly comes from this machine.
+	local bool
+	// secure is a request that came over TLS, here or at a proxy.
+	secure bool
+}
+
+type callerKey struct{}
+
+func withCaller(ctx context.Context, who *caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, who)
+}
+
+func callerOf(ctx context.Context) *caller {
+	if who, ok := ctx.Value(callerKey{}).(*caller); ok {
+		return who
+	}
+	return &caller{}
+}
+
+func newCaller(r *http.Request) *caller {
+	peer := peerAddress(r)
+	forwarded := r.Header.Values("X-Forwarded-For")
+	proxied := len(forwarded) > 0 || r.Header.Get("Forwarded") != "" || r.Header.Get("X-Real-Ip") != ""
+	address := peer
+	if peer.IsLoopback() && len(forwarded) > 0 {
+		// The last entry is what the proxy on this machine saw; those before it are the client's claim.
+		last := forwarded[len(forwarded)-1]
+		if parsed, err := netip.ParseAddr(strings.TrimSpace(last[strings.LastIndex(last, ",")+1:])); err == nil {
+			address = parsed.Unmap()
+		}
+	}
+	return &caller{
+		address: throttleAddress(address),
+		// A page that points its own name at 127.0.0.1 can make a browser send requests here; the Host header tells.
+		local: peer.IsLoopback() && !proxied && isLoopbackHost(r.Host),
+		// Believing this header is harmless: it can only make the sender's own cookie stricter.
+		secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
+	}
+}
+
+func peerAddress(r *http.Request) netip.Addr {
+	addrPort, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addrPort.Addr().Unmap()
+}
+
+// throttleAddress is one key for one subscriber: an IPv6 one owns at least a /64.
+func throttleAddress(address netip.Addr) string {
+	if address.Is6() {
+		if prefix, err := address.WithZone("").Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return address.String()
+}
+
+func isLoopbackHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback()
+}
+
+// sessions keeps who is logged in. Tokens are hashed in the database: reading it does not let anybody in.
+type sessions struct {
+	db      *db.DB
+	manager *scs.SessionManager
+}
+
+func newSessions(database *db.DB) *sessions {
+	// Not scs.New: it would start a goroutine for a store in memory that nothing uses.
+	return &sessions{db: database, manager: &scs.SessionManager{
+		Store: sessionStore{database}, Codec: scs.GobCodec{}, Lifetime: sessionLifetime, HashTokenInStore: true,
+	}}
+}
+
+// load fills in who is logged in by the request's cookie and returns the context for its handler.
+func (s *sessions) load(r *http.Request, who *caller) (context.Context, error) {
+	token := ""
+	if cookie, err := r.Cookie(sessionCookie); err == nil {
+		token = cookie.Value
+	}
+	ctx, err := s.manager.Load(withCaller(r.Context(), who), token)
+	if err != nil {
+		return nil, err
+	}
+	id := s.manager.GetInt64(ctx, sessionUser)
+	if id == 0 {
+		return ctx, nil
+	}
+	user, err := s.db.UserByID(ctx, id)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows): // removed since
+	case err != nil:
+		return nil, err
+	default:
+		who.userID, who.username = user.ID, user.Username
+	}
+	return ctx, nil
+}
+
+// begin logs a user in and returns the value of Set-Cookie. The token is a new one: one that was known before the login
+// must not become worth anything by it.
+func (s *sessions) begin(ctx context.Context, userID int64) (string, error) {
+	ctx, err := s.manager.Load(ctx, "") // keeps what the request came with
+	if err != nil {
+		return "", err
+	}
+	if err := s.manager.RenewToken(ctx); err != nil {
+		return "", err
+	}
+	s.manager.Put(ctx, sessionUser, userID)
+	token, expiry, err := s.manager.Commit(ctx)
+	if err != nil {
+		return "", err
+	}
+	return cookie(ctx, token, expiry), nil
+}
+
+// end logs out and returns the value of Set-Cookie.
+func (s *sessions) end(ctx context.Context) (string, error) {
+	ctx, err := s.manager.Load(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	if s.manager.Token(ctx) != "" {
+		if err := s.manager.Destroy(ctx); err != nil {
+			return "", err
+		}
+	}
+	return cookie(ctx, "", time.Unix(1, 0)), nil
+}
+
+func cookie(ctx context.Context, token string, expiry time.Time) string {
+	c := http.Cookie{
+		Name: sessionCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: callerOf(ctx).secure, Expires: expiry, MaxAge: int(time.Until(expiry).Seconds()),
+	}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	return c.String()
+}
+
+// sessionStore keeps scs' sessions through our pool; unlike the stores that scs offers it stops when the request does.
+type sessionStore struct{ db *db.DB }
+
+var _ scs.CtxStore = sessionStore{}
+
+func (s sessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+	data, err := s.db.FindUserSession(ctx, token)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, false, nil
+	}
+	return data, err == nil, err
+}
+
+func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
+	return s.db.SaveUserSession(ctx, db.SaveUserSessionParams{Token: token, Data: data, Expiry: expiry})
+}
+
+func (s sessionStore) DeleteCtx(ctx context.Context, token string) error {
+	return s.db.DeleteUserSession(ctx, token)
+}
+
+// The methods without a context are part of the interface; scs does not call them on a store that has the others.
+func (s sessionStore) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+func (s sessionStore) Commit(token string, data []byte, expiry time.Time) error {
+	return s.CommitCtx(context.Background(), token, data, expiry)
+}
+
+func (s sessionStore) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }

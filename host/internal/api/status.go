@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/config"
+)
+
+// GetStatus answers everything that is under way, and why something is not.
+func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetStatusResponseObject, error) {
+	stored, err := s.db.GetConfiguration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	configuration, err := config.Layered(stored)
+	if err != nil {
+		return nil, err
+	}
+	counts, err := s.db.WorkCounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	status := Status{
+		Version: s.version, Config: configuration,
+		DownloadSemaphore: max(0, configuration.DownloadLimit-int(counts.Recordings)),
+		UpdateSemaphore:   max(0, configuration.UploadLimit-int(counts.Uploads)),
+	}
+	if status.Rooms, err = s.statusRooms(ctx); err != nil {
+		return nil, err
+	}
+	if status.Recordings, err = s.statusRecordings(ctx); err != nil {
+		return nil, err
+	}
+	if status.Uploads, err = s.statusUploads(ctx); err != nil {
+		return nil, err
+	}
+	if status.Submissions, err = s.statusSubmissions(ctx); err != nil {
+		return nil, err
+	}
+	return GetStatus200JSONResponse(status), nil
+}
+
+func (s *Server) statusRooms(ctx context.Context) ([]Room, error) {
+	streamers, err := s.db.StreamerStates(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	templates, err := s.db.ListTemplates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]db.Template, len(templates))
+	for _, t := range templates {
+		byName[t.TemplateName] = t
+	}
+	rooms := make([]Room, 0, len(streamers))
+	for _, row := range streamers {
+		state := streamerState(row)
+		room := Room{DownloaderStatus: state.Status, UploaderStatus: state.UploadStatus, Reason: state.Reason, LiveStreamer: state.Inner, UploadStreamer: orNull[Template](nil)}
+		if t, ok := byName[text(row.Streamer.TemplateName)]; ok {
+			room.UploadStreamer.Set(template(t))
+		}
+		rooms = append(rooms, room)
+	}
+	return rooms, nil
+}
+
+func (s *Server) statusRecordings(ctx context.Context) ([]OpenRecording, error) {
+	rows, err := s.db.OpenRecordings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recordings := make([]OpenRecording, 0, len(rows))
+	for _, r := range rows {
+		recordings = append(recordings, OpenRecording{
+			ID: r.ID, StreamerID: orNull(r.StreamerID), URL: r.URL, Remark: r.Remark, StreamTitle: r.Title, State: RecordingState(r.State),
+			StartTime: r.StartedAt.UTC(), ResumeUntil: utc(r.ResumeUntil), Segments: r.Segments, SizeBytes: r.SizeBytes,
+		})
+	}
+	return recordings, nil
+}
+
+func (s *Server) statusUploads(ctx context.Context) ([]OpenUpload, error) {
+	rows, err := s.db.OpenUploads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uploads := make([]OpenUpload, 0, len(rows))
+	for _, u := range rows {
+		uploads = append(uploads, OpenUpload{
+			SegmentID: u.SegmentID, StreamerInfoID: u.RecordingID, FilePath: u.Path, FileSize: u.SizeBytes,
+			State: UploadState(u.State), Line: u.Line, AcknowledgedBytes: u.AcknowledgedBytes, Attempts: u.Attempts, Error: u.Error,
+		})
+	}
+	return uploads, nil
+}
+
+func (s *Server) statusSubmissions(ctx context.Context) ([]OpenSubmission, error) {
+	rows, err := s.db.RecentSubmissions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	submissions := make([]OpenSubmission, 0, len(rows))
+	for _, r := range rows {
+		submissions = append(submissions, OpenSubmission{
+			StreamerInfoID: r.RecordingID, StreamerID: orNull(r.StreamerID), State: SubmissionState(r.State), Title: r.Title, Parts: r.Parts,
+			Aid: r.AID, Bvid: r.BVID, Attempts: r.Attempts, Error: r.Error, SubmittedAt: utc(r.SubmittedAt), AcceptedAt: utc(r.AcceptedAt),
+		})
+	}
+	return submissions, nil
+}

@@ -1,0 +1,288 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+)
+
+const (
+	defaultSplitTime = 3600 // seconds
+	defaultSplitSize = 2048 // MiB
+	// maxURLBytes keeps a URL below what PostgreSQL takes into an index.
+	maxURLBytes = 2000
+)
+
+// ListStreamers answers all streamers and what they do.
+func (s *Server) ListStreamers(ctx context.Context, _ ListStreamersRequestObject) (ListStreamersResponseObject, error) {
+	rows, err := s.db.StreamerStates(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]StreamerState, 0, len(rows))
+	for _, row := range rows {
+		states = append(states, streamerState(row))
+	}
+	return ListStreamers200JSONResponse(states), nil
+}
+
+// CreateStreamer begins to watch a room.
+func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerRequestObject) (CreateStreamerResponseObject, error) {
+	body := request.Body
+	roomURL, err := s.roomURL(ctx, body.URL)
+	if err != nil {
+		return nil, err
+	}
+	override, err := s.override(ctx, valueOr(body.Override, nil), nil)
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.db.InsertStreamer(ctx, db.InsertStreamerParams{
+		URL: roomURL, TemplateName: templateName(valueOr(body.TemplateName, "")), Remark: valueOr(body.Remark, ""),
+		SplitTime: valueOr(body.SplitTime, defaultSplitTime), SplitSize: valueOr(body.SplitSize, defaultSplitSize), Override: override,
+	})
+	if violates(err, "streamers_url_key") {
+		return nil, conflict("url: there is a streamer with this URL already")
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.rooms.Changed(row.ID)
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row))}, nil
+}
+
+// UpdateStreamer changes what the body names.
+func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerRequestObject) (UpdateStreamerResponseObject, error) {
+	body := request.Body
+	var before, after db.Streamer
+	// Plugins are asked before the row is locked: they may have to be started first.
+	change, err := s.plannedChange(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		var err error
+		if before, err = q.LockStreamer(ctx, body.ID); err != nil {
+			return err
+		}
+		after, err = q.UpdateStreamer(ctx, change.apply(before))
+		return err
+	})
+	if violates(err, "streamers_url_key") {
+		return nil, conflict("url: there is another streamer with this URL already")
+	}
+	if err != nil {
+		return nil, orNotFound(err, "streamer", body.ID)
+	}
+	if before.URL != after.URL {
+		s.stop(ctx, after.ID, "the URL was changed")
+	}
+	s.rooms.Changed(after.ID)
+	if text(before.TemplateName) != text(after.TemplateName) || !bytes.Equal(before.Override, after.Override) {
+		s.uploads.PublishingChanged()
+	}
+	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after))}, nil
+}
+
+// streamerChange is a checked body of PUT /streamers.
+type streamerChange struct {
+	body     *StreamerChange
+	url      *string
+	override []byte
+}
+
+func (s *Server) plannedChange(ctx context.Context, body *StreamerChange) (streamerChange, error) {
+	change := streamerChange{body: body}
+	current, err := s.db.GetStreamer(ctx, body.ID)
+	if err != nil {
+		return change, orNotFound(err, "streamer", body.ID)
+	}
+	// A URL that stays the same stays accepted, even while its plugin is away.
+	if body.URL != nil && *body.URL != current.URL {
+		roomURL, err := s.roomURL(ctx, *body.URL)
+		if err != nil {
+			return change, err
+		}
+		change.url = &roomURL
+	}
+	if body.Override.IsSpecified() {
+		if change.override, err = s.override(ctx, valueOr(body.Override, nil), current.Override); err != nil {
+			return change, err
+		}
+	}
+	return change, nil
+}
+
+func (c streamerChange) apply(row db.Streamer) db.UpdateStreamerParams {
+	params := db.UpdateStreamerParams{
+		ID: row.ID, URL: row.URL, Override: row.Override,
+		TemplateName: templateName(kept(c.body.TemplateName, text(row.TemplateName), "")),
+		Remark:       kept(c.body.Remark, row.Remark, ""),
+		SplitTime:    kept(c.body.SplitTime, row.SplitTime, defaultSplitTime),
+		SplitSize:    kept(c.body.SplitSize, row.SplitSize, defaultSplitSize),
+	}
+	if c.url != nil {
+		params.URL = *c.url
+	}
+	if c.override != nil {
+		params.Override = c.override
+	}
+	return params
+}
+
+// DeleteStreamer ends what is recorded of a room and forgets it; recordings stay.
+func (s *Server) DeleteStreamer(ctx context.Context, request DeleteStreamerRequestObject) (DeleteStreamerResponseObject, error) {
+	// Paused first: nothing must start a recording between the stop and the removal of the row.
+	if _, err := s.db.SetStreamerPaused(ctx, db.SetStreamerPausedParams{ID: request.ID, Paused: true}); err != nil {
+		return nil, orNotFound(err, "streamer", request.ID)
+	}
+	if err := s.rooms.StopRecording(ctx, request.ID, "the streamer was deleted"); err != nil {
+		s.rooms.Changed(request.ID)
+		return nil, unavailable(err, "the streamer is paused now, but its recording could not be ended yet; delete it again")
+	}
+	row, err := s.db.DeleteStreamer(ctx, request.ID)
+	if err != nil {
+		return nil, orNotFound(err, "streamer", request.ID)
+	}
+	s.rooms.Changed(row.ID)
+	return DeleteStreamer200JSONResponse{StreamerJSONResponse(streamer(row))}, nil
+}
+
+// PauseStreamer resumes a paused streamer and pauses any other.
+func (s *Server) PauseStreamer(ctx context.Context, request PauseStreamerRequestObject) (PauseStreamerResponseObject, error) {
+	var paused bool
+	err := s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		row, err := q.LockStreamer(ctx, request.ID)
+		if err != nil {
+			return err
+		}
+		paused = !row.Paused
+		_, err = q.SetStreamerPaused(ctx, db.SetStreamerPausedParams{ID: request.ID, Paused: paused})
+		return err
+	})
+	if err != nil {
+		return nil, orNotFound(err, "streamer", request.ID)
+	}
+	if paused {
+		s.stop(ctx, request.ID, "the streamer was paused")
+	}
+	s.rooms.Changed(request.ID)
+	rows, err := s.db.StreamerStates(ctx, &request.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, notFound("streamer", request.ID)
+	}
+	return PauseStreamer200JSONResponse(streamerState(rows[0])), nil
+}
+
+// stop ends a recording after the row was changed. The change stands whether that works or not, and an error answer
+// would make a client repeat what is done: the row says what is wanted, and Changed makes the room look at it again.
+func (s *Server) stop(ctx context.Context, id int64, reason string) {
+	if err := s.rooms.StopRecording(ctx, id, reason); err != nil {
+		s.log.Warn("a recording could not be ended at once", "streamer", id, "reason", reason, "error", err)
+	}
+}
+
+// roomURL checks a URL and returns the form that is kept.
+func (s *Server) roomURL(ctx context.Context, raw string) (string, error) {
+	trimmed := strings.TrimSpace(raw)
+	parsed, err := url.Parse(trimmed)
+	switch {
+	case err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https"):
+		return "", invalid("url", "must be a complete URL that begins with http:// or https://")
+	case parsed.User != nil:
+		return "", invalid("url", "must not hold a user name or a password: everybody who may list the streamers would read them")
+	case len(trimmed) > maxURLBytes:
+		return "", invalid("url", "must have at most %d bytes", maxURLBytes)
+	}
+	if err := s.plugins.AcceptsURL(ctx, trimmed); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			return "", unavailable(err, "the plugins did not say in time whether they take this URL; try again")
+		}
+		return "", invalid("url", "%v", err)
+	}
+	return trimmed, nil
+}
+
+// override checks settings of one room and returns the form that is kept: keys that are null are left out.
+func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byte) ([]byte, error) {
+	if len(raw) == 0 {
+		return []byte("{}"), nil
+	}
+	settings, err := s.settings(ctx, raw, before)
+	if err != nil {
+		var p *problem
+		if errors.As(err, &p) && p.status == 400 {
+			return nil, invalid("", "override.%s", p.message)
+		}
+		return nil, err
+	}
+	return settings, nil
+}
+
+// streamerState says what a streamer does, and why not.
+func streamerState(row db.StreamerStatesRow) StreamerState {
+	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: streamer(row.Streamer)}
+	switch {
+	case row.Streamer.Paused:
+		state.Status = RecordStatusPause
+	case row.Recording:
+		state.Status = RecordStatusWorking
+	}
+	if row.Uploading {
+		state.UploadStatus = UploadStatusWorking
+	}
+	if reason := streamerReason(row); reason != "" {
+		state.Reason = &reason
+	}
+	return state
+}
+
+// streamerReason picks what a person should look at first: no recording, then nothing published.
+func streamerReason(row db.StreamerStatesRow) string {
+	switch {
+	case row.Streamer.LastError != "" && !row.Streamer.Paused:
+		return row.Streamer.LastError
+	case row.TemplateMissing:
+		return fmt.Sprintf("there is no template %q: the room is recorded, nothing of it is published", text(row.Streamer.TemplateName))
+	case row.SubmissionError != "":
+		return row.SubmissionError
+	}
+	return row.UploadError
+}
+
+func streamer(row db.Streamer) Streamer {
+	override := json.RawMessage(row.Override)
+	if len(override) == 0 {
+		override = json.RawMessage("{}")
+	}
+	return Streamer{
+		ID: row.ID, URL: row.URL, TemplateName: orNull(row.TemplateName), Remark: row.Remark,
+		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: override,
+	}
+}
+
+// templateName is how "publish nothing" is kept.
+func templateName(name string) *string {
+	if strings.TrimSpace(name) == "" {
+		return nil
+	}
+	return &name
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// GetHealth answers whether the database does.
+func (s *Server) GetHealth(ctx context.Context, _ GetHealthRequestObject) (GetHealthResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := s.db.Pool.Ping(ctx); err != nil {
+		return nil, unavailable(err, "the database does not answer")
+	}
+	return GetHealth200JSONResponse{Status: Ok}, nil
+}
+
+// ListPlugins answers how the plugins are.
+func (s *Server) ListPlugins(_ context.Context, _ ListPluginsRequestObject) (ListPluginsResponseObject, error) {
+	return ListPlugins200JSONResponse{PluginListJSONResponse(s.pluginList())}, nil
+}
+
+// ReloadPlugins reads plugins.hcl again.
+func (s *Server) ReloadPlugins(ctx context.Context, _ ReloadPluginsRequestObject) (ReloadPluginsResponseObject, error) {
+	if err := s.plugins.Reload(ctx); err != nil {
+		return nil, &problem{status: http.StatusUnprocessableEntity, code: codePlugins, message: "nothing was changed: " + err.Error()}
+	}
+	s.rooms.ConfigurationChanged()
+	s.uploads.ConfigurationChanged()
+	return ReloadPlugins200JSONResponse{PluginListJSONResponse(s.pluginList())}, nil
+}
+
+func (s *Server) pluginList() []Plugin {
+	plugins := []Plugin{}
+	for _, p := range s.plugins.Status() {
+		plugins = append(plugins, Plugin{
+			Name: p.Name, Kind: p.Kind, Version: p.Version, State: p.State, Error: p.Error,
+			Match: append([]string{}, p.Match...), Lines: append([]string{}, p.Lines...),
+			Processes: int32(p.Processes), Restarts: int32(p.Restarts),
+		})
+	}
+	return plugins
+}

@@ -1,0 +1,178 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/lubod/lubod/db"
+)
+
+// RegisterUser creates a user of the API.
+func (s *Server) RegisterUser(ctx context.Context, request RegisterUserRequestObject) (RegisterUserResponseObject, error) {
+	who := callerOf(ctx)
+	address := attemptKey{"register " + who.address, perAddress}
+	if who.userID == 0 {
+		if err := s.mayRegister(ctx, who, setupTokenOf(request), address); err != nil {
+			return nil, err
+		}
+	}
+	hash, err := s.passwords.hash(ctx, request.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		if err := q.LockUsers(ctx); err != nil {
+			return err
+		}
+		exists, err := q.AnyUser(ctx)
+		if err != nil {
+			return err
+		}
+		if exists && who.userID == 0 {
+			return registrationClosed()
+		}
+		_, err = q.InsertUser(ctx, db.InsertUserParams{Username: request.Body.Username, PasswordHash: hash})
+		return err
+	})
+	if violates(err, "users_username_key") {
+		return nil, conflict("there is a user %q already", request.Body.Username)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.attempts.forget(address)
+	s.log.Info("user registered", "username", request.Body.Username, "address", who.address)
+	return RegisterUser200JSONResponse{Username: request.Body.Username}, nil
+}
+
+// mayRegister lets nobody create a user but a logged-in one, except for the very first.
+func (s *Server) mayRegister(ctx context.Context, who *caller, token string, address attemptKey) error {
+	exists, err := s.db.AnyUser(ctx)
+	if err != nil {
+		return err
+	}
+	if exists {
+		return registrationClosed()
+	}
+	if who.local {
+		return nil
+	}
+	if wait := s.attempts.attempt(address); wait > 0 {
+		return tooMany(wait)
+	}
+	if !sameToken(token, s.setupToken) {
+		return &problem{
+			status: http.StatusForbidden, code: codeSetupToken,
+			message: "setup_token: the first user is registered from the machine itself, or with the set-up token that the log printed at start",
+		}
+	}
+	return nil
+}
+
+func registrationClosed() *problem {
+	return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "registration is closed; a user who is logged in can create others"}
+}
+
+func setupTokenOf(request RegisterUserRequestObject) string {
+	if request.Params.XSetupToken != nil {
+		return *request.Params.XSetupToken
+	}
+	return valueOr(request.Body.SetupToken, "")
+}
+
+// LoginUser begins a session.
+func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) (LoginUserResponseObject, error) {
+	who, body := callerOf(ctx), request.Body
+	next := valueOr(body.Next, "")
+	if next != "" && !isLocalPath(next) {
+		return nil, invalid("next", "must be a path of this server that begins with one slash")
+	}
+	keys := []attemptKey{{"address " + who.address, perAddress}, {"user " + body.Username, perUser}}
+	if wait := s.attempts.attempt(keys...); wait > 0 {
+		return nil, tooMany(wait)
+	}
+	user, err := s.db.UserByName(ctx, body.Username)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, err
+	}
+	right, err := s.passwords.matches(ctx, body.Password, user.PasswordHash)
+	if err != nil {
+		return nil, err
+	}
+	if !right {
+		s.log.Warn("login refused", "username", body.Username, "address", who.address)
+		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "user name or password is wrong"}
+	}
+	s.attempts.forget(keys...)
+	setCookie, err := s.sessions.begin(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	answer := LoginUser200JSONResponse{Body: LoggedIn{Username: user.Username}, Headers: LoginUser200ResponseHeaders{SetCookie: setCookie}}
+	if next != "" {
+		answer.Body.Next = &next
+	}
+	return answer, nil
+}
+
+// GetCurrentUser tells whether the caller is logged in.
+func (s *Server) GetCurrentUser(ctx context.Context, _ GetCurrentUserRequestObject) (GetCurrentUserResponseObject, error) {
+	who := callerOf(ctx)
+	if who.userID == 0 {
+		return nil, &problem{status: http.StatusNotFound, code: codeNotLoggedIn, message: "nobody is logged in"}
+	}
+	return GetCurrentUser200JSONResponse{Username: who.username}, nil
+}
+
+// LogoutUser ends the session, if there is one.
+func (s *Server) LogoutUser(ctx context.Context, _ LogoutUserRequestObject) (LogoutUserResponseObject, error) {
+	setCookie, err := s.sessions.end(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return LogoutUser303Response{Headers: LogoutUser303ResponseHeaders{Location: "/login", SetCookie: setCookie}}, nil
+}
+
+func tooMany(wait time.Duration) *problem {
+	return &problem{
+		status: http.StatusTooManyRequests, code: codeTooMany, retryAfter: wait,
+		message: fmt.Sprintf("too many wrong attempts; try again in %.0f seconds", math.Ceil(wait.Seconds())),
+	}
+}
+
+// isLocalPath tells a path of this server from what a browser takes for another one.
+func isLocalPath(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "\\\r\n\t")
+}
+
+// valueOr is what a field holds, or fallback when it is absent or null.
+func valueOr[T any](field nullable.Nullable[T], fallback T) T {
+	if value, err := field.Get(); err == nil {
+		return value
+	}
+	return fallback
+}
+
+// kept is what a field becomes by a change: what it was when absent, the default when null.
+func kept[T any](field nullable.Nullable[T], old, byDefault T) T {
+	if !field.IsSpecified() {
+		return old
+	}
+	return valueOr(field, byDefault)
+}
+
+// orNull is a field of an answer that may be null.
+func orNull[T any](value *T) nullable.Nullable[T] {
+	if value == nil {
+		return nullable.NewNullNullable[T]()
+	}
+	return nullable.NewNullableWithValue(*value)
+}
