@@ -11,12 +11,16 @@ import (
 	"github.com/lubod/lubod/sdk"
 )
 
-// envelope is what the answers of the creator centre and of the storage have in common. Numbers may be quoted.
+// envelope is what the answers of the creator centre and of the storage have in common.
 type envelope struct {
-	OK      json.Number `json:"OK"`
-	Code    json.Number `json:"code"`
-	Message string      `json:"message"`
+	OK   scalar `json:"OK"`
+	Code scalar `json:"code"`
 }
+
+// scalar is a JSON number or string as text: answers quote their numbers at times.
+type scalar struct{ json.RawMessage }
+
+func (s scalar) String() string { return string(bytes.Trim(s.RawMessage, `"`)) }
 
 // Codes within an answer, seen in public clients. They count whatever the HTTP status is.
 const (
@@ -90,7 +94,9 @@ func (a answer) flawed() bool {
 func (a answer) isJSON() bool { return json.Valid(a.body) }
 
 func (a answer) isHTML() bool {
-	return strings.Contains(a.header.Get("Content-Type"), "text/html") || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("<"))
+	start := bytes.ToLower(bytes.TrimSpace(a.body[:min(len(a.body), 256)]))
+	return strings.Contains(a.header.Get("Content-Type"), "text/html") ||
+		bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
 }
 
 // authExpired: the authorisation passed its five days. The body is empty then, the reason is in a header.

@@ -44,7 +44,9 @@ type session struct {
 
 	object  string // URL of the object
 	acked   *partSet
-	resumed bool
+	resumed bool // an earlier run began it
+	// mayBeComplete: somebody asked the storage to join the parts, and the answer is not known.
+	mayBeComplete bool
 }
 
 func (s *session) encode() ([]byte, error) {
@@ -109,8 +111,8 @@ func (s *session) locate(memberScheme string) error {
 	if err != nil {
 		return fmt.Errorf("endpoint: %w", err)
 	}
-	if base.Path != "" && base.Path != "/" {
-		return errors.New("endpoint: it has a path")
+	if (base.Path != "" && base.Path != "/") || base.RawQuery != "" || base.ForceQuery {
+		return errors.New("endpoint: it names more than a host")
 	}
 	if base.Path, err = objectPath(s.UposURI); err != nil {
 		return err
@@ -123,7 +125,7 @@ func (s *session) locate(memberScheme string) error {
 // a weaker one: the authorisation must not travel in the clear because of an answer.
 func serverURL(text, memberScheme string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
 		return nil, errors.New("it does not have the form //host")
 	}
 	switch u.Scheme {

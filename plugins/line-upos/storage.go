@@ -111,17 +111,16 @@ func (u *upos) complete(ctx context.Context, s *session) error {
 		contentType: "application/json; charset=UTF-8", size: int64(len(body)),
 		body: func() io.Reader { return strings.NewReader(string(body)) },
 	}
-	asked := s.resumed
 	err = u.completeRetry.retry(ctx, "complete", func(ctx context.Context) error {
 		a, err := u.client.send(ctx, r)
 		if err == nil {
 			err = completeVerdict(a)
 		}
 		var gone *goneError
-		if errors.As(err, &gone) && asked && u.stored(ctx, s) {
+		if errors.As(err, &gone) && s.mayBeComplete && u.stored(ctx, s) {
 			return nil
 		}
-		asked = true
+		s.mayBeComplete = true
 		return err
 	})
 	if err == nil || ctx.Err() != nil || !unconfirmed(err) {

@@ -43,7 +43,7 @@ var (
 	_ line.Prober = (*upos)(nil)
 )
 
-func newUpos(_ context.Context, o options) (line.Line, error) {
+func newUpos(_ context.Context, o options) (*upos, error) {
 	member, err := url.Parse(strings.TrimRight(o.MemberURL, "/"))
 	if err != nil || (member.Scheme != "http" && member.Scheme != "https") || member.Host == "" ||
 		member.User != nil || member.RawQuery != "" || member.Fragment != "" {
@@ -114,7 +114,7 @@ func (u *upos) resume(file line.File, src *source) *session {
 		u.log.Info("checkpoint cannot be used, upload starts over", "line", file.Line, "file", src.path, "reason", err)
 		return nil
 	}
-	s.resumed = true
+	s.resumed, s.mayBeComplete = true, s.acked.full()
 	return s
 }
 
