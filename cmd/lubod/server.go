@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lubod/lubod/host"
+)
+
+func serverCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "server",
+		Short: "Run the daemon / 运行守护进程",
+		Args:  cobra.NoArgs,
+	}
+	for _, setting := range host.Settings() {
+		if setting.Flag != "" {
+			command.Flags().String(setting.Flag, setting.Default, fmt.Sprintf("%s / %s [%s]", setting.Usage, setting.UsageZH, setting.Env))
+		}
+	}
+	level := command.Flags().String("log-level", "info", "debug, info, warn or error / 日志级别")
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		given := func(name string) (string, bool) {
+			flag := command.Flags().Lookup(name)
+			return flag.Value.String(), flag.Changed
+		}
+		config, err := host.LoadConfig(given, os.Getenv)
+		if err != nil {
+			return err
+		}
+		var threshold slog.Level
+		if err := threshold.UnmarshalText([]byte(*level)); err != nil {
+			return fmt.Errorf("--log-level %q: must be debug, info, warn or error", *level)
+		}
+		logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: threshold}))
+		return serve(command.Context(), config, logger)
+	}
+	return command
+}
+
+// serve runs the host until the first SIGINT or SIGTERM; a second one ends the process at once. SIGHUP reads plugins.hcl
+// again.
+func serve(ctx context.Context, config host.Config, logger *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	daemon := host.New(config, version, logger)
+	done := make(chan error, 1)
+	go func() { done <- daemon.Run(ctx, func(string) {}) }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case received := <-signals:
+			switch {
+			case received == syscall.SIGHUP:
+				go func() { _ = daemon.Reload(ctx) }() // the outcome is in the log
+			case ctx.Err() != nil:
+				os.Exit(130)
+			default:
+				logger.Info("stopping; once more to stop at once", "signal", received.String())
+				cancel()
+			}
+		}
+	}
+}

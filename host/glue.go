@@ -1,0 +1,120 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/lubod/lubod/host/internal/api"
+	"github.com/lubod/lubod/host/internal/monitor"
+	"github.com/lubod/lubod/host/internal/plugins"
+	"github.com/lubod/lubod/host/internal/record"
+	"github.com/lubod/lubod/host/internal/upload"
+	"github.com/lubod/lubod/sdk/extractor"
+)
+
+// The rooms of the host do not know each other: each declares the little that it needs, and this file joins them.
+
+// extractors answers the monitor's questions by the first extractor that takes the URL.
+type extractors struct{ manager *plugins.Manager }
+
+func (e extractors) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error) {
+	lease, err := e.manager.Extractor(ctx, ref.URL)
+	if err != nil {
+		return extractor.Status{}, err
+	}
+	defer lease.Release()
+	return lease.Resolve(ctx, ref)
+}
+
+// recorders gives record the processes of recorder plugins.
+type recorders struct{ manager *plugins.Manager }
+
+type recorderProcess struct{ *plugins.RecorderLease }
+
+func (p recorderProcess) Plugin() string   { return p.RecorderLease.Plugin }
+func (p recorderProcess) Instance() string { return p.RecorderLease.Instance }
+
+func (r recorders) Current(ctx context.Context) (record.Process, error) {
+	lease, err := r.manager.Recorder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return recorderProcess{lease}, nil
+}
+
+func (r recorders) Instance(ctx context.Context, plugin, instance string) (record.Process, error) {
+	lease, err := r.manager.RecorderInstance(ctx, plugin, instance)
+	if errors.Is(err, plugins.ErrGone) {
+		return nil, fmt.Errorf("%w: %s %s", record.ErrGone, plugin, instance)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return recorderProcess{lease}, nil
+}
+
+// lines gives upload the processes of line plugins.
+type lines struct{ manager *plugins.Manager }
+
+type lineLease struct{ *plugins.LineLease }
+
+func (l lineLease) Plugin() string { return l.LineLease.Plugin }
+
+func (l lines) Names(ctx context.Context) ([]string, error) { return l.manager.LineNames(ctx) }
+
+func (l lines) Lease(ctx context.Context, name string) (upload.Lease, error) {
+	lease, err := l.manager.Line(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return lineLease{lease}, nil
+}
+
+// rooms lets the API change what is watched and recorded.
+type rooms struct {
+	watcher    *monitor.Monitor
+	recordings *record.Service
+}
+
+func (r rooms) Changed(streamerID int64) { r.watcher.Changed(streamerID) }
+
+func (r rooms) ConfigurationChanged() { r.watcher.ConfigurationChanged() }
+
+func (r rooms) StopRecording(ctx context.Context, streamerID int64, _ string) error {
+	return r.recordings.Stop(ctx, streamerID)
+}
+
+// catalog shows the API what plugins there are.
+type catalog struct {
+	*plugins.Manager
+	host *Host
+}
+
+func (c catalog) Reload(ctx context.Context) error { return c.host.Reload(ctx) }
+
+func (c catalog) Status() []api.PluginStatus {
+	var shown []api.PluginStatus
+	for _, status := range c.Manager.Status() {
+		shown = append(shown, api.PluginStatus(status))
+	}
+	return shown
+}
+
+func trimmed(text []byte) []byte { return bytes.TrimSpace(text) }
+
+// writeFile writes a small private file that a crash leaves whole or absent.
+func writeFile(path, content string) error {
+	temporary := path + ".new"
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600) //nolint:gosec // inside the data directory
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}

@@ -1,0 +1,236 @@
+// Package host is the lubod daemon: it owns the REST API, the state in PostgreSQL and the scheduling, and runs
+// extractors, recorders and lines as plugin processes around it.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/db/embedded"
+	"github.com/lubod/lubod/host/internal/api"
+	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/monitor"
+	"github.com/lubod/lubod/host/internal/plugins"
+	"github.com/lubod/lubod/host/internal/record"
+	"github.com/lubod/lubod/host/internal/upload"
+)
+
+// Config is what the daemon was started with.
+type Config = config.Config
+
+// Setting is one value of Config as a command line shows it.
+type Setting = config.Setting
+
+// Settings lists every setting of Config.
+func Settings() []Setting { return config.Settings() }
+
+// LoadConfig makes a Config from flags and environment variables; the error names every setting that is wrong.
+func LoadConfig(flag func(name string) (string, bool), getenv func(name string) string) (Config, error) {
+	return config.Load(flag, getenv)
+}
+
+// Host is one daemon.
+type Host struct {
+	config  Config
+	version string
+	logger  *slog.Logger
+	reload  chan chan error
+}
+
+// New prepares a host; nothing runs yet.
+func New(config Config, version string, logger *slog.Logger) *Host {
+	return &Host{config: config, version: version, logger: logger, reload: make(chan chan error)}
+}
+
+// Reload reads plugins.hcl again while Run is running. After an error nothing has changed.
+func (h *Host) Reload(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case h.reload <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run starts every part, in the order in which it reads here, calls ready with the address of the API, and stops them in
+// reverse when ctx ends or a part fails. Recordings go on in their recorder processes; the next Run takes them up.
+func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) {
+	parts := newStages(h.logger)
+	defer func() { err = errors.Join(err, parts.stop()) }()
+
+	if err := h.prepareDataDir(); err != nil {
+		return err
+	}
+	lock, err := embedded.LockDir(h.config.DataDir)
+	if err != nil {
+		return fmt.Errorf("another lubod runs on this data directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	hostID, err := h.identity()
+	if err != nil {
+		return err
+	}
+	listening, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s (--listen): %w", h.config.Listen, err)
+	}
+	defer func() { _ = listening.Close() }()
+
+	manager, err := h.startPlugins(ctx, parts)
+	if err != nil {
+		return err
+	}
+	database, err := h.startDatabase(ctx, parts)
+	if err != nil {
+		return err
+	}
+	var watcher *monitor.Monitor
+
+	client := bilibili.New(bilibili.Options{MemberURL: h.config.MemberURL, APIURL: h.config.APIURL, PassportURL: h.config.PassportURL})
+	defer client.Close()
+	uploads, err := upload.New(upload.Options{
+		DB: database, HostID: hostID.String(), DataDir: h.config.DataDir, Lines: lines{manager}, Archives: client, Logger: h.logger.With("part", "upload"),
+	})
+	if err != nil {
+		return err
+	}
+	recordings := record.New(record.Options{
+		DB: database, HostID: hostID, Root: filepath.Join(h.config.DataDir, "recordings"), Recorders: recorders{manager}, Publisher: uploads,
+		SessionEnded: func(streamerID int64) { watcher.Ask(streamerID) }, Logger: h.logger.With("part", "record"),
+	})
+	watcher = monitor.New(monitor.Options{
+		DB: database, Extractors: extractors{manager}, Recorder: recordings, Logger: h.logger.With("part", "monitor"),
+	})
+	answers, err := api.New(api.Deps{
+		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h},
+		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
+	})
+	if err != nil {
+		return err
+	}
+	parts.start(ctx, "upload", 4*time.Second, uploads.Run)
+	following := make(chan struct{})
+	parts.start(ctx, "record", 2*time.Second, func(ctx context.Context) error {
+		return recordings.Run(ctx, func() { close(following) })
+	})
+	select {
+	case <-following:
+	case err := <-parts.failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+	parts.start(ctx, "monitor", 2*time.Second, watcher.Run)
+	parts.start(ctx, "api", 2*time.Second, func(ctx context.Context) error { return answers.Run(ctx, listening) })
+	h.logger.Info("lubod is up", "address", "http://"+listening.Addr().String(), "version", h.version, "data_dir", h.config.DataDir)
+	ready(listening.Addr().String())
+	return parts.wait(ctx)
+}
+
+func (h *Host) prepareDataDir() error {
+	// Accounts and the database are below: nobody else has any business here.
+	for _, dir := range []string{h.config.DataDir, filepath.Join(h.config.DataDir, "recordings")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make data directory (--data-dir): %w", err)
+		}
+	}
+	return nil
+}
+
+// identity is the number of this data directory among the hosts that may share one database.
+func (h *Host) identity() (uuid.UUID, error) {
+	path := filepath.Join(h.config.DataDir, "host-id")
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the data directory
+	if errors.Is(err, os.ErrNotExist) {
+		id := uuid.New()
+		if err := writeFile(path, id.String()+"\n"); err != nil {
+			return uuid.UUID{}, fmt.Errorf("write host id: %w", err)
+		}
+		return id, nil
+	}
+	if err != nil {
+		return uuid.UUID{}, fmt.Errorf("read host id: %w", err)
+	}
+	id, err := uuid.ParseBytes(trimmed(text))
+	if err != nil {
+		return uuid.UUID{}, fmt.Errorf("%s holds no UUID: %w; remove it only if no recording of this directory is unfinished", path, err)
+	}
+	return id, nil
+}
+
+// startDatabase opens the operator's database, or a private one.
+func (h *Host) startDatabase(ctx context.Context, parts *stages) (*db.DB, error) {
+	url := h.config.DatabaseURL
+	if url == "" {
+		server, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(h.config.DataDir, "postgres"), Logger: h.logger.With("part", "postgres")})
+		if err != nil {
+			return nil, err
+		}
+		parts.onStop(ctx, "postgres", 3*time.Second, server.Stop)
+		url = server.URL()
+	}
+	database, err := db.Open(ctx, url, db.WithLogger(h.logger.With("part", "db")))
+	if err != nil {
+		return nil, err
+	}
+	parts.onStop(ctx, "database", time.Second, func(context.Context) error { database.Close(); return nil })
+	return database, database.Migrate(ctx)
+}
+
+// startPlugins brings the plugin manager up and describes every plugin, beside the start of the database.
+func (h *Host) startPlugins(ctx context.Context, parts *stages) (*plugins.Manager, error) {
+	file, err := config.ReadPlugins(h.config.PluginsFile)
+	if err != nil {
+		return nil, err
+	}
+	manager, err := plugins.New(plugins.Options{
+		RunDir: filepath.Join(h.config.DataDir, "run"), LogDir: filepath.Join(h.config.DataDir, "logs"), Logger: h.logger, Getenv: os.Getenv,
+	})
+	if err != nil {
+		return nil, err
+	}
+	parts.start(ctx, "plugins", 3*time.Second, manager.Run)
+	parts.start(ctx, "reload", time.Second, func(ctx context.Context) error {
+		if err := manager.Apply(ctx, file); err != nil {
+			return err
+		}
+		return h.serveReloads(ctx, manager)
+	})
+	return manager, nil
+}
+
+func (h *Host) serveReloads(ctx context.Context, manager *plugins.Manager) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case answer := <-h.reload:
+			file, err := config.ReadPlugins(h.config.PluginsFile)
+			if err == nil {
+				err = manager.Apply(ctx, file)
+			}
+			if err != nil {
+				h.logger.Error("plugins.hcl was not taken over; what ran goes on", "error", err)
+			} else {
+				h.logger.Info("plugins.hcl was taken over")
+			}
+			answer <- err
+		}
+	}
+}
