@@ -1,0 +1,344 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/lubod/lubod/db"
+)
+
+// fakeRooms, fakeUploads and fakePlugins are the running parts; each function can be replaced by a test.
+type fakeRooms struct {
+	changed       func(id int64)
+	configuration func()
+	stop          func(ctx context.Context, id int64, reason string) error
+}
+
+func (f *fakeRooms) Changed(id int64)      { f.changed(id) }
+func (f *fakeRooms) ConfigurationChanged() { f.configuration() }
+func (f *fakeRooms) StopRecording(ctx context.Context, id int64, reason string) error {
+	return f.stop(ctx, id, reason)
+}
+
+type fakeUploads struct{ configuration, publishing func() }
+
+func (f *fakeUploads) ConfigurationChanged() { f.configuration() }
+func (f *fakeUploads) PublishingChanged()    { f.publishing() }
+
+type fakePlugins struct {
+	accepts func(ctx context.Context, url string) error
+	lines   func(ctx context.Context) ([]string, error)
+	status  func() []PluginStatus
+	reload  func(ctx context.Context) error
+}
+
+func (f *fakePlugins) AcceptsURL(ctx context.Context, url string) error { return f.accepts(ctx, url) }
+func (f *fakePlugins) LineNames(ctx context.Context) ([]string, error)  { return f.lines(ctx) }
+func (f *fakePlugins) Status() []PluginStatus                           { return f.status() }
+func (f *fakePlugins) Reload(ctx context.Context) error                 { return f.reload(ctx) }
+
+// harness is one server on a database of its own, a browser that is logged in, and the notes of what was announced.
+type harness struct {
+	*browser
+	db      *db.DB
+	server  *Server
+	rooms   *fakeRooms
+	uploads *fakeUploads
+	plugins *fakePlugins
+	notes   *notes
+	log     *notes
+	dataDir string
+}
+
+// notes collects lines from several goroutines.
+type notes struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (n *notes) add(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, fmt.Sprintf(format, args...))
+}
+
+func (n *notes) Write(p []byte) (int, error) { n.add("%s", p); return len(p), nil }
+
+// take returns the lines so far and forgets them.
+func (n *notes) take() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := strings.Join(n.lines, "; ")
+	n.lines = nil
+	return all
+}
+
+// newHarness starts a server where nobody is registered.
+func newHarness(t *testing.T, database *db.DB) *harness {
+	t.Helper()
+	h := &harness{db: database, notes: &notes{}, log: &notes{}, dataDir: t.TempDir()}
+	h.rooms = &fakeRooms{
+		changed:       func(id int64) { h.notes.add("room %d changed", id) },
+		configuration: func() { h.notes.add("rooms: configuration changed") },
+		stop: func(_ context.Context, id int64, reason string) error {
+			h.notes.add("stop %d: %s", id, reason)
+			return nil
+		},
+	}
+	h.uploads = &fakeUploads{
+		configuration: func() { h.notes.add("uploads: configuration changed") },
+		publishing:    func() { h.notes.add("publishing changed") },
+	}
+	h.plugins = &fakePlugins{
+		accepts: func(_ context.Context, url string) error {
+			if strings.Contains(url, "nobody.example") {
+				return fmt.Errorf(`no extractor takes it; extractor-direct takes ^https?://.+\.flv`)
+			}
+			return nil
+		},
+		lines:  func(context.Context) ([]string, error) { return []string{"bda2", "qn"}, nil },
+		status: func() []PluginStatus { return nil },
+		reload: func(context.Context) error { return nil },
+	}
+	h.server = h.start(t)
+	h.browser = newBrowser(t, serve(t, h.server))
+	return h
+}
+
+// start makes another server on the same database and data directory, as after a restart.
+func (h *harness) start(t *testing.T) *Server {
+	t.Helper()
+	server, err := New(Deps{
+		DB: h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, DataDir: h.dataDir, Version: "0.0.1-test",
+		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// newLoggedIn is a harness whose browser is logged in as admin.
+func newLoggedIn(t *testing.T) *harness {
+	t.Helper()
+	h := newHarness(t, testDatabase(t))
+	h.register(t, "admin", "password123")
+	h.login(t, "admin", "password123")
+	return h
+}
+
+// serve runs a server on a port of its own until the test ends.
+func serve(t *testing.T, server *Server) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, listener) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return "http://" + listener.Addr().String()
+}
+
+// browser is an HTTP client with cookies whose every answer is held against the contract.
+type browser struct {
+	base   string
+	client *http.Client
+}
+
+func newBrowser(t *testing.T, base string) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	return &browser{base: base, client: &http.Client{
+		Jar: jar, Transport: newContractTransport(t, transport),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// answer is a response that was read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// decode returns the body as JSON.
+func (a answer) decode(t *testing.T, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), into); err != nil {
+		t.Fatalf("decode %s: %v", a.body, err)
+	}
+}
+
+// must checks the status.
+func (a answer) must(t *testing.T, status int) answer {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
+	}
+	return a
+}
+
+// refused checks the status of an error answer and that its sentence holds each of the words.
+func (a answer) refused(t *testing.T, status int, words ...string) {
+	t.Helper()
+	a.must(t, status)
+	var e Error
+	a.decode(t, &e)
+	for _, word := range words {
+		if !strings.Contains(e.Error, word) {
+			t.Errorf("error %q does not say %q", e.Error, word)
+		}
+	}
+}
+
+// call sends a request; body is JSON text, or empty for none. Headers come in pairs.
+func (b *browser) call(t *testing.T, method, path, body string, headers ...string) answer {
+	t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, b.base+path, reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+			continue
+		}
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	return b.send(t, request)
+}
+
+func (b *browser) send(t *testing.T, request *http.Request) answer {
+	t.Helper()
+	response, err := b.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{status: response.StatusCode, header: response.Header, body: string(body)}
+}
+
+func (b *browser) api(t *testing.T, method, path, body string, headers ...string) answer {
+	t.Helper()
+	return b.call(t, method, "/api/v1"+path, body, headers...)
+}
+
+func (b *browser) register(t *testing.T, name, password string) {
+	t.Helper()
+	b.api(t, "POST", "/users/register", fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)).must(t, 200)
+}
+
+func (b *browser) login(t *testing.T, name, password string) answer {
+	t.Helper()
+	return b.api(t, "POST", "/users/login", fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)).must(t, 200)
+}
+
+func (b *browser) sessionToken(t *testing.T) string {
+	t.Helper()
+	base, err := url.Parse(b.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range b.client.Jar.Cookies(base) {
+		if c.Name == sessionCookie {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// contractTransport fails the test when an answer is not what openapi.yaml promises.
+type contractTransport struct {
+	t      *testing.T
+	next   http.RoundTripper
+	router routers.Router
+}
+
+func newContractTransport(t *testing.T, next http.RoundTripper) *contractTransport {
+	t.Helper()
+	spec, _, err := loadContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := gorillamux.NewRouter(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &contractTransport{t: t, next: next, router: router}
+}
+
+func (c *contractTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := c.next.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	if err := c.check(request, response, body); err != nil {
+		c.t.Errorf("%s %s answered %d %s\nwhich is not in the contract: %v", request.Method, request.URL.Path, response.StatusCode, body, err)
+	}
+	return response, nil
+}
+
+func (c *contractTransport) check(request *http.Request, response *http.Response, body []byte) error {
+	route, params, err := c.router.FindRoute(request)
+	if err != nil {
+		// No such operation: an error answer all the same.
+		var e Error
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&e); err != nil || e.Error == "" || e.Code == "" || response.StatusCode < 400 {
+			return fmt.Errorf("not an error answer: %v", err)
+		}
+		return nil
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
+		Status:                 response.StatusCode, Header: response.Header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	}
+	input.SetBodyBytes(body)
+	return openapi3filter.ValidateResponse(context.Background(), input)
+}
