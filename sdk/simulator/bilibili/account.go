@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -221,6 +222,27 @@ func (f CookieFile) WriteFile(path string) error {
 		return fmt.Errorf("write cookie file: %w", err)
 	}
 	return nil
+}
+
+// RestoreAccount takes over the session in a cookie file, such as one that another simulator wrote.
+func (s *Server) RestoreAccount(file CookieFile) (Account, error) {
+	restored := Account{
+		MID: file.TokenInfo.MID, Name: fmt.Sprintf("tester-%d", file.TokenInfo.MID), Platform: file.Platform,
+		AccessToken: file.TokenInfo.AccessToken, RefreshToken: file.TokenInfo.RefreshToken, Cookies: map[string]string{},
+	}
+	setDefault(&restored.Platform, BiliTV.Name)
+	for _, cookie := range file.CookieInfo.Cookies {
+		restored.Cookies[cookie.Name] = cookie.Value
+		if cookie.Name == "SESSDATA" {
+			restored.ExpiresAt = time.Unix(cookie.Expires, 0)
+		}
+	}
+	if restored.MID < 1 || restored.AccessToken == "" || restored.Cookies["SESSDATA"] == "" || restored.Cookies["bili_jct"] == "" {
+		return Account{}, errors.New("the cookie file has no mid, access token, SESSDATA or bili_jct")
+	}
+	a := &account{restored}
+	s.update(func(st *state) { st.accounts[a.MID] = a })
+	return a.snapshot(), nil
 }
 
 // byCookies finds whose session the cookies of a request are. It reports a client that left some of them out.
