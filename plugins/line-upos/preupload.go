@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/line"
 )
 
 const (
@@ -29,14 +30,15 @@ type preuploadAnswer struct {
 }
 
 // preupload asks for a place for the file on a line. It is the only request with cookies.
-func (u *upos) preupload(ctx context.Context, target uposLine, name string, cookies map[string]string, src *source) (*session, error) {
+func (u *upos) preupload(ctx context.Context, target uposLine, file line.File, src *source) (*session, error) {
+	name := announcedName(file)
 	query := target.query + "&" + url.Values{
 		"name": {name}, "size": {strconv.FormatInt(src.identity.Size, 10)}, "r": {"upos"}, "profile": {profile},
 		"ssl": {"0"}, "version": {webVersion}, "build": {webBuild},
 	}.Encode()
 	var s *session
 	err := u.callRetry.retry(ctx, "preupload", func(ctx context.Context) error {
-		a, err := u.client.send(ctx, request{method: http.MethodGet, url: u.member.String() + "/preupload?" + query, cookies: cookies})
+		a, err := u.client.send(ctx, request{method: http.MethodGet, url: u.member.String() + "/preupload?" + query, cookies: file.Cookies})
 		if err != nil {
 			return err
 		}
@@ -44,7 +46,7 @@ func (u *upos) preupload(ctx context.Context, target uposLine, name string, cook
 		if err != nil {
 			return err
 		}
-		s, err = u.newSession(target, name, src, pre)
+		s, err = u.newSession(target, name, file.Cookies[accountCookie], src, pre)
 		if err != nil {
 			return sdk.Errorf(sdk.Bug, "preupload: unexpected answer: %w: %s", err, a.excerpt())
 		}
@@ -72,9 +74,9 @@ func decodePreupload(a answer) (preuploadAnswer, error) {
 	return pre, nil
 }
 
-func (u *upos) newSession(target uposLine, name string, src *source, pre preuploadAnswer) (*session, error) {
+func (u *upos) newSession(target uposLine, name, account string, src *source, pre preuploadAnswer) (*session, error) {
 	s := &session{
-		Version: sessionVersion, Line: target.name, Name: name, Profile: profile,
+		Version: sessionVersion, Line: target.name, Account: account, Name: name, Profile: profile,
 		Endpoint: pre.endpointFor(target), UposURI: pre.UposURI,
 		Auth: pre.Auth, AuthUnixMS: authTime(pre.Auth, u.now()).UnixMilli(),
 		BizID: pre.BizID, ChunkSize: pre.ChunkSize, File: src.identity,

@@ -108,10 +108,11 @@ func TestProbeRanksTheLinesThatAnswer(t *testing.T) {
 }
 
 func TestProbePassesALineThatHangs(t *testing.T) {
+	t.Parallel()
 	f := newLineFarm(t, farmList, map[string]func(*lineFarm, http.ResponseWriter, *http.Request){
 		"estx": hangs, "tx": takes(time.Millisecond), "bda2": answers(500), "bldsa": answers(500),
 	})
-	f.upos.probeLimits.line = 100 * time.Millisecond
+	f.upos.probeLimits.line = 2 * time.Second
 	got, err := f.upos.Probe(testContext(t))
 	if err != nil || len(got) != 1 || got[0].Line != "tx" {
 		t.Errorf("got %v, %v", got, err)
@@ -119,10 +120,11 @@ func TestProbePassesALineThatHangs(t *testing.T) {
 }
 
 func TestProbeStopsAtItsBudget(t *testing.T) {
+	t.Parallel()
 	f := newLineFarm(t, farmList, map[string]func(*lineFarm, http.ResponseWriter, *http.Request){
 		"estx": takes(time.Millisecond), "tx": hangs, "bda2": hangs, "bldsa": hangs,
 	})
-	f.upos.probeLimits.total = 300 * time.Millisecond
+	f.upos.probeLimits.total = 3 * time.Second
 	got, err := f.upos.Probe(testContext(t))
 	if err != nil || len(got) != 1 || got[0].Line != "estx" {
 		t.Errorf("got %v, %v", got, err)

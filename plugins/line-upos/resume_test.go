@@ -68,7 +68,10 @@ func TestResumeStartsOver(t *testing.T) {
 			}
 		},
 		"another line": func(_ *testing.T, _ *bench, file *line.File) { file.Line = "ws" },
-		"damaged":      func(_ *testing.T, _ *bench, file *line.File) { file.Checkpoint = file.Checkpoint[:20] },
+		"another account": func(_ *testing.T, b *bench, file *line.File) {
+			file.Cookies = b.sim.AddAccount(bilibili.AccountOptions{Name: "other"}).Cookies
+		},
+		"damaged": func(_ *testing.T, _ *bench, file *line.File) { file.Checkpoint = file.Checkpoint[:20] },
 		"format of the future": func(t *testing.T, _ *bench, file *line.File) {
 			s := mustDecode(t, file.Checkpoint)
 			s.Version++

@@ -28,6 +28,7 @@ const (
 type session struct {
 	Version    int          `json:"v"`
 	Line       string       `json:"line"`
+	Account    string       `json:"account"` // who owns the object; empty when the cookies do not say
 	Name       string       `json:"name"`
 	Profile    string       `json:"profile"`
 	Endpoint   string       `json:"endpoint"` // as the server named it, often without a scheme

@@ -125,8 +125,9 @@ func TestFailingChunkIsSentAgainAlone(t *testing.T) {
 }
 
 func TestStalledChunkIsGivenUpAtItsDeadline(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, bilibili.Options{ChunkSize: 1024})
-	b.chunkRetry.timeout = 200 * time.Millisecond
+	b.chunkRetry.timeout, b.chunkRetry.tries = time.Second, 100
 	fault := b.sim.AddFault(bilibili.Fault{
 		Match: bilibili.Match{Call: bilibili.CallPart, Part: 2}, Action: bilibili.Action{Do: bilibili.DoStallAnswer}, Times: 1,
 	})

@@ -20,6 +20,9 @@ type options struct {
 	UserAgent string `json:"user_agent" default:"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36" en:"User-Agent header of all requests." zh:"所有请求使用的 User-Agent。"`
 }
 
+// accountCookie holds the number of the account that is logged in.
+const accountCookie = "DedeUserID"
+
 // maxThreads is how many chunks may be under way at once; some lines refuse more.
 const maxThreads = 8
 
@@ -108,7 +111,7 @@ func (u *upos) resume(file line.File, src *source) *session {
 	}
 	s, err := decodeSession(file.Checkpoint)
 	if err == nil {
-		err = u.usable(s, file.Line, src)
+		err = u.usable(s, file, src)
 	}
 	if err != nil {
 		u.log.Info("checkpoint cannot be used, upload starts over", "line", file.Line, "file", src.path, "reason", err)
@@ -118,9 +121,12 @@ func (u *upos) resume(file line.File, src *source) *session {
 	return s
 }
 
-func (u *upos) usable(s *session, lineName string, src *source) error {
-	if s.Line != lineName {
-		return fmt.Errorf("it belongs to line %q", s.Line)
+func (u *upos) usable(s *session, file line.File, src *source) error {
+	if s.Line != file.Line {
+		return fmt.Errorf("it belongs to line %q", clip(s.Line, 20))
+	}
+	if s.Account != file.Cookies[accountCookie] {
+		return errors.New("it belongs to another account, which could not submit the file for this one")
 	}
 	if s.File != src.identity {
 		return errors.New("the file changed since")
@@ -133,7 +139,7 @@ func (u *upos) usable(s *session, lineName string, src *source) error {
 
 // begin asks for a place for the file and opens it for chunks.
 func (u *upos) begin(ctx context.Context, target uposLine, file line.File, src *source) (*session, error) {
-	s, err := u.preupload(ctx, target, announcedName(file), file.Cookies, src)
+	s, err := u.preupload(ctx, target, file, src)
 	if err != nil {
 		return nil, err
 	}
