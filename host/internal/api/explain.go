@@ -59,7 +59,7 @@ func explainSchema(field string, e *openapi3.SchemaError) *problem {
 		return invalid(field, "is missing")
 	case "properties":
 		return explainUnknown(field, e)
-	case "minimum", "maximum":
+	case "minimum", "maximum", "format": // numbers have a format: they may not fit into it
 		return invalid(field, "must be %s", bounds(s))
 	case "minLength":
 		if s.MinLength == 1 {
@@ -138,6 +138,8 @@ func kindOf(value any) string {
 
 func bounds(s *openapi3.Schema) string {
 	switch {
+	case s.Min == nil && s.Max == nil:
+		return kind(s) + " of the form " + s.Format
 	case s.Min != nil && s.Max != nil && *s.Max-*s.Min == 1:
 		return fmt.Sprintf("%.0f or %.0f", *s.Min, *s.Max)
 	case s.Min != nil && s.Max != nil:

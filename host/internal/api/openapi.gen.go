@@ -619,9 +619,6 @@ type Username = string
 // ID defines model for ID.
 type ID = int64
 
-// PluginList defines model for PluginList.
-type PluginList = []Plugin
-
 // ListRecordingsParams defines parameters for ListRecordings.
 type ListRecordingsParams struct {
 	// Limit At most so many.
@@ -1113,8 +1110,6 @@ type ConfigurationJSONResponse Configuration
 
 type ErrorJSONResponse Error
 
-type PluginListJSONResponse []Plugin
-
 type StreamerJSONResponse Streamer
 
 type TemplateJSONResponse Template
@@ -1285,7 +1280,7 @@ type ListPluginsResponseObject interface {
 	VisitListPluginsResponse(w http.ResponseWriter) error
 }
 
-type ListPlugins200JSONResponse struct{ PluginListJSONResponse }
+type ListPlugins200JSONResponse []Plugin
 
 func (response ListPlugins200JSONResponse) VisitListPluginsResponse(w http.ResponseWriter) error {
 
@@ -1337,7 +1332,7 @@ type ReloadPluginsResponseObject interface {
 	VisitReloadPluginsResponse(w http.ResponseWriter) error
 }
 
-type ReloadPlugins200JSONResponse struct{ PluginListJSONResponse }
+type ReloadPlugins200JSONResponse []Plugin
 
 func (response ReloadPlugins200JSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
 

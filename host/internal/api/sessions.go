@@ -140,10 +140,6 @@ func (s *sessions) load(r *http.Request, who *caller) (context.Context, error) {
 // begin logs a user in and returns the value of Set-Cookie. The token is a new one: one that was known before the login
 // must not become worth anything by it.
 func (s *sessions) begin(ctx context.Context, userID int64) (string, error) {
-	ctx, err := s.manager.Load(ctx, "") // keeps what the request came with
-	if err != nil {
-		return "", err
-	}
 	if err := s.manager.RenewToken(ctx); err != nil {
 		return "", err
 	}
@@ -157,10 +153,6 @@ func (s *sessions) begin(ctx context.Context, userID int64) (string, error) {
 
 // end logs out and returns the value of Set-Cookie.
 func (s *sessions) end(ctx context.Context) (string, error) {
-	ctx, err := s.manager.Load(ctx, "")
-	if err != nil {
-		return "", err
-	}
 	if s.manager.Token(ctx) != "" {
 		if err := s.manager.Destroy(ctx); err != nil {
 			return "", err

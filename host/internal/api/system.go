@@ -18,7 +18,7 @@ func (s *Server) GetHealth(ctx context.Context, _ GetHealthRequestObject) (GetHe
 
 // ListPlugins answers how the plugins are.
 func (s *Server) ListPlugins(_ context.Context, _ ListPluginsRequestObject) (ListPluginsResponseObject, error) {
-	return ListPlugins200JSONResponse{PluginListJSONResponse(s.pluginList())}, nil
+	return ListPlugins200JSONResponse(s.pluginList()), nil
 }
 
 // ReloadPlugins reads plugins.hcl again.
@@ -28,7 +28,7 @@ func (s *Server) ReloadPlugins(ctx context.Context, _ ReloadPluginsRequestObject
 	}
 	s.rooms.ConfigurationChanged()
 	s.uploads.ConfigurationChanged()
-	return ReloadPlugins200JSONResponse{PluginListJSONResponse(s.pluginList())}, nil
+	return ReloadPlugins200JSONResponse(s.pluginList()), nil
 }
 
 func (s *Server) pluginList() []Plugin {

@@ -1,0 +1,242 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lubod/lubod/db"
+)
+
+// TestOnlyTheseAnswerWithoutASession holds the list of what is open to everybody; a new entry is a decision.
+func TestOnlyTheseAnswerWithoutASession(t *testing.T) {
+	h := newHarness(t, testDatabase(t))
+	public := map[string]bool{
+		"GET /healthz": true, "GET /api/v1/logout": true, "GET /api/v1/users/biliup": true,
+		"POST /api/v1/users/login": true, "POST /api/v1/users/register": true,
+	}
+	operations := 0
+	for path, item := range h.server.spec.Paths.Map() {
+		for method := range item.Operations() {
+			operations++
+			if public[method+" "+path] {
+				continue
+			}
+			// The body is wrong on purpose: who is not logged in does not learn about it.
+			h.call(t, method, strings.ReplaceAll(path, "{id}", "1"), `{"x":1}`).refused(t, 401, "log in")
+		}
+	}
+	if routes := len(h.server.echo.Routes()); routes != operations {
+		t.Errorf("%d routes for %d operations of the contract: one is outside of its checks", routes, operations)
+	}
+}
+
+func TestPathsAndMethodsThatDoNotExist(t *testing.T) {
+	h := newLoggedIn(t)
+	for _, path := range []string{"/", "/api/v1", "/api/v1/", "/api/v1/streamers/", "/api/v1/nothing", "/api/v2/streamers", "/api/v1/streamers/1/../../users", "/api/v1//streamers"} {
+		h.call(t, "GET", path, "").refused(t, 404, "there is nothing at")
+	}
+	wrong := h.api(t, "PATCH", "/streamers", "")
+	wrong.refused(t, 405, "PATCH does not work here", "GET", "POST", "PUT")
+	h.api(t, "DELETE", "/streamers/1%2F2", "").refused(t, 400, "id:")
+	h.api(t, "DELETE", "/streamers/9007199254740993", "").refused(t, 400, "id: must be from 1")
+	h.api(t, "DELETE", "/streamers/1.0", "").refused(t, 400, "id:")
+}
+
+func TestBodiesOfTheWrongKind(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "POST", "/streamers", streamerJSON, "Content-Type", "text/plain").refused(t, 415, "application/json")
+	h.api(t, "POST", "/streamers", "url=https://a.example", "Content-Type", "application/x-www-form-urlencoded").refused(t, 415, "application/json")
+	h.api(t, "POST", "/streamers", streamerJSON, "Content-Type", "application/json; charset=utf-8").must(t, 200)
+	h.api(t, "POST", "/streamers", "", "Content-Type", "application/json").refused(t, 400, "the body is missing")
+	h.api(t, "POST", "/streamers", `{"url":"`+strings.Repeat("a", maxBodyBytes)+`"}`).refused(t, 413, "larger than 1048576 bytes")
+}
+
+func TestOtherSitesCannotChangeAnything(t *testing.T) {
+	h := newLoggedIn(t)
+	for name, headers := range map[string][]string{
+		"another site":         {"Origin", "https://evil.example"},
+		"another port":         {"Origin", "http://127.0.0.1:1"},
+		"an opaque origin":     {"Origin", "null"},
+		"a site, says browser": {"Sec-Fetch-Site", "cross-site"},
+		"a sibling site":       {"Sec-Fetch-Site", "same-site"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.api(t, "POST", "/streamers", streamerJSON, headers...).refused(t, 403, "another site")
+			h.api(t, "PUT", "/configuration", `{"threads":1}`, headers...).must(t, 403)
+			h.api(t, "DELETE", "/streamers/1", "", headers...).must(t, 403)
+			h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, headers...).must(t, 403)
+			h.api(t, "POST", "/plugins/reload", "", headers...).must(t, 403)
+		})
+	}
+	h.api(t, "POST", "/streamers", streamerJSON, "Origin", h.base).must(t, 200)
+	h.api(t, "POST", "/streamers/1/pause", "", "Sec-Fetch-Site", "same-origin", "Origin", "https://behind-a-proxy.example").must(t, 200)
+	if answer := h.api(t, "GET", "/streamers", "", "Origin", "https://evil.example").must(t, 200); answer.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("another site may read answers")
+	}
+}
+
+func TestTrustedOriginsAreLetIn(t *testing.T) {
+	database := testDatabase(t)
+	h := newHarness(t, database)
+	h.register(t, "admin", "password123")
+	server, err := New(Deps{DB: database, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Logger: h.server.log, DataDir: h.dataDir, TrustedOrigins: []string{"http://localhost:3000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := newBrowser(t, serve(t, server))
+	page.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, "Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-site").must(t, 200)
+	if _, err := New(Deps{DB: database, Logger: h.server.log, TrustedOrigins: []string{"localhost"}}); err == nil {
+		t.Error("an origin without a scheme was taken")
+	}
+}
+
+func TestAnswersAreHarmlessToABrowser(t *testing.T) {
+	h := newLoggedIn(t)
+	for _, a := range []answer{h.api(t, "GET", "/streamers", ""), h.api(t, "GET", "/nothing", ""), h.api(t, "POST", "/streamers", "{")} {
+		for header, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"} {
+			if got := a.header.Get(header); got != want {
+				t.Errorf("%s is %q, want %q", header, got, want)
+			}
+		}
+		if got := a.header.Get("Content-Type"); got != "application/json" {
+			t.Errorf("Content-Type is %q", got)
+		}
+	}
+}
+
+func TestAPanicStaysInItsRequest(t *testing.T) {
+	h := newLoggedIn(t)
+	h.plugins.accepts = func(context.Context, string) error { panic("secret details") }
+	failed := h.api(t, "POST", "/streamers", streamerJSON)
+	failed.refused(t, 500, "incident")
+	if strings.Contains(failed.body, "secret details") {
+		t.Errorf("the answer tells %s", failed.body)
+	}
+	if log := h.log.take(); !strings.Contains(log, "secret details") || !strings.Contains(log, "incident") {
+		t.Error("the log does not tell what happened")
+	}
+	h.api(t, "GET", "/streamers", "").must(t, 200)
+}
+
+func TestDatabaseThatIsAway(t *testing.T) {
+	pool, err := pgxpool.New(t.Context(), "host="+t.TempDir()+" user=nobody dbname=nothing connect_timeout=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	server, err := New(Deps{DB: &db.DB{Queries: db.New(pool), Pool: pool}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listening := httptest.NewServer(server)
+	defer listening.Close()
+	h := newBrowser(t, listening.URL)
+	h.call(t, "GET", "/healthz", "").refused(t, 503, "database")
+	away := h.api(t, "GET", "/streamers", "", "Cookie", sessionCookie+"=some-token")
+	away.refused(t, 503, "recordings go on")
+	if away.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`).must(t, 503)
+	h.api(t, "GET", "/logout", "").must(t, 303)
+	// The session is not over then, and nobody must believe so.
+	h.api(t, "GET", "/logout", "", "Cookie", sessionCookie+"=some-token").must(t, 503)
+}
+
+func TestWhichDatabaseErrorsPass(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		away bool
+	}{
+		{context.DeadlineExceeded, true},
+		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), true},
+		{&net.OpError{Op: "dial", Err: errors.New("refused")}, true},
+		{&pgconn.PgError{Code: "57P01"}, true}, // the server is being stopped
+		{&pgconn.PgError{Code: "57014"}, true}, // statement timeout
+		{&pgconn.PgError{Code: "53300"}, true}, // too many connections
+		{&pgconn.PgError{Code: "23505"}, false},
+		{&pgconn.PgError{Code: "42703"}, false},
+		{errors.New("something else"), false},
+	} {
+		if got := databaseIsAway(tc.err); got != tc.away {
+			t.Errorf("%v: away is %v", tc.err, got)
+		}
+	}
+}
+
+func TestHealthNeedsNoSession(t *testing.T) {
+	h := newHarness(t, testDatabase(t))
+	equalJSON(t, h.call(t, "GET", "/healthz", "").must(t, 200).body, `{"status":"ok"}`)
+}
+
+func TestRunEndsWhileClientsAreConnected(t *testing.T) {
+	h := newHarness(t, testDatabase(t))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.server.Run(ctx, listener) }()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || response.StatusCode != 200 {
+		t.Fatalf("%v, %v", response, err)
+	}
+	_ = response.Body.Close()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestRunSaysWhatIsWrongWithItsListener(t *testing.T) {
+	h := newHarness(t, testDatabase(t))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	if err := h.server.Run(t.Context(), listener); err == nil || !strings.Contains(err.Error(), listener.Addr().String()) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestARequestEndsWithItsTime(t *testing.T) {
+	h := newLoggedIn(t)
+	h.plugins.accepts = func(ctx context.Context, _ string) error {
+		deadline, ok := ctx.Deadline()
+		if !ok || time.Until(deadline) > requestTimeout {
+			t.Errorf("the handler may take until %v", deadline)
+		}
+		return nil
+	}
+	h.plugins.reload = func(ctx context.Context) error {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) < requestTimeout {
+			t.Errorf("a reload may only take until %v", deadline)
+		}
+		return nil
+	}
+	h.api(t, "POST", "/streamers", streamerJSON).must(t, 200)
+	h.api(t, "POST", "/plugins/reload", "").must(t, 200)
+}
