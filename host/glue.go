@@ -98,7 +98,17 @@ func (c catalog) Reload(ctx context.Context) error { return c.host.Reload(ctx) }
 func (c catalog) Status() []api.PluginStatus {
 	var shown []api.PluginStatus
 	for _, status := range c.Manager.Status() {
-		shown = append(shown, api.PluginStatus(status))
+		one := api.PluginStatus{
+			Name: status.Plugin, Kind: string(status.Kind), Version: status.Version, State: string(status.State), Error: status.LastError,
+			Match: status.Match, Lines: status.Lines, Processes: len(status.Draining), Restarts: status.Restarts,
+		}
+		if status.Process != nil {
+			one.Processes++
+			if one.Error == "" {
+				one.Error = status.Process.Unhealthy
+			}
+		}
+		shown = append(shown, one)
 	}
 	return shown
 }

@@ -1,0 +1,205 @@
+package plugins
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/wire"
+)
+
+// Lease pins one running process: as long as it is held, a reload does not take the process away.
+type Lease struct {
+	// Plugin is the label in plugins.hcl, Instance the id of this very process.
+	Plugin, Instance string
+
+	inst    *instance
+	release func()
+}
+
+func (m *Manager) newLease(inst *instance) Lease {
+	return Lease{
+		Plugin: inst.label, Instance: inst.id, inst: inst,
+		release: sync.OnceFunc(func() { inst.release(m.options.clock.Now()) }),
+	}
+}
+
+// Release gives the process back. It can be called again.
+func (l *Lease) Release() { l.release() }
+
+// Done is closed as soon as the process is gone. Calls under way fail with wire.ErrPluginDown then.
+func (l *Lease) Done() <-chan struct{} { return l.inst.process.Exited() }
+
+// Version is what the plugin says its version is.
+func (l *Lease) Version() string { return l.inst.description().Version }
+
+// Supports reports whether the plugin has an optional ability (sdk.CapabilityProbe, …).
+func (l *Lease) Supports(capability string) bool {
+	return slices.Contains(l.inst.description().Capabilities, capability)
+}
+
+// ExtractorLease is a lease on an extractor, and the extractor.
+type ExtractorLease struct {
+	Lease
+	extractor.Extractor
+}
+
+// LineLease is a lease on a plugin that serves a line, and the line.
+type LineLease struct {
+	Lease
+	wire.LineClient
+}
+
+// RecorderLease is a lease on a recorder process, and the recorder.
+type RecorderLease struct {
+	Lease
+	*wire.RecorderClient
+}
+
+// Extractor leases the first extractor, in the order of plugins.hcl, that takes a URL. Errors: ErrNoExtractor, *DownError.
+func (m *Manager) Extractor(ctx context.Context, url string) (*ExtractorLease, error) {
+	inst, err := m.lease(ctx, func() (*entry, error) { return m.extractorLocked(url) })
+	if err != nil {
+		return nil, err
+	}
+	return &ExtractorLease{Lease: m.newLease(inst), Extractor: inst.conn.Extractor()}, nil
+}
+
+// AcceptsURL returns nil when an installed extractor takes a URL, whether it runs or not; else ErrNoExtractor.
+func (m *Manager) AcceptsURL(ctx context.Context, url string) error {
+	if err := m.waitLoaded(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, err := m.extractorLocked(url)
+	return err
+}
+
+func (m *Manager) extractorLocked(url string) (*entry, error) {
+	found := m.firstLocked(sdk.KindExtractor, func(e *entry) bool {
+		for _, pattern := range e.patterns {
+			if pattern.MatchString(url) {
+				return true
+			}
+		}
+		return false
+	})
+	if found != nil {
+		return found, nil
+	}
+	return nil, fmt.Errorf("%w; %s", ErrNoExtractor, m.offersLocked(sdk.KindExtractor, "accepted are", func(e *entry) []string {
+		return e.about.Match
+	}))
+}
+
+// Line leases the plugin that serves a line name. Errors: ErrNoLine, *DownError.
+func (m *Manager) Line(ctx context.Context, name string) (*LineLease, error) {
+	inst, err := m.lease(ctx, func() (*entry, error) { return m.lineLocked(name) })
+	if err != nil {
+		return nil, err
+	}
+	return &LineLease{Lease: m.newLease(inst), LineClient: inst.conn.Line()}, nil
+}
+
+func (m *Manager) lineLocked(name string) (*entry, error) {
+	found := m.firstLocked(sdk.KindLine, func(e *entry) bool { return slices.Contains(e.about.Lines, name) })
+	if found != nil {
+		return found, nil
+	}
+	return nil, fmt.Errorf("%w: %q; %s", ErrNoLine, name, m.offersLocked(sdk.KindLine, "lines are", func(e *entry) []string {
+		return e.about.Lines
+	}))
+}
+
+// LineNames lists the names of every installed line, in the order of plugins.hcl.
+func (m *Manager) LineNames(ctx context.Context) ([]string, error) {
+	if err := m.waitLoaded(ctx); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for _, e := range m.entries {
+		for _, name := range e.about.Lines {
+			if e.block.Kind == sdk.KindLine && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names, nil
+}
+
+// offersLocked lists what the plugins of a kind offer, and names those that never came up.
+func (m *Manager) offersLocked(kind sdk.PluginKind, intro string, offer func(*entry) []string) string {
+	var offers, silent []string
+	for _, e := range m.entries {
+		switch {
+		case e.block.Kind != kind:
+		case e.described:
+			offers = append(offers, e.block.Name+" ("+strings.Join(offer(e), ", ")+")")
+		case e.lastErr != nil:
+			silent = append(silent, e.lastErr.Error())
+		}
+	}
+	text := "no " + string(kind) + " is installed"
+	if len(offers) > 0 {
+		text = intro + " " + strings.Join(offers, "; ")
+	}
+	if len(silent) > 0 {
+		text += "; not running: " + strings.Join(silent, "; ")
+	}
+	return text
+}
+
+// Recorder leases the recorder that takes new sessions, the first of plugins.hcl. Errors: ErrNoRecorder, *DownError.
+func (m *Manager) Recorder(ctx context.Context) (*RecorderLease, error) {
+	inst, err := m.lease(ctx, func() (*entry, error) {
+		if e := m.firstLocked(sdk.KindRecorder, func(*entry) bool { return true }); e != nil {
+			return e, nil
+		}
+		return nil, ErrNoRecorder
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m.recorderLease(inst), nil
+}
+
+// RecorderInstance leases the very process in which sessions were started, also after a restart of the host and after
+// the plugin was replaced. ErrGone: it has ended. *DownError: it lives and cannot be reached now.
+func (m *Manager) RecorderInstance(ctx context.Context, plugin, instance string) (*RecorderLease, error) {
+	m.open(ctx)
+	if inst := m.pinInstance(plugin, instance); inst != nil {
+		return m.recorderLease(inst), nil
+	}
+	found, err := m.findAgain(ctx, plugin, instance)
+	if err != nil {
+		return nil, err
+	}
+	if found && ctx.Err() == nil {
+		if inst := m.pinInstance(plugin, instance); inst != nil {
+			return m.recorderLease(inst), nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s, instance %s", ErrGone, plugin, instance)
+}
+
+func (m *Manager) pinInstance(plugin, id string) *instance {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for inst := range m.instances {
+		if inst.label == plugin && inst.id == id && inst.detached && inst.acquire() {
+			return inst
+		}
+	}
+	return nil
+}
+
+func (m *Manager) recorderLease(inst *instance) *RecorderLease {
+	return &RecorderLease{Lease: m.newLease(inst), RecorderClient: inst.conn.Recorder()}
+}

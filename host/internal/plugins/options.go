@@ -1,0 +1,107 @@
+package plugins
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// Options says where a Manager keeps its files and how patient it is.
+type Options struct {
+	// RunDir holds sockets and re-attach records. It is made with mode 0700 if it is missing. When its path is too long
+	// for a Unix socket, the sockets go into a short private directory in the system's temporary one.
+	RunDir string
+	// LogDir holds the log files of detached plugins.
+	LogDir string
+	// Logger gets the manager's and the plugins' lines; nil: slog.Default().
+	Logger *slog.Logger
+	// Level is what plugins are asked to log.
+	Level slog.Level
+	// Getenv supplies the few variables of the host that plugins inherit, and those that their options name; nil: os.Getenv.
+	Getenv func(string) string
+	// Env is added to every plugin's environment, as KEY=value.
+	Env []string
+
+	// IdleStop is how long an extractor or line may be unused before it is stopped; 0: 10 minutes.
+	IdleStop time.Duration
+	// StartTimeout bounds the time from exec to the handshake; 0: 10 seconds.
+	StartTimeout time.Duration
+	// ExtractorDrain and LineDrain bound how long a replaced process may finish its calls; 0: 30 seconds and 10 minutes.
+	ExtractorDrain time.Duration
+	LineDrain      time.Duration
+	// StopTimeout bounds the same when the host stops; 0: 2 seconds.
+	StopTimeout time.Duration
+	// OrphanTTL is how long a recorder goes on without a host; 0: the plugin's own default.
+	OrphanTTL time.Duration
+
+	// pingInterval is how often a process is asked whether it answers; 0: 10 seconds.
+	pingInterval time.Duration
+	// clock is what back-off, idle time and the breaker go by; nil: the real one.
+	clock clock
+	// jitter returns a number in [0, 1); nil: random.
+	jitter func() float64
+}
+
+const (
+	// callTimeout bounds Describe and Configure, which need no network.
+	callTimeout = 10 * time.Second
+	// healthTimeout bounds Health, which may ask a platform whether a cookie is still good.
+	healthTimeout = 15 * time.Second
+	// pingTimeout is generous: on a busy machine a living process can be slow.
+	pingTimeout = 5 * time.Second
+	// drainCallTimeout bounds the Drain call itself, which flushes and does not wait for work.
+	drainCallTimeout = 2 * time.Second
+	// killGrace is what a process gets between being asked to end and being killed.
+	killGrace = 3 * time.Second
+)
+
+func (o *Options) setDefaults() {
+	setDefault(&o.IdleStop, 10*time.Minute)
+	setDefault(&o.StartTimeout, 10*time.Second)
+	setDefault(&o.ExtractorDrain, 30*time.Second)
+	setDefault(&o.LineDrain, 10*time.Minute)
+	setDefault(&o.StopTimeout, 2*time.Second)
+	setDefault(&o.pingInterval, 10*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.clock == nil {
+		o.clock = realClock{}
+	}
+	if o.jitter == nil {
+		o.jitter = rand.Float64
+	}
+}
+
+func setDefault(value *time.Duration, byDefault time.Duration) {
+	if *value == 0 {
+		*value = byDefault
+	}
+}
+
+// clock lets tests pass the minutes of a back-off without waiting for them.
+type clock interface {
+	Now() time.Time
+	// Wait returns nil once d has passed, ctx's error if that ended first.
+	Wait(ctx context.Context, d time.Duration) error
+}
+
+type realClock struct{}
+
+func (realClock) Now() time.Time { return time.Now() }
+
+func (realClock) Wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,137 @@
+package plugins
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// maxSocketDir is the longest path of the directory under which sockets can be made. A Unix socket's address holds 108
+// bytes on Linux, 104 on other systems, with a zero at the end (unix(7)); below the directory come "/", eight letters,
+// "/plugin" and up to ten digits.
+const maxSocketDir = 104 - 1 - len("/12345678/plugin1234567890")
+
+// runDir is where a manager keeps what outlives it.
+type runDir struct {
+	// path holds the re-attach records.
+	path string
+	// sockets holds one directory per plugin process.
+	sockets string
+}
+
+// openRunDir makes the directories. The one for sockets is path itself, or, when that is too long, a directory in
+// temporary whose name follows from path, so that the next host finds it again.
+func openRunDir(path, temporary string) (runDir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return runDir{}, fmt.Errorf("make %q absolute: %w", path, err)
+	}
+	if err := privateDir(path); err != nil {
+		return runDir{}, err
+	}
+	if len(path) <= maxSocketDir {
+		return runDir{path: path, sockets: path}, nil
+	}
+	digest := sha256.Sum256([]byte(path))
+	short := filepath.Join(temporary, "lubod-"+strconv.Itoa(os.Getuid())+"-"+hex.EncodeToString(digest[:6]))
+	if len(short) > maxSocketDir {
+		return runDir{}, fmt.Errorf("the paths %s and %s are both too long for Unix sockets (%d letters at most); choose a shorter data directory or TMPDIR",
+			path, short, maxSocketDir)
+	}
+	if err := privateDir(short); err != nil {
+		return runDir{}, err
+	}
+	return runDir{path: path, sockets: short}, nil
+}
+
+// privateDir makes a directory that only we can enter, or checks that an existing one is that. Others may write to the
+// parent (/tmp), so a directory that somebody else prepared there must not be used.
+func privateDir(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return fmt.Errorf("make a directory for plugins: %w", err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make a directory for plugins: %w", err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("make a directory for plugins: %w", err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.IsDir():
+		return fmt.Errorf("%s must be a directory for plugin sockets, and is a %s; remove it", path, info.Mode().Type())
+	case ok && int(stat.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to user %d, lubod runs as user %d; remove it", path, stat.Uid, os.Geteuid())
+	case info.Mode().Perm() != 0o700:
+		if err := os.Chmod(path, 0o700); err != nil { //nolint:gosec // a directory needs the x bits
+			return fmt.Errorf("make %s private: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// socketDir is where the process with an instance id makes its socket.
+func (d runDir) socketDir(instance string) string {
+	return filepath.Join(d.sockets, shortID(instance))
+}
+
+// shortID is enough of an instance id to tell the processes of one host apart.
+func shortID(instance string) string {
+	return instance[:min(8, len(instance))]
+}
+
+// clean removes the socket directories of processes that are gone. keep holds the directories of living ones; a socket
+// that somebody still listens on stays whatever the records say.
+func (d runDir) clean(keep map[string]bool) []error {
+	entries, err := os.ReadDir(d.sockets)
+	if err != nil {
+		return []error{fmt.Errorf("clean the sockets of plugins: %w", err)}
+	}
+	var problems []error
+	for _, entry := range entries {
+		path := filepath.Join(d.sockets, entry.Name())
+		if !entry.IsDir() || !isShortID(entry.Name()) || keep[path] || listening(path) {
+			continue
+		}
+		if err := os.RemoveAll(path); err != nil {
+			problems = append(problems, fmt.Errorf("clean the sockets of plugins: %w", err))
+		}
+	}
+	return problems
+}
+
+func isShortID(name string) bool {
+	_, err := hex.DecodeString(name)
+	return err == nil && len(name) == 8
+}
+
+// listening reports whether any socket in a directory has a process behind it.
+func listening(dir string) bool {
+	sockets, _ := filepath.Glob(filepath.Join(dir, "plugin*"))
+	for _, socket := range sockets {
+		connection, err := net.DialTimeout("unix", socket, time.Second)
+		if err == nil {
+			_ = connection.Close()
+			return true
+		}
+		// A living process that is slow to accept has a full queue; a dead one refuses.
+		if !errors.Is(err, syscall.ECONNREFUSED) && isSocket(socket) {
+			return true
+		}
+	}
+	return false
+}
+
+func isSocket(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Type() == fs.ModeSocket
+}

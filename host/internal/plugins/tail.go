@@ -1,0 +1,152 @@
+package plugins
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// tailInterval is how often a detached plugin's log file is looked at.
+const tailInterval = 250 * time.Millisecond
+
+// tail forwards the log file of a detached plugin. The place it has reached is kept in a file of its own, so that the
+// next host goes on from there.
+type tail struct {
+	path, placePath string
+	lines           *lines
+	file            *os.File
+	place           place
+}
+
+// place is how far a log was read: which file (it is renamed when it gets large), and how many bytes of it.
+type place struct {
+	Inode  uint64
+	Offset int64
+}
+
+// follow forwards lines until the process has exited and its log is read to the end, or ctx ends.
+func (t *tail) follow(ctx context.Context, exited <-chan struct{}) {
+	t.place = readPlace(t.placePath)
+	defer t.close()
+	ticker := time.NewTicker(tailInterval)
+	defer ticker.Stop()
+	for {
+		t.catchUp()
+		select {
+		case <-ctx.Done():
+			t.catchUp()
+			return
+		case <-exited:
+			t.catchUp()
+			t.lines.Flush()
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// catchUp reads what is there, across a rotation.
+func (t *tail) catchUp() {
+	for {
+		if t.file == nil && !t.open() {
+			return
+		}
+		n, err := t.read()
+		if n > 0 {
+			t.savePlace()
+		}
+		if err != nil || !t.rotated() {
+			return
+		}
+		// What was written between the last read and the rename is still in the open file.
+		if n, _ := t.read(); n > 0 {
+			t.savePlace()
+		}
+		t.close()
+		t.place = place{}
+	}
+}
+
+// open opens the file that the place names: the log, or its predecessor when it was rotated meanwhile.
+func (t *tail) open() bool {
+	for _, path := range []string{t.path + ".1", t.path} {
+		file, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		inode, size := identity(file)
+		known := t.place.Inode != 0 && inode == t.place.Inode && size >= t.place.Offset
+		if !known && (path != t.path) {
+			_ = file.Close()
+			continue
+		}
+		if !known {
+			t.place = place{Inode: inode}
+		}
+		if _, err := file.Seek(t.place.Offset, io.SeekStart); err != nil {
+			_ = file.Close()
+			return false
+		}
+		t.file = file
+		return true
+	}
+	return false
+}
+
+func (t *tail) read() (int64, error) {
+	n, err := io.Copy(t.lines, t.file)
+	t.place.Offset += n
+	if err != nil {
+		return n, fmt.Errorf("read the log %s: %w", t.path, err)
+	}
+	return n, nil
+}
+
+func (t *tail) rotated() bool {
+	info, err := os.Stat(t.path)
+	return err == nil && inodeOf(info) != t.place.Inode
+}
+
+func (t *tail) close() {
+	if t.file != nil {
+		_ = t.file.Close()
+		t.file = nil
+	}
+}
+
+// savePlace is best effort: without it the next host repeats some lines.
+func (t *tail) savePlace() {
+	// A line that is not complete yet is read again as a whole.
+	text := fmt.Sprintf("%d %d\n", t.place.Inode, t.place.Offset-int64(t.lines.pending()))
+	_ = os.WriteFile(t.placePath, []byte(text), 0o600)
+}
+
+func readPlace(path string) place {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return place{}
+	}
+	var p place
+	if _, err := fmt.Sscanf(string(content), "%d %d", &p.Inode, &p.Offset); err != nil || p.Offset < 0 {
+		return place{}
+	}
+	return p
+}
+
+func identity(file *os.File) (inode uint64, size int64) {
+	info, err := file.Stat()
+	if err != nil {
+		return 0, 0
+	}
+	return inodeOf(info), info.Size()
+}
+
+func inodeOf(info os.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Ino
+	}
+	return 0
+}
