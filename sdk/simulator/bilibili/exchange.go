@@ -85,7 +85,9 @@ var errReset = errors.New("connection reset by a fault")
 
 // serve takes a request from the listener of a line ("" is the main one) to its answer.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, host string) {
-	s.handling.Add(1)
+	if !s.admit() {
+		panic(http.ErrAbortHandler)
+	}
 	defer s.handling.Done()
 	if strings.HasPrefix(r.URL.Path, inspectPrefix) || r.URL.Path == "/" {
 		s.inspect(w, r)
@@ -100,6 +102,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, host string) {
 		return
 	}
 	x.write(w, a)
+}
+
+// admit counts a request in, unless the simulator is closing.
+func (s *Server) admit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.handling.Add(1)
+	return true
 }
 
 // begin routes and logs a request, counts it in and picks the faults that apply.
@@ -134,18 +147,13 @@ func (s *Server) finish(x *exchange, a *answer, reset bool) {
 
 // run applies faults around the real work. The answer is nil when the connection has to be reset without one.
 func (x *exchange) run(to route, p plan) (a *answer, reset bool) {
-	if to.stream == nil || x.r.ContentLength == 0 {
-		body, err := io.ReadAll(io.LimitReader(p.body(x.r.Body), smallBody))
-		if err != nil {
-			return nil, true
-		}
-		x.body = body
-	}
-	if !p.before(x) {
+	if !p.before() {
 		return nil, true
 	}
-	if to.stream != nil {
+	if to.stream != nil && x.r.ContentLength != 0 {
 		x.r.Body = p.body(x.r.Body)
+	} else if !x.readAll(p) {
+		return nil, true
 	}
 	if a = p.instead(); a == nil {
 		a = x.work(to)
@@ -157,6 +165,20 @@ func (x *exchange) run(to route, p plan) (a *answer, reset bool) {
 		return nil, true // the body was not wanted, but its reading was to be cut
 	}
 	return p.after(x, a)
+}
+
+// readAll takes in the body of a call that is not streamed. A stall comes after that, whatever its mark: only then is a
+// client noticed that does not want to wait.
+func (x *exchange) readAll(p plan) bool {
+	body := io.Reader(x.r.Body)
+	if !p.does(DoStall) {
+		body = p.body(x.r.Body)
+	}
+	var err error
+	if x.body, err = io.ReadAll(io.LimitReader(body, smallBody)); err != nil {
+		return false
+	}
+	return !p.does(DoStall) || p.hold() == nil
 }
 
 func (x *exchange) work(to route) (a *answer) {
@@ -301,6 +323,17 @@ func (s *Server) route(x *exchange) route {
 
 func (s *Server) routeTable() map[string]route {
 	return map[string]route{
+		"/x/vu/app/edit/full":                    {"POST", CallEdit, (*exchange).appEdit, nil},
+		"/x/vu/mvp/add":                          {"POST", CallSubmit, (*exchange).bcutAdd, nil},
+		"/x/vu/mvp/pc/add":                       {"POST", CallSubmit, (*exchange).webAdd, nil},
+		"/x/vu/web/add":                          {"POST", CallSubmit, (*exchange).webAdd, nil},
+		"/x/vu/web/add/v3":                       {"POST", CallSubmit, (*exchange).webAddV3, nil},
+		"/x/vu/web/edit":                         {"POST", CallEdit, (*exchange).webEdit, nil},
+		"/x/vu/client/add":                       {"POST", CallSubmit, (*exchange).clientAdd, nil},
+		"/x/geetest/pre/add":                     {"GET", CallOther, (*exchange).preAdd, nil},
+		"/x/vupre/web/topic/tag/check":           {"GET", CallTagCheck, (*exchange).tagCheck, nil},
+		"/x/web-interface/view":                  {"GET", CallPublicView, (*exchange).publicView, nil},
+		"/x/passport-tv-login/h5/qrcode/confirm": {"POST", CallQRConfirm, (*exchange).qrConfirm, nil},
 		"/x/vu/app/add":                          {"POST", CallSubmit, (*exchange).appAdd, nil},
 		"/x/web/archives":                        {"GET", CallList, (*exchange).list, nil},
 		"/x/client/archive/view":                 {"GET", CallView, (*exchange).clientView, nil},

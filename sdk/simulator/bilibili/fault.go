@@ -279,22 +279,14 @@ func (p plan) body(body io.ReadCloser) io.ReadCloser {
 	switch {
 	case p.does(DoReset) && p.action.AfterBytes > 0:
 		r = &markReader{r: r, left: p.action.AfterBytes, at: func() error { *p.cut = true; return errReset }}
-	case p.does(DoStall) && p.action.AfterBytes > 0:
-		r = &markReader{r: r, left: p.action.AfterBytes, at: func() error { p.hold(); return nil }}
+	case p.does(DoStall):
+		r = &markReader{r: r, left: p.action.AfterBytes, at: p.hold}
 	}
 	return readCloser{r, body}
 }
 
 // before reports whether the request may go on to be worked on.
-func (p plan) before(*exchange) bool {
-	if p.does(DoReset) && p.action.AfterBytes == 0 {
-		return false
-	}
-	if p.does(DoStall) && p.action.AfterBytes == 0 {
-		p.hold()
-	}
-	return !*p.cut
-}
+func (p plan) before() bool { return !p.does(DoReset) || p.action.AfterBytes > 0 }
 
 func (p plan) failed() bool { return *p.cut }
 
@@ -314,16 +306,16 @@ func (p plan) after(x *exchange, a *answer) (*answer, bool) {
 	case p.does(DoReplace):
 		return p.action.answer(), false
 	case p.does(DoStallAnswer):
-		p.hold()
+		return a, p.hold() != nil
 	case p.does(DoEdit) && a.file == nil:
 		a.body = x.edited(a.body)
 	}
 	return a, false
 }
 
-// hold waits until the fault lets go. It ends early when the client goes away (noticed once the
-// body was read) or the simulator is closed.
-func (p plan) hold() {
+// hold waits until the fault lets go. It fails when the client went away, which can be noticed only once the whole body was
+// read, or when the simulator is closed.
+func (p plan) hold() error {
 	var expired <-chan time.Time
 	if p.action.Duration > 0 {
 		timer := time.NewTimer(p.action.Duration)
@@ -334,7 +326,10 @@ func (p plan) hold() {
 	case <-p.released:
 	case <-expired:
 	case <-p.x.r.Context().Done():
+		*p.cut = true
+		return errReset
 	}
+	return nil
 }
 
 func (a Action) answer() *answer {
@@ -403,7 +398,7 @@ type readCloser struct {
 	io.Closer
 }
 
-// markReader does something once, when so many bytes have been read.
+// markReader does something once, when so many bytes have been read or the body ends before.
 type markReader struct {
 	r    io.Reader
 	left int64
@@ -411,18 +406,26 @@ type markReader struct {
 }
 
 func (m *markReader) Read(p []byte) (int, error) {
-	if m.left == 0 && m.at != nil {
-		if err := m.at(); err != nil {
-			return 0, err
+	if m.at == nil {
+		return m.r.Read(p)
+	}
+	if m.left == 0 {
+		return 0, m.reach()
+	}
+	n, err := m.r.Read(p[:min(int64(len(p)), m.left)])
+	m.left -= int64(n)
+	if err == io.EOF {
+		if reached := m.reach(); reached != nil {
+			return n, reached
 		}
-		m.at = nil
 	}
-	if m.at != nil && int64(len(p)) > m.left {
-		p = p[:m.left]
-	}
-	n, err := m.r.Read(p)
-	m.left = max(m.left-int64(n), 0)
 	return n, err
+}
+
+func (m *markReader) reach() error {
+	at := m.at
+	m.at = nil
+	return at()
 }
 
 // burst is how many bytes a throttled connection may be ahead: small enough that a limit shows in tests with small files.

@@ -150,7 +150,7 @@ func (st *state) enter(x *exchange) {
 
 func (st *state) leave(x *exchange) {
 	group, member, ok := x.parallel()
-	if !ok {
+	if !ok || st.inFlight[group] == nil { // forgotten by Reset
 		return
 	}
 	if st.inFlight[group][member]--; st.inFlight[group][member] <= 0 {

@@ -157,3 +157,27 @@ func (x *exchange) loggedIn(q *qrCode) *answer {
 	a.login(x.s.now())
 	return success(loginData(a))
 }
+
+// qrConfirm is a web session that confirms a login in place of a phone.
+func (x *exchange) qrConfirm() *answer {
+	owner, ok := x.byCookies()
+	if !ok {
+		return x.failure(codeNotLoggedIn, message(codeNotLoggedIn))
+	}
+	form := x.form()
+	if !x.check(form.Get("csrf") == owner.Cookies["bili_jct"], RuleCSRF, "csrf is %q, not the cookie bili_jct", form.Get("csrf")) {
+		return x.failure(codeCSRF, message(codeCSRF))
+	}
+	x.check(form.Get("scanning_type") == "3", RuleBody, "scanning_type is %q, not 3", form.Get("scanning_type"))
+	q := x.s.state.findQR(form.Get("auth_code"))
+	switch {
+	case x.refused():
+		return x.failure(codeBadRequest, message(codeBadRequest))
+	case form.Get("auth_code") == "" || q == nil:
+		return x.failure(codeNotFound, message(codeNotFound))
+	case q.used || x.s.now().Sub(q.created) > qrLife:
+		return x.failure(codeQRExpired, "二维码已失效")
+	}
+	q.state, q.mid, q.script = QRConfirmed, owner.MID, nil
+	return success(nil)
+}

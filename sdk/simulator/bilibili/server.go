@@ -220,7 +220,9 @@ func (s *Server) listen(line, address string) error {
 func (s *Server) Close() error {
 	var err error
 	s.closeOnce.Do(func() {
+		s.mu.Lock() // so that a request is either refused or waited for
 		s.cancel()
+		s.mu.Unlock()
 		for _, l := range s.listeners {
 			if l.http == nil {
 				err = errors.Join(err, l.net.Close())

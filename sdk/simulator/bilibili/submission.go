@@ -12,34 +12,33 @@ import (
 // submission is the body of an add or edit call, as far as it is checked. A field that was sent as null is left at its zero
 // value, as clients send null for what they do not set.
 type submission struct {
-	AID           int64           `json:"aid"`
-	Copyright     int64           `json:"copyright"`
-	Source        string          `json:"source"`
-	TID           int64           `json:"tid"`
-	Cover         string          `json:"cover"`
-	Title         string          `json:"title"`
-	DescFormatID  int64           `json:"desc_format_id"`
-	Desc          string          `json:"desc"`
-	DescV2        []descPiece     `json:"desc_v2"`
-	Dynamic       string          `json:"dynamic"`
-	Subtitle      *subtitle       `json:"subtitle"`
-	Tag           string          `json:"tag"`
-	Videos        []video         `json:"videos"`
-	DTime         *int64          `json:"dtime"`
-	OpenSubtitle  bool            `json:"open_subtitle"`
-	Interactive   int64           `json:"interactive"`
-	MissionID     *int64          `json:"mission_id"`
-	TopicID       *int64          `json:"topic_id"`
-	Dolby         int64           `json:"dolby"`
-	LosslessMusic int64           `json:"lossless_music"`
-	NoReprint     int64           `json:"no_reprint"`
-	IsOnlySelf    int64           `json:"is_only_self"`
-	ChargingPay   int64           `json:"charging_pay"`
-	Recreate      int64           `json:"recreate"`
-	SelectReply   bool            `json:"up_selection_reply"`
-	CloseReply    bool            `json:"up_close_reply"`
-	CloseDanmu    bool            `json:"up_close_danmu"`
-	LimitedFree   json.RawMessage `json:"limited_free"`
+	AID           int64       `json:"aid"`
+	Copyright     int64       `json:"copyright"`
+	Source        string      `json:"source"`
+	TID           int64       `json:"tid"`
+	Cover         string      `json:"cover"`
+	Title         string      `json:"title"`
+	DescFormatID  int64       `json:"desc_format_id"`
+	Desc          string      `json:"desc"`
+	DescV2        []descPiece `json:"desc_v2"`
+	Dynamic       string      `json:"dynamic"`
+	Subtitle      *subtitle   `json:"subtitle"`
+	Tag           string      `json:"tag"`
+	Videos        []video     `json:"videos"`
+	DTime         *int64      `json:"dtime"`
+	OpenSubtitle  bool        `json:"open_subtitle"`
+	Interactive   int64       `json:"interactive"`
+	MissionID     *int64      `json:"mission_id"`
+	TopicID       *int64      `json:"topic_id"`
+	Dolby         int64       `json:"dolby"`
+	LosslessMusic int64       `json:"lossless_music"`
+	NoReprint     int64       `json:"no_reprint"`
+	IsOnlySelf    int64       `json:"is_only_self"`
+	ChargingPay   int64       `json:"charging_pay"`
+	Recreate      int64       `json:"recreate"`
+	SelectReply   bool        `json:"up_selection_reply"`
+	CloseReply    bool        `json:"up_close_reply"`
+	CloseDanmu    bool        `json:"up_close_danmu"`
 }
 
 type descPiece struct {
@@ -58,9 +57,14 @@ type rules struct {
 	copyrights   []int64
 	publishAfter time.Duration // least time until a planned publication
 	needCID      bool
+	kept         *int64 // a date that was accepted before need not be in the window again
 }
 
-var rulesApp = rules{copyrights: []int64{1, 2}, publishAfter: 4 * time.Hour}
+var (
+	rulesApp   = rules{copyrights: []int64{1, 2}, publishAfter: 4 * time.Hour}
+	rulesWeb   = rules{copyrights: []int64{1, 2, 3}, publishAfter: 2 * time.Hour}
+	rulesWebV3 = rules{copyrights: []int64{1, 2, 3}, publishAfter: 2 * time.Hour, needCID: true}
+)
 
 // Limits in characters and numbers.
 const (
@@ -106,7 +110,7 @@ func (x *exchange) checkSubmission(sub submission, rules rules) int {
 		need(utf8.RuneCountInString(v.Title) <= maxPartTitle, codePartTitle, "title of part %d has more than %d characters", i+1, maxPartTitle)
 		need(!rules.needCID || v.CID > 0, codeParameter, "part %d has no cid", i+1)
 	}
-	if code == 0 && sub.DTime != nil && *sub.DTime != 0 {
+	if code == 0 && sub.DTime != nil && *sub.DTime != 0 && (rules.kept == nil || *rules.kept != *sub.DTime) {
 		wait := time.Unix(*sub.DTime, 0).Sub(x.s.now())
 		need(*sub.DTime >= 1e9 && *sub.DTime < 1e10, codePublishTime, "dtime %d is not in seconds", *sub.DTime)
 		if wait < rules.publishAfter || wait > publishBefore {

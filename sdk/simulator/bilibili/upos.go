@@ -127,6 +127,10 @@ func (x *exchange) putPart() (refusal *answer) {
 		return nil
 	}
 	x.s.update(func(*state) {
+		if x.object.completed == u { // a chunk that hung for so long that its client sent it again and went on
+			os.Remove(p.file)
+			return
+		}
 		if old := u.parts[x.part]; old != nil && old.file != "" {
 			os.Remove(old.file)
 		}

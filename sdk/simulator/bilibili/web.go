@@ -1,0 +1,138 @@
+package bilibili
+
+import "slices"
+
+// bcutParameters are the parameters that the BCut app sends, besides those of the signature.
+var bcutParameters = map[string]string{
+	"aurora_version": "", "build": "", "c_locale": "", "channel": "", "mobi_app": "android_bbs", "montage_version": "",
+	"platform": "android", "s_locale": "", "sdk_type": "",
+}
+
+// bcutAdd is the submission that the BCut app makes.
+func (x *exchange) bcutAdd() *answer {
+	owner, refusal := x.appCaller(BCutAndroid, "BiliDroid", bcutParameters)
+	if refusal != nil {
+		return x.submitted(nil, refusal)
+	}
+	return x.submitted(owner, x.add(owner, rulesApp))
+}
+
+// webAdd is the older submission of the web page, and that of BCut on a desktop.
+func (x *exchange) webAdd() *answer { return x.webSubmit(rulesWeb) }
+
+// webAddV3 is the present submission of the web page.
+func (x *exchange) webAddV3() *answer { return x.webSubmit(rulesWebV3) }
+
+func (x *exchange) webSubmit(rules rules) *answer {
+	owner, refusal := x.webCaller()
+	if refusal != nil {
+		return x.submitted(nil, refusal)
+	}
+	return x.submitted(owner, x.add(owner, rules))
+}
+
+// webCaller checks who makes a JSON call with cookies.
+func (x *exchange) webCaller() (*account, *answer) {
+	owner, ok := x.byCookies()
+	if !ok {
+		return nil, x.failure(codeNotLoggedIn, message(codeNotLoggedIn))
+	}
+	x.only(x.query)
+	csrf := x.query.Get("csrf")
+	if !x.check(csrf == owner.Cookies["bili_jct"], RuleCSRF, "csrf is %q, not the cookie bili_jct", csrf) {
+		return nil, x.failure(codeCSRF, message(codeCSRF))
+	}
+	x.checkJSONType()
+	return owner, nil
+}
+
+// clientAdd was closed in July 2025.
+func (x *exchange) clientAdd() *answer {
+	return x.submitted(nil, x.failure(codeClosed, message(codeClosed)))
+}
+
+// appEdit changes an archive the way the Android app does.
+func (x *exchange) appEdit() *answer {
+	owner, refusal := x.appCaller(BiliTV, "BiliDroid", appParameters)
+	if refusal != nil {
+		return refusal
+	}
+	return x.edit(owner, rulesApp)
+}
+
+// webEdit changes an archive the way the web page does.
+func (x *exchange) webEdit() *answer {
+	owner, refusal := x.webCaller()
+	if refusal != nil {
+		return refusal
+	}
+	return x.edit(owner, rulesWeb)
+}
+
+// edit replaces the content of an archive. Parts that are left out are removed, as on the real service.
+func (x *exchange) edit(owner *account, rules rules) *answer {
+	sub, fields, code := x.decodeSubmission()
+	if code != 0 {
+		return x.failure(code, message(code))
+	}
+	var a *archive
+	for _, candidate := range x.s.state.archives {
+		if candidate.aid == sub.AID && candidate.mid == owner.MID {
+			a = candidate
+		}
+	}
+	if !x.check(a != nil, RuleSubmission, "the account has no archive with aid %d", sub.AID) {
+		return x.failure(codeNotFound, message(codeNotFound))
+	}
+	rules.kept = a.raw.DTime
+	code = x.checkSubmission(sub, rules)
+	if code == 0 {
+		code = x.checkFiles(sub, owner, a)
+	}
+	if code == 0 && (x.refused() || x.s.state.stateOf(a, x.s.now(), x.s.options) == StateLocked) {
+		code = codeBadRequest
+	}
+	if code != 0 {
+		return x.failure(code, message(code))
+	}
+	a.put(sub, fields, x.body, x.s.now())
+	a.edits++
+	a.fixed, a.reason = false, ""
+	return success(map[string]any{"aid": a.aid, "bvid": a.bvid})
+}
+
+// preAdd is asked by web pages before a submission; nothing depends on the answer.
+func (x *exchange) preAdd() *answer {
+	if _, ok := x.byCookies(); !ok {
+		return x.failure(codeNotLoggedIn, message(codeNotLoggedIn))
+	}
+	return success(map[string]any{"result": map[string]any{}})
+}
+
+// tagCheck says whether a tag may be used.
+func (x *exchange) tagCheck() *answer {
+	if _, ok := x.byCookies(); !ok {
+		return x.failure(codeNotLoggedIn, message(codeNotLoggedIn))
+	}
+	x.check(x.query.Get("tag") != "", RuleSubmitRequest, "parameter tag is missing")
+	if x.refused() {
+		return x.failure(codeBadRequest, message(codeBadRequest))
+	}
+	return success(nil)
+}
+
+// publicView is an archive as visitors see it; it needs no login.
+func (x *exchange) publicView() *answer {
+	i := slices.IndexFunc(x.s.state.archives, func(a *archive) bool {
+		return a.bvid == x.query.Get("bvid") && x.s.state.stateOf(a, x.s.now(), x.s.options) == StatePublic
+	})
+	if i < 0 {
+		return x.failure(codeNotFound, message(codeNotFound))
+	}
+	a := x.s.state.archives[i]
+	pages := []map[string]any{}
+	for n, v := range a.videos {
+		pages = append(pages, map[string]any{"cid": v.CID, "page": n + 1, "part": v.Title})
+	}
+	return success(map[string]any{"aid": a.aid, "bvid": a.bvid, "title": a.raw.Title, "pages": pages, "videos": len(pages)})
+}
