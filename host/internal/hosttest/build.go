@@ -1,0 +1,84 @@
+package hosttest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// programs is what a daemon needs beside it: built once per test binary, from the sources that are being tested.
+var programs = sync.OnceValues(buildPrograms)
+
+// Programs returns the directory that holds lubod, and plugins/ below it.
+func Programs(t testing.TB) string {
+	t.Helper()
+	dir, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func buildPrograms() (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "lubod-programs-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "plugins"), 0o755); err != nil { //nolint:gosec // programs are not secret
+		return "", err
+	}
+	sources, err := filepath.Glob(filepath.Join(root, "plugins", "*-*"))
+	if err != nil {
+		return "", err
+	}
+	if err := build(root, dir+"/", "./cmd/lubod"); err != nil {
+		return "", err
+	}
+	packages := make([]string, 0, len(sources))
+	for _, source := range sources {
+		packages = append(packages, "./plugins/"+filepath.Base(source))
+	}
+	if err := build(root, filepath.Join(dir, "plugins")+"/", packages...); err != nil {
+		return "", err
+	}
+	example := filepath.Join(root, "plugins", "example", "extractor-acme")
+	return dir, build(example, filepath.Join(dir, "plugins", "extractor-acme"), ".")
+}
+
+func build(dir, output string, packages ...string) error {
+	command := exec.Command("go", append([]string{"build", "-buildvcs=false", "-o", output}, packages...)...) //nolint:gosec // ours
+	command.Dir = dir
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %v: %w\n%s", packages, err, out)
+	}
+	return nil
+}
+
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod above the working directory")
+		}
+	}
+}
+
+// RemovePrograms deletes what Programs built. Call it at the end of TestMain.
+func RemovePrograms() {
+	if dir, err := programs(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+}
