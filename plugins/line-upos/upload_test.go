@@ -167,6 +167,11 @@ func TestRefusedChunkIsNotRepeated(t *testing.T) {
 }
 
 func TestThreadsAreBounded(t *testing.T) {
+	for asked, want := range map[int]int{-1: 1, 0: 1, 1: 1, 3: 3, 8: 8, 9: 8, 100: 8} {
+		if got := atOnce(asked); got != want {
+			t.Errorf("%d chunks at once for %d threads, want %d", got, asked, want)
+		}
+	}
 	b := newBench(t, bilibili.Options{ChunkSize: 4096})
 	file := b.file(writeFile(t, 200*4096))
 	file.Threads = 100
@@ -356,5 +361,20 @@ func TestErrorOfReportStopsTheTransfer(t *testing.T) {
 	mustBeKind(t, err, sdk.Unavailable)
 	if len(k.progress) != 2 || b.count(bilibili.CallPart) > 3+3 {
 		t.Errorf("%d reports and %d chunks after the host was gone", len(k.progress), b.count(bilibili.CallPart))
+	}
+}
+
+func TestNothingIsReportedAfterTheHostIsGone(t *testing.T) {
+	s := mustDecode(t, mustJSON(t, validSession()))
+	calls := 0
+	transfer := &transfer{session: s, report: func(line.Progress) error {
+		calls++
+		return errors.New("host is gone")
+	}}
+	for _, part := range []int{1, 2, 3} {
+		mustBeKind(t, transfer.acknowledge(part), sdk.Unavailable)
+	}
+	if calls != 1 {
+		t.Errorf("%d reports", calls)
 	}
 }

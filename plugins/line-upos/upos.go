@@ -91,7 +91,7 @@ func (u *upos) Upload(ctx context.Context, file line.File, report func(line.Prog
 			}
 		}
 		t := &transfer{upos: u, session: s, source: src, report: report}
-		err = t.run(ctx, min(max(file.Threads, 1), maxThreads))
+		err = t.run(ctx, atOnce(file.Threads))
 		if err == nil {
 			return line.Result{RemoteName: s.remoteName(), RemoteID: s.BizID}, nil
 		}
@@ -103,6 +103,9 @@ func (u *upos) Upload(ctx context.Context, file line.File, report func(line.Prog
 		s = nil
 	}
 }
+
+// atOnce is how many chunks are sent at once when the host asks for threads.
+func atOnce(threads int) int { return min(max(threads, 1), maxThreads) }
 
 // resume returns the session that the host's checkpoint describes, nil when it cannot be continued.
 func (u *upos) resume(file line.File, src *source) *session {
