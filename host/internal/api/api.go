@@ -89,8 +89,9 @@ const (
 	requestTimeout = 25 * time.Second
 	// reloadTimeout leaves new plugins the time to start.
 	reloadTimeout = 2 * time.Minute
+	readTimeout   = 30 * time.Second
 	maxBodyBytes  = 1 << 20
-	shutdownGrace = 5 * time.Second
+	shutdownGrace = 1500 * time.Millisecond
 	cleanInterval = time.Hour
 )
 
@@ -112,6 +113,8 @@ type Server struct {
 	attempts   *throttle
 	setupToken string
 	echo       *echo.Echo
+	// readTimeout is how long a request may take to arrive.
+	readTimeout time.Duration
 }
 
 var _ StrictServerInterface = (*Server)(nil)
@@ -136,6 +139,7 @@ func New(deps Deps) (*Server, error) {
 		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
+		readTimeout: readTimeout,
 	}
 	s.echo = s.routes()
 	return s, nil
@@ -154,7 +158,7 @@ func (s *Server) routes() *echo.Echo {
 	return e
 }
 
-// Run serves on listener until ctx ends, then lets requests that are under way finish for some seconds. It closes
+// Run serves on listener until ctx ends, then gives requests that are under way a moment to finish. It closes
 // the listener. While there is no user, it first logs the set-up token.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	if err := s.announceSetup(ctx, listener.Addr()); err != nil {
@@ -164,7 +168,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       s.readTimeout,
 		WriteTimeout:      reloadTimeout + 30*time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

@@ -210,6 +210,28 @@ func TestRunEndsWhileClientsAreConnected(t *testing.T) {
 	}
 }
 
+func TestABodyThatDoesNotArriveInTime(t *testing.T) {
+	h := newLoggedIn(t)
+	server := h.start(t)
+	server.readTimeout = 50 * time.Millisecond
+	conn, err := net.Dial("tcp", strings.TrimPrefix(serve(t, server), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := fmt.Fprintf(conn, "POST /api/v1/streamers HTTP/1.1\r\nHost: x\r\nCookie: %s=%s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", sessionCookie, h.sessionToken(t)); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("status %d", response.StatusCode)
+	}
+}
+
 func TestRunSaysWhatIsWrongWithItsListener(t *testing.T) {
 	h := newHarness(t, testDatabase(t))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

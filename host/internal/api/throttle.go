@@ -91,6 +91,19 @@ func (t *throttle) forget(keys ...attemptKey) {
 	}
 }
 
+// undo takes back one attempt that told nothing, such as one that the database could not answer.
+func (t *throttle) undo(keys ...attemptKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range keys {
+		if element, ok := t.entries[k.key]; ok {
+			f := element.Value.(*failures)
+			f.count = max(0, f.count-1)
+			f.until = time.Time{}
+		}
+	}
+}
+
 func (t *throttle) entry(key string) *failures {
 	if element, ok := t.entries[key]; ok {
 		t.recent.MoveToFront(element)

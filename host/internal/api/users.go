@@ -99,12 +99,9 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 	if wait := s.attempts.attempt(keys...); wait > 0 {
 		return nil, tooMany(wait)
 	}
-	user, err := s.db.UserByName(ctx, body.Username)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return nil, err
-	}
-	right, err := s.passwords.matches(ctx, body.Password, user.PasswordHash)
+	user, right, err := s.authenticate(ctx, body.Username, body.Password)
 	if err != nil {
+		s.attempts.undo(keys...)
 		return nil, err
 	}
 	if !right {
@@ -121,6 +118,16 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 		answer.Body.Next = &next
 	}
 	return answer, nil
+}
+
+// authenticate takes as long for a user that does not exist as for a wrong password.
+func (s *Server) authenticate(ctx context.Context, username, password string) (db.User, bool, error) {
+	user, err := s.db.UserByName(ctx, username)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return user, false, err
+	}
+	right, err := s.passwords.matches(ctx, password, user.PasswordHash)
+	return user, right, err
 }
 
 // GetCurrentUser tells whether the caller is logged in.

@@ -273,8 +273,15 @@ func TestThrottle(t *testing.T) {
 	}
 	// All is forgiven after a while, and by a right attempt at once.
 	now = now.Add(throttleMemory + time.Second)
-	if throttle.attempt(address) != 0 || throttle.attempt(address) != 0 {
-		t.Error("still held back after an hour")
+	for range 2 {
+		if wait := throttle.attempt(address); wait != 0 {
+			t.Errorf("still held back for %s after an hour", wait)
+		}
+	}
+	throttle.undo(address)
+	throttle.undo(address)
+	if count := throttle.entries[address.key].Value.(*failures).count; count != 0 {
+		t.Errorf("%d failures are left of none", count)
 	}
 	throttle.forget(address, user)
 	if len(throttle.entries) != 1 || throttle.recent.Len() != 1 {
