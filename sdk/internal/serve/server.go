@@ -78,6 +78,9 @@ func (s *Server) Close(ctx context.Context) {
 	}
 }
 
+// WaitIdle returns when no call is under way: the author's code has returned, whatever the caller was told.
+func (s *Server) WaitIdle(ctx context.Context) error { return s.presence.wait(ctx) }
+
 // Describe implements pluginv1.PluginServiceServer.
 func (s *Server) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
 	return convert.Description(s.plugin.describe(s.instance)), nil
