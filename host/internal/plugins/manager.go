@@ -25,7 +25,7 @@ type Manager struct {
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
-	runDir  runDir
+	runDir runDir
 	// attached runs once, before anything is launched: recorders that outlived the last host are taken over.
 	attached sync.Once
 	// applying holds one token: Apply calls run one after the other.

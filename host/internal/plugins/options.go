@@ -38,6 +38,8 @@ type Options struct {
 
 	// pingInterval is how often a process is asked whether it answers; 0: 10 seconds.
 	pingInterval time.Duration
+	// pingTimeout bounds one such question; 0: 5 seconds, because on a busy machine a living process can be slow.
+	pingTimeout time.Duration
 	// clock is what back-off, idle time and the breaker go by; nil: the real one.
 	clock clock
 	// jitter returns a number in [0, 1); nil: random.
@@ -49,8 +51,6 @@ const (
 	callTimeout = 10 * time.Second
 	// healthTimeout bounds Health, which may ask a platform whether a cookie is still good.
 	healthTimeout = 15 * time.Second
-	// pingTimeout is generous: on a busy machine a living process can be slow.
-	pingTimeout = 5 * time.Second
 	// drainCallTimeout bounds the Drain call itself, which flushes and does not wait for work.
 	drainCallTimeout = 2 * time.Second
 	// killGrace is what a process gets between being asked to end and being killed.
@@ -64,6 +64,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.LineDrain, 10*time.Minute)
 	setDefault(&o.StopTimeout, 2*time.Second)
 	setDefault(&o.pingInterval, 10*time.Second)
+	setDefault(&o.pingTimeout, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

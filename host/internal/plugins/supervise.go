@@ -108,7 +108,7 @@ func (m *Manager) check(inst *instance, health bool) {
 	if m.stopIdle(inst) {
 		return
 	}
-	if err := inst.ping(m.life, pingTimeout); err != nil {
+	if err := inst.ping(m.life, m.options.pingTimeout); err != nil {
 		if m.missedPing(inst, err) {
 			m.logger.Error("plugin does not answer; it is killed", "plugin", inst.label, "pid", inst.process.Pid(), "error", err)
 			inst.process.End()

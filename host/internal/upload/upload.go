@@ -69,6 +69,7 @@ type Service struct {
 	client  *river.Client[pgx.Tx]
 	slots   *slots
 	ranking ranking
+	hurry   chan struct{} // something that jobs wait for may have changed
 }
 
 type transferArgs struct {
@@ -88,7 +89,7 @@ func New(options Options) (*Service, error) {
 	if options.Pace == (Pace{}) {
 		options.Pace = defaultPace()
 	}
-	s := &Service{Options: options, slots: newSlots()}
+	s := &Service{Options: options, slots: newSlots(), hurry: make(chan struct{}, 1)}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &transferWorker{service: s})
 	river.AddWorker(workers, &submitWorker{service: s})
@@ -124,7 +125,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	<-ctx.Done()
+	s.hurryJobs(ctx)
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := s.client.StopAndCancel(stopCtx); err != nil {
@@ -211,6 +212,29 @@ func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int
 
 // ConfigurationChanged lets a raised upload_limit take effect at once.
 func (s *Service) ConfigurationChanged() { s.slots.wake() }
+
+// PublishingChanged lets jobs that wait for a template or an account look again at once.
+func (s *Service) PublishingChanged() {
+	select {
+	case s.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// hurryJobs wakes waiting jobs on demand until ctx ends. Those that wait for longer than an operator takes have other
+// reasons, such as a pause that Bilibili asked for.
+func (s *Service) hurryJobs(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.hurry:
+		}
+		if err := s.DB.HurryJobs(ctx, s.Pace.Operator); err != nil && ctx.Err() == nil {
+			s.Logger.Warn("waiting jobs cannot be woken; they look again by themselves", "error", err)
+		}
+	}
+}
 
 // configuration returns what applies to a room; a nil streamer (deleted) has the global one.
 func (s *Service) configuration(ctx context.Context, streamerID *int64) (config.Configuration, error) {
