@@ -43,18 +43,18 @@ type Options struct {
 	// StartTimeout limits how long a start may take, crash recovery included. The default is five minutes, since
 	// interrupting a recovery only starts it over.
 	StartTimeout time.Duration
+	// DieWithHost makes the kernel end the server when this process dies, for tests: nothing is to be taken over, and a
+	// test that is killed leaves nothing behind.
+	DieWithHost bool
 }
 
 // Server is a running PostgreSQL that this process looks after.
 type Server struct {
 	cluster *cluster
-	logger  *slog.Logger
-	lock    *Lock
 
-	stop    chan struct{} // closed: stop and do not restart
-	done    chan struct{} // closed: supervise has returned, stopErr is set
-	force   context.CancelFunc
-	stopErr error
+	requestStop, force context.CancelFunc
+	done               chan struct{} // closed when nothing runs any more; then stopErr is set
+	stopErr            error
 }
 
 // Start brings the cluster in options.Dir up and returns once it answers: it is created when there is none, recovered
@@ -147,11 +147,9 @@ func URL(dir string) (string, error) {
 }
 
 func connectionURL(socketDir, database string) string {
-	u := url.URL{
-		Scheme: "postgres", Path: "/" + database,
-		RawQuery: url.Values{"host": {socketDir}, "user": {userName}, "sslmode": {"disable"}}.Encode(),
-	}
-	return u.String()
+	// All that matters is named, so that variables such as PGPORT in the environment change nothing.
+	query := url.Values{"host": {socketDir}, "port": {"5432"}, "user": {userName}, "sslmode": {"disable"}}
+	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: query.Encode()}).String()
 }
 
 // Stop shuts PostgreSQL down: in order first, which ends open transactions and writes a checkpoint. When ctx ends

@@ -11,39 +11,63 @@ import (
 	"syscall"
 )
 
-// socketName is PostgreSQL's name for the socket of its default port, the only one used here: the directory tells
-// clusters apart.
+// socketName is the file that PostgreSQL makes for its default port, which is only a name here.
 const socketName = ".s.PGSQL.5432"
 
-// maxSocketPath is what the kernel allows for the path of a Unix socket, without the final NUL (unix(7)). PostgreSQL's
-// lock file beside it has a longer name and no such limit.
+// maxSocketPath is what fits into sockaddr_un with its final zero byte, see unix(7).
 const maxSocketPath = 107
 
-// socketDirFor returns where the socket of the cluster in dir lies: below it, or where that path would be too long in a
-// short directory that is found again by the hash of the long one.
+// socketDirFor is beside the data, or in the folder for temporary files when the path would be too long for a socket.
+// The result depends on nothing but dir and that folder, so that the next host finds the socket of the last one.
 func socketDirFor(dir string) string {
-	below := filepath.Join(dir, "socket")
-	if len(filepath.Join(below, socketName)) <= maxSocketPath {
-		return below
+	if beside := filepath.Join(dir, "socket"); len(filepath.Join(beside, socketName)) <= maxSocketPath {
+		return beside
 	}
 	sum := sha256.Sum256([]byte(dir))
-	return filepath.Join(os.TempDir(), "lubod-pg-"+hex.EncodeToString(sum[:8]))
+	name := "lubod-" + hex.EncodeToString(sum[:8])
+	if short := filepath.Join(os.TempDir(), name); len(filepath.Join(short, socketName)) <= maxSocketPath {
+		return short
+	}
+	return filepath.Join("/tmp", name)
 }
 
-// prepareSocketDir creates the socket's directory for the user. One that somebody else put there is refused: in a shared
-// temporary directory anybody can.
-func prepareSocketDir(dir string, id *identity) error {
-	err := os.Mkdir(dir, 0o700)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make socket directory: %w", err)
+// prepareSocketDir makes the folder that is the only guard of the socket: whoever reaches the socket is the database's
+// superuser, and only the user that PostgreSQL runs as, and root, may enter. A folder of that name that somebody else
+// made is refused.
+func prepareSocketDir(path string, id *identity) error {
+	err := os.Mkdir(path, 0o700)
+	if err == nil {
+		return id.own(path)
 	}
-	info, err := os.Lstat(dir)
+	if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("create folder for its socket: %w", err)
+	}
+	info, err := os.Lstat(path)
 	if err != nil {
-		return fmt.Errorf("make socket directory: %w", err)
+		return err
 	}
-	owner, known := info.Sys().(*syscall.Stat_t)
-	if !info.IsDir() || !known || (int(owner.Uid) != id.uid && int(owner.Uid) != os.Geteuid()) {
-		return fmt.Errorf("%s belongs to somebody else; remove it", dir)
+	if !info.IsDir() {
+		return fmt.Errorf("%s is needed for the socket, and is no directory: remove it", path)
 	}
-	return id.own(dir)
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%s has no owner", path)
+	}
+	wanted := id.uid
+	if id.how == asNamed {
+		wanted = os.Geteuid()
+	}
+	switch int(stat.Uid) {
+	case wanted:
+	case os.Geteuid(): // made by a root that had no time to give it away, or that runs PostgreSQL as somebody new
+		if err := id.own(path); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("%s is needed for the socket, and belongs to user %s: remove it", path, userNameOf(int(stat.Uid)))
+	}
+	if info.Mode().Perm() != 0o700 {
+		return os.Chmod(path, 0o700)
+	}
+	return nil
 }

@@ -3,82 +3,63 @@ package embedded
 import (
 	"context"
 	"errors"
-	"fmt"
-	"syscall"
 	"time"
 )
 
-// restartPause is the pause before a postmaster that ended by itself is started again.
-const restartPause = time.Second
+// Pauses between two tries to restart a server that died.
+const (
+	firstPause = time.Second
+	longPause  = 30 * time.Second
+)
 
-// supervise keeps a postmaster running until Stop: one that dies (killed for want of memory, say) is started again.
-func supervise(c *cluster, r *running, lock *Lock) *Server {
-	forced, force := context.WithCancel(context.Background())
-	s := &Server{cluster: c, logger: c.logger, lock: lock, stop: make(chan struct{}, 1), done: make(chan struct{}), force: force}
+// supervise starts the goroutine that keeps the server running until Stop. It takes lock over.
+func supervise(c *cluster, running *process, lock *Lock) *Server {
+	ctx, cancel := context.WithCancel(context.Background())
+	force, forceStop := context.WithCancel(context.Background())
+	s := &Server{cluster: c, done: make(chan struct{}), requestStop: cancel, force: forceStop}
 	go func() {
 		defer close(s.done)
-		defer force()
-		s.stopErr = errors.Join(s.run(forced, r), lock.Release())
+		defer cancel()
+		last := c.keepUp(ctx, running)
+		if last != nil {
+			c.logger.Info("stopping embedded PostgreSQL", "pid", last.pid)
+			s.stopErr = c.shutdown(last, force.Done())
+		}
+		c.close()
+		s.stopErr = errors.Join(s.stopErr, lock.Release())
+		forceStop()
 	}()
 	return s
 }
 
-func (s *Server) requestStop() {
-	select {
-	case s.stop <- struct{}{}:
-	default:
-	}
-}
-
-func (s *Server) run(forced context.Context, r *running) error {
+// keepUp restarts the server whenever it ends, until ctx does. It returns what runs then, or nil.
+func (c *cluster) keepUp(ctx context.Context, running *process) *process {
+	pause := firstPause
 	for {
-		select {
-		case <-s.stop:
-			return s.shutDown(forced, r)
-		case <-r.exited:
-			s.logger.Error("PostgreSQL ended by itself; starting it again", "pid", r.pid, "error", r.err)
+		if running != nil {
+			began := time.Now()
+			select {
+			case <-ctx.Done():
+				return running
+			case <-running.exited:
+			}
+			if time.Since(began) > longPause {
+				pause = firstPause
+			}
+			c.logger.Error("PostgreSQL ended by itself, starting it again", "pid", running.pid, "status", running.err,
+				"log", serverLogTail(c.dir, running.logAt), "pause", pause)
 		}
-		next, stopped := s.restart(forced)
-		if stopped {
+		select {
+		case <-ctx.Done():
 			return nil
+		case <-time.After(pause):
 		}
-		r = next
-	}
-}
-
-// restart brings the server up again, however often that takes.
-func (s *Server) restart(forced context.Context) (next *running, stopped bool) {
-	pause := time.NewTimer(restartPause)
-	defer pause.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return nil, true
-		case <-pause.C:
+		pause = min(2*pause, longPause)
+		var err error
+		if running, err = c.up(ctx); err == nil {
+			c.logger.Info("PostgreSQL runs again", "pid", running.pid)
+		} else if ctx.Err() == nil {
+			c.logger.Error("start PostgreSQL again", "error", err, "next_try", pause)
 		}
-		r, err := s.cluster.up(forced)
-		if err == nil {
-			return r, false
-		}
-		s.logger.Error("PostgreSQL cannot be started, trying again", "error", err)
-		pause.Reset(restartPause)
 	}
-}
-
-// shutDown asks for a fast shutdown (sessions are ended, a checkpoint is written), and for an immediate one when forced.
-// Source: https://www.postgresql.org/docs/current/server-shutdown.html
-func (s *Server) shutDown(forced context.Context, r *running) error {
-	terminate(r, syscall.SIGINT)
-	select {
-	case <-r.exited:
-	case <-forced.Done():
-		terminate(r, syscall.SIGQUIT)
-		<-r.exited
-		return nil
-	}
-	if r.err != nil {
-		return fmt.Errorf("PostgreSQL: %w", r.err)
-	}
-	s.logger.Debug("PostgreSQL stopped", "pid", r.pid)
-	return nil
 }
