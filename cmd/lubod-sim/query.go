@@ -59,6 +59,7 @@ func (q *query) call(ctx context.Context, method, path string, body []byte) ([]b
 	if err != nil {
 		return nil, err
 	}
+	r.Close = true // one question per process
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("ask the simulator (is lubod-sim serve running there?): %w", err)
