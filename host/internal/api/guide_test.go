@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lubod/lubod/db/dbtest"
 )
 
 var (
@@ -22,7 +24,7 @@ func TestGuide(t *testing.T) {
 	if diff := cmp.Diff(english, chinese); diff != "" {
 		t.Errorf("the commands of the two guides differ (-en +zh):\n%s", diff)
 	}
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	missing := make(map[string]bool)
 	for key := range h.server.operations {
 		missing[key] = true

@@ -21,6 +21,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/db/dbtest"
 )
 
 // fakeRooms, fakeUploads and fakePlugins are the running parts; each function can be replaced by a test.
@@ -139,7 +140,7 @@ func (h *harness) start(t *testing.T) *Server {
 // newLoggedIn is a harness whose browser is logged in as admin.
 func newLoggedIn(t *testing.T) *harness {
 	t.Helper()
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	h.login(t, "admin", "password123")
 	return h

@@ -18,11 +18,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/db/dbtest"
 )
 
 // TestOnlyTheseAnswerWithoutASession holds the list of what is open to everybody; a new entry is a decision.
 func TestOnlyTheseAnswerWithoutASession(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	public := map[string]bool{
 		"GET /healthz": true, "GET /api/v1/logout": true, "GET /api/v1/users/biliup": true,
 		"POST /api/v1/users/login": true, "POST /api/v1/users/register": true,
@@ -89,7 +90,7 @@ func TestOtherSitesCannotChangeAnything(t *testing.T) {
 }
 
 func TestTrustedOriginsAreLetIn(t *testing.T) {
-	database := testDatabase(t)
+	database := dbtest.New(t)
 	h := newHarness(t, database)
 	h.register(t, "admin", "password123")
 	server, err := New(Deps{DB: database, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Logger: h.server.log, DataDir: h.dataDir, TrustedOrigins: []string{"http://localhost:3000"}})
@@ -178,12 +179,12 @@ func TestWhichDatabaseErrorsPass(t *testing.T) {
 }
 
 func TestHealthNeedsNoSession(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	equalJSON(t, h.call(t, "GET", "/healthz", "").must(t, 200).body, `{"status":"ok"}`)
 }
 
 func TestRunEndsWhileClientsAreConnected(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +234,7 @@ func TestABodyThatDoesNotArriveInTime(t *testing.T) {
 }
 
 func TestRunSaysWhatIsWrongWithItsListener(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

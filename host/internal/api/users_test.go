@@ -8,10 +8,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/lubod/lubod/db/dbtest"
 )
 
 func TestRegisterLoginLogoutAsInTheGuide(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.api(t, "GET", "/users/biliup", "").refused(t, 404, "nobody is logged in")
 	h.api(t, "GET", "/streamers", "").refused(t, 401, "log in")
 
@@ -46,7 +48,7 @@ func TestRegisterLoginLogoutAsInTheGuide(t *testing.T) {
 }
 
 func TestLoginBehindTLSSetsASecureCookie(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	login := h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, "X-Forwarded-Proto", "https").must(t, 200)
 	if !strings.Contains(login.header.Get("Set-Cookie"), "Secure") {
@@ -66,7 +68,7 @@ func TestLoginRenewsTheTokenThatItCameWith(t *testing.T) {
 }
 
 func TestAForeignTokenDoesNotBecomeASession(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	planted := "chosen-by-an-attacker"
 	h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, "Cookie", sessionCookie+"="+planted).must(t, 200)
@@ -132,7 +134,7 @@ func TestFirstUserNeedsThisMachineOrTheSetupToken(t *testing.T) {
 		"with a name that PostgreSQL refuses": {nil, `{"username":"a\u0000b","password":"password123"}`, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHarness(t, testDatabase(t))
+			h := newHarness(t, dbtest.New(t))
 			for i := range tc.headers {
 				tc.headers[i] = strings.ReplaceAll(tc.headers[i], "TOKEN", h.server.setupToken)
 			}
@@ -142,7 +144,7 @@ func TestFirstUserNeedsThisMachineOrTheSetupToken(t *testing.T) {
 }
 
 func TestRegistrationClosesWithTheFirstUser(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	second := `{"username":"second","password":"password123"}`
 	h.api(t, "POST", "/users/register", second).refused(t, 401, "registration is closed")
@@ -154,7 +156,7 @@ func TestRegistrationClosesWithTheFirstUser(t *testing.T) {
 }
 
 func TestOnlyOneOfManyBecomesTheFirstUser(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	var group sync.WaitGroup
 	statuses := make([]int, 8)
 	for i := range statuses {
@@ -177,7 +179,7 @@ func TestOnlyOneOfManyBecomesTheFirstUser(t *testing.T) {
 }
 
 func TestSetupTokenIsLoggedOnlyWhileThereIsNoUser(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	if !strings.Contains(h.log.take(), h.server.setupToken) {
 		t.Error("the log does not hold the set-up token")
@@ -203,7 +205,7 @@ func TestPasswordsAndTokensStayOutOfTheLog(t *testing.T) {
 }
 
 func TestNextLeadsOnlyToThisServer(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	for _, next := range []string{"https://evil.example", "//evil.example", `/\\evil.example`, "javascript:alert(1)", `/\tx`, "dashboard"} {
 		h.api(t, "POST", "/users/login", fmt.Sprintf(`{"username":"admin","password":"password123","next":"%s"}`, next)).refused(t, 400, "next:")
@@ -212,7 +214,7 @@ func TestNextLeadsOnlyToThisServer(t *testing.T) {
 }
 
 func TestGuessingHasToWait(t *testing.T) {
-	h := newHarness(t, testDatabase(t))
+	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	now := time.Now()
 	h.server.attempts.now = func() time.Time { return now }
