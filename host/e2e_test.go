@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -342,7 +343,7 @@ func TestDatabaseAwayForHalfAMinuteWhileRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = database.Stop(t.Context()) })
+	t.Cleanup(func() { _ = database.Stop(context.Background()) })
 
 	live.Wait(t)
 	checkPublished(t, daemon, clip)

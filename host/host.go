@@ -90,7 +90,8 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	if err != nil {
 		return fmt.Errorf("listen on %s (--listen): %w", h.config.Listen, err)
 	}
-	defer func() { _ = listening.Close() }()
+	// The API closes it in order; this is for starts that do not get that far.
+	parts.onStop(ctx, "listener", time.Second, func(context.Context) error { _ = listening.Close(); return nil })
 
 	manager, err := h.startPlugins(ctx, parts)
 	if err != nil {

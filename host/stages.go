@@ -74,6 +74,7 @@ func (s *stages) stop() error {
 	var errs []error
 	for i := len(s.started) - 1; i >= 0; i-- {
 		part := s.started[i]
+		began := time.Now()
 		part.stop()
 		timer := time.NewTimer(part.grace)
 		select {
@@ -85,6 +86,7 @@ func (s *stages) stop() error {
 			s.logger.Error("a part of the host did not stop in time", "part", part.name, "grace", part.grace)
 		}
 		timer.Stop()
+		s.logger.Debug("stopped", "part", part.name, "took", time.Since(began))
 	}
 	s.started = nil
 	return errors.Join(errs...)
