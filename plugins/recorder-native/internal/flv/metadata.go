@@ -71,10 +71,12 @@ func (m *Metadata) AppendScript(dst []byte, size int) ([]byte, error) {
 	return AppendTag(dst, Script, 0, w.b), nil
 }
 
-// appendPadding appends properties of n bytes in all: 0, or at least paddingCost.
+// appendPadding appends properties of n bytes in all: 0, or at least paddingCost. None is longer than what common
+// readers take: ffmpeg gives up on metadata at a string of 1024 bytes.
 func appendPadding(w *amfWriter, n int) {
+	const longest = 1000
 	for n > 0 {
-		step := min(n, math.MaxUint16)
+		step := min(n, longest)
 		if rest := n - step; rest > 0 && rest < paddingCost {
 			step -= paddingCost
 		}
