@@ -52,3 +52,15 @@ func TestPatternTakesLiveMediaOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestBinary(t *testing.T) {
+	conn := plugintest.Binary(t, plugintest.Build(t, ".", "extractor-direct"))
+	if err := conn.Configure(t.Context(), []byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	const url = "http://h/live.flv"
+	got, err := conn.Extractor().Resolve(t.Context(), extractor.Ref{URL: url})
+	if err != nil || !got.Live || got.Streams[0].URL != url {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}

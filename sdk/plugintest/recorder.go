@@ -1,0 +1,403 @@
+package plugintest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/internal/serve"
+	"github.com/lubod/lubod/sdk/recorder"
+)
+
+// RecorderCase is one live stream and what a recorder makes of it. The source behind it is the test's own server.
+type RecorderCase struct {
+	Name string
+	// Streams starts a new source and returns where it is. It may be called several times.
+	Streams func(t *testing.T) []recorder.Stream
+	// Endless says that the source goes on until it is left. The suite then stops the session, splits it, and, with the
+	// ability to recover, finishes what it would have left had it died. Other sources must end by themselves.
+	Endless bool
+	// SplitDuration and SplitSize limit one segment, SplitSize in bytes; 0: no limit.
+	SplitDuration time.Duration
+	SplitSize     int64
+	// Options of the room over those of the plugin; nil: none.
+	Options map[string]any
+	// WantEnd is how the session ends; empty: recorder.EndEOF, or recorder.EndStopped for an endless source.
+	WantEnd recorder.EndReason
+	// MinSegments is how many segments there must be at least; 0 means one for sessions that end well.
+	MinSegments int
+	// Check looks at the finished segments; nil: no more than what the suite checks.
+	Check func(t *testing.T, segments []recorder.Segment)
+}
+
+// Recorder runs the conformance suite for a recorder: order and numbers of events, files on disk, replay and
+// acknowledgement, stop, split, recovery, and an address where nobody sends.
+func Recorder[C any, R recorder.Recorder](
+	t *testing.T, info sdk.Info, factory func(context.Context, C) (R, error), options C, cases ...RecorderCase,
+) {
+	t.Helper()
+	build := func() *serve.Plugin { return recorder.Plugin(info, factory) }
+	common(t, build, options)
+	t.Run("nothing is being sent", func(t *testing.T) {
+		c := RecorderCase{WantEnd: recorder.EndOffline, Streams: closedPort}
+		c.run(t, configured(t, build(), options))
+	})
+	t.Run("unknown session", func(t *testing.T) { testUnknownSession(t, configured(t, build(), options)) })
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Run("record", func(t *testing.T) { c.run(t, configured(t, build(), options)) })
+			if !c.Endless {
+				return
+			}
+			t.Run("split", func(t *testing.T) { c.split(t, configured(t, build(), options)) })
+			t.Run("recover", func(t *testing.T) { c.recover(t, configured(t, build(), options)) })
+			t.Run("process told to end", func(t *testing.T) { c.endProcess(t, configured(t, build(), options)) })
+		})
+	}
+}
+
+// closedPort is an address that refuses connections.
+func closedPort(t *testing.T) []recorder.Stream {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	return []recorder.Stream{{URL: "http://" + addr + "/live.flv", Container: "flv"}}
+}
+
+func testUnknownSession(t *testing.T, in *instance) {
+	id := uuid.NewString()
+	r := in.Recorder()
+	ignore := func(recorder.Event) error { return nil }
+	wantError(t, r.Watch(deadline(t), id, 0, ignore), sdk.NotFound, 0)
+	wantError(t, r.Stop(deadline(t), id), sdk.NotFound, 0)
+	wantError(t, r.Split(deadline(t), id), sdk.NotFound, 0)
+	wantError(t, r.Refresh(deadline(t), id, closedPort(t)), sdk.NotFound, 0)
+	if err := r.Acknowledge(deadline(t), id, 1); err != nil {
+		t.Errorf("acknowledging what is forgotten already: %v", err)
+	}
+}
+
+func (c RecorderCase) request(t *testing.T) recorder.Request {
+	t.Helper()
+	r := recorder.Request{
+		SessionID:     uuid.NewString(),
+		Streams:       c.Streams(t),
+		PathPrefix:    filepath.Join(t.TempDir(), "录播 case"),
+		FirstIndex:    3, // a session that continues a recording does not begin at 1
+		SplitDuration: c.SplitDuration,
+		SplitSize:     c.SplitSize,
+	}
+	if c.Options != nil {
+		r.Options = json.RawMessage(marshal(t, c.Options))
+	}
+	return r
+}
+
+func (c RecorderCase) wantEnd() recorder.EndReason {
+	switch {
+	case c.WantEnd != "":
+		return c.WantEnd
+	case c.Endless:
+		return recorder.EndStopped
+	}
+	return recorder.EndEOF
+}
+
+// begin starts a session twice: the second time must change nothing.
+func begin(t *testing.T, in *instance, request recorder.Request) {
+	t.Helper()
+	for range 2 {
+		if err := in.Recorder().Start(deadline(t), request); err != nil {
+			t.Fatalf("start session: %v", err)
+		}
+	}
+}
+
+// follow watches a session to its end and calls each for every event.
+func follow(t *testing.T, in *instance, id string, each func(recorder.Event)) *story {
+	t.Helper()
+	s := &story{}
+	err := in.Recorder().Watch(deadline(t), id, 0, func(e recorder.Event) error {
+		s.add(e)
+		if each != nil {
+			each(e)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("watch session: %v; so far:\n%s", err, s)
+	}
+	return s
+}
+
+func (c RecorderCase) run(t *testing.T, in *instance) {
+	request := c.request(t)
+	begin(t, in, request)
+	each := func(recorder.Event) {}
+	if c.Endless {
+		each = stopOnceRecording(t, in, request.SessionID)
+	}
+	s := follow(t, in, request.SessionID, each)
+	s.check(t, request, c.wantEnd())
+	c.checkSegments(t, s)
+	testReplay(t, in, request.SessionID, s)
+	testForgetting(t, in, request.SessionID, s)
+}
+
+// stopOnceRecording stops the session when media is arriving, from inside its own watch: Stop returns only when the
+// session has ended, so it must not keep the watch from going on.
+func stopOnceRecording(t *testing.T, in *instance, id string) func(recorder.Event) {
+	t.Helper()
+	stopped := make(chan error, 1)
+	asked := false
+	t.Cleanup(func() {
+		if !asked {
+			return
+		}
+		if err := <-stopped; err != nil {
+			t.Errorf("stop session: %v", err)
+		}
+	})
+	ctx := deadline(t)
+	return func(e recorder.Event) {
+		if p, ok := e.Payload.(recorder.Progress); ok && p.MediaDuration > 0 && !asked {
+			asked = true
+			go func() { stopped <- in.Recorder().Stop(ctx, id) }()
+		}
+	}
+}
+
+func (c RecorderCase) checkSegments(t *testing.T, s *story) {
+	t.Helper()
+	segments := s.segments()
+	least := c.MinSegments
+	if end := c.wantEnd(); least == 0 && (end == recorder.EndEOF || end == recorder.EndStopped) {
+		least = 1
+	}
+	if len(segments) < least {
+		t.Errorf("%d segments, want at least %d; events:\n%s", len(segments), least, s)
+	}
+	if c.Check != nil {
+		c.Check(t, segments)
+	}
+}
+
+// testReplay: what is not acknowledged is told again, to anybody and from any point.
+func testReplay(t *testing.T, in *instance, id string, s *story) {
+	t.Helper()
+	for _, after := range []int{0, len(s.kept) / 2, len(s.kept)} {
+		seq := int64(0)
+		if after > 0 {
+			seq = s.kept[after-1].Seq
+		}
+		again := &story{}
+		err := in.Recorder().Watch(deadline(t), id, seq, func(e recorder.Event) error { again.add(e); return nil })
+		if err != nil {
+			t.Errorf("watch again after %d: %v", seq, err)
+		}
+		if len(again.kept) == 0 && after == len(s.kept) {
+			continue
+		}
+		if diff := cmp.Diff(s.kept[after:], again.kept); diff != "" {
+			t.Errorf("events after %d are not the same again (-first +again):\n%s", seq, diff)
+		}
+	}
+}
+
+// testForgetting: acknowledged events are gone, and with the last one the session.
+func testForgetting(t *testing.T, in *instance, id string, s *story) {
+	t.Helper()
+	r := in.Recorder()
+	last := s.kept[len(s.kept)-1].Seq
+	infos, err := r.List(deadline(t))
+	if err != nil || len(infos) != 1 || infos[0].SessionID != id || !infos[0].Ended || infos[0].LastSeq != last {
+		t.Errorf("list of one ended session: %+v, %v", infos, err)
+	}
+	if err := r.Acknowledge(deadline(t), id, last-1); err != nil {
+		t.Errorf("acknowledge: %v", err)
+	}
+	rest := follow(t, in, id, nil)
+	if len(rest.kept) != 1 || rest.kept[0].Seq != last {
+		t.Errorf("after acknowledging all but the end, these were left:\n%s", rest)
+	}
+	for range 2 {
+		if err := r.Acknowledge(deadline(t), id, last); err != nil {
+			t.Errorf("acknowledge the end: %v", err)
+		}
+	}
+	wantError(t, r.Watch(deadline(t), id, 0, func(recorder.Event) error { return nil }), sdk.NotFound, 0)
+	if infos, err := r.List(deadline(t)); err != nil || len(infos) != 0 {
+		t.Errorf("list after the end was acknowledged: %+v, %v", infos, err)
+	}
+}
+
+// split asks for a new segment while the first one is being written, then stops.
+func (c RecorderCase) split(t *testing.T, in *instance) {
+	c.SplitDuration, c.SplitSize = 0, 0
+	request := c.request(t)
+	begin(t, in, request)
+	stop := stopOnceRecording(t, in, request.SessionID)
+	asked, opened := false, 0
+	ctx := deadline(t)
+	s := follow(t, in, request.SessionID, func(e recorder.Event) {
+		switch p := e.Payload.(type) {
+		case recorder.SegmentOpened:
+			opened++
+		case recorder.Progress:
+			if p.MediaDuration > 0 && !asked {
+				asked = true
+				if err := in.Recorder().Split(ctx, request.SessionID); err != nil {
+					t.Errorf("split: %v", err)
+				}
+			}
+		}
+		if opened > 1 {
+			stop(e)
+		}
+	})
+	s.check(t, request, recorder.EndStopped)
+	if n := len(s.segments()); n < 2 {
+		t.Errorf("%d segments after a split, want at least 2", n)
+	}
+}
+
+// endProcess ends the plugin while it records, as an upgrade of the machine would: the segment must be finished.
+func (c RecorderCase) endProcess(t *testing.T, in *instance) {
+	request := c.request(t)
+	begin(t, in, request)
+	ctx, cancel := context.WithCancel(deadline(t))
+	defer cancel()
+	_ = in.Recorder().Watch(ctx, request.SessionID, 0, func(e recorder.Event) error {
+		if p, ok := e.Payload.(recorder.Progress); ok && p.MediaDuration > 0 {
+			return errInterrupted
+		}
+		return nil
+	})
+	in.stop()
+	files := filesUnder(t, request.PathPrefix)
+	if len(files) == 0 {
+		t.Error("nothing is left of the session")
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f, ".part") {
+			t.Errorf("%s was not finished", f)
+		}
+	}
+}
+
+func filesUnder(t *testing.T, prefix string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(prefix)+"_") {
+			files = append(files, filepath.Join(filepath.Dir(prefix), e.Name()))
+		}
+	}
+	return files
+}
+
+// recover copies the unfinished file of a running session, which is what its sudden death would leave, and has it
+// finished.
+func (c RecorderCase) recover(t *testing.T, in *instance) {
+	d, err := in.Describe(deadline(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := in.Recorder()
+	if !has(d, sdk.CapabilityRecover) {
+		_, err := r.Recover(deadline(t), filepath.Join(t.TempDir(), "x"))
+		wantError(t, err, sdk.Unsupported, 0)
+		return
+	}
+	request := c.request(t)
+	begin(t, in, request)
+	dead := filepath.Join(t.TempDir(), "dead")
+	stop := stopOnceRecording(t, in, request.SessionID)
+	copied, part := false, ""
+	ctx := deadline(t)
+	follow(t, in, request.SessionID, func(e recorder.Event) {
+		if o, ok := e.Payload.(recorder.SegmentOpened); ok {
+			part = o.Path
+		}
+		if !copied && part != "" {
+			copied = copyUnfinished(part, request.PathPrefix, dead)
+		}
+		if !copied {
+			return
+		}
+		if _, ok := e.Payload.(recorder.Progress); ok {
+			if _, err := r.Recover(ctx, request.PathPrefix); sdk.KindOf(err) != sdk.Unavailable {
+				t.Errorf("recover under a running session: got %v, want %s", err, sdk.Unavailable)
+			}
+		}
+		stop(e)
+	})
+	if !copied {
+		t.Fatal("the session ended before its unfinished file held 64 KiB; a crash would lose as much")
+	}
+	checkRecovered(t, in, dead)
+}
+
+// copyUnfinished reports whether there was enough to copy: a few frames at least.
+func copyUnfinished(part, prefix, dead string) bool {
+	const enough = 64 << 10
+	content, err := os.ReadFile(part) //nolint:gosec // a path of the plugin under test
+	if err != nil || len(content) < enough {
+		return false
+	}
+	return os.WriteFile(dead+strings.TrimPrefix(part, prefix), content, 0o600) == nil
+}
+
+func checkRecovered(t *testing.T, in *instance, prefix string) {
+	t.Helper()
+	first, err := in.Recorder().Recover(deadline(t), prefix)
+	if err != nil {
+		t.Fatalf("recover: %v", err)
+	}
+	if len(first) != 1 || !first[0].Recovered || first[0].Duration <= 0 {
+		t.Fatalf("recovered %+v, want one segment marked as recovered, with a duration", first)
+	}
+	checkFile(t, first[0])
+	for _, f := range filesUnder(t, prefix) {
+		if strings.HasSuffix(f, ".part") {
+			t.Errorf("%s is left after recovery", f)
+		}
+	}
+	again, err := in.Recorder().Recover(deadline(t), prefix)
+	if err != nil {
+		t.Fatalf("recover again: %v", err)
+	}
+	// A second call finds a finished file; who finished it need not be remembered.
+	for i := range again {
+		again[i].Recovered = true
+	}
+	if diff := cmp.Diff(paths(first), paths(again)); diff != "" {
+		t.Errorf("recovering again answers something else (-first +again):\n%s", diff)
+	}
+}
+
+func paths(segments []recorder.Segment) []string {
+	var out []string
+	for _, s := range segments {
+		out = append(out, fmt.Sprintf("%d %s %d", s.Index, s.Path, s.SizeBytes))
+	}
+	return out
+}
