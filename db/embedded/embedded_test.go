@@ -1,194 +1,317 @@
-package embedded_test
+package embedded
 
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
-	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
-
-	"github.com/lubod/lubod/db/embedded"
+	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestSecondStartFindsWhatTheFirstStored(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, filepath.Join(t.TempDir(), "data", "postgres"))
+	first := s.start()
+	execSQL(t, first.URL(), "CREATE TABLE kept (id int)")
+	s.stop(first)
+	second := s.start()
+	if first.URL() != second.URL() {
+		t.Errorf("the URL changed from %s to %s", first.URL(), second.URL())
+	}
+	execSQL(t, second.URL(), "SELECT id FROM kept")
+	if outside, err := URL(s.options.Dir); err != nil || outside != second.URL() {
+		t.Errorf("from outside the URL is %s, %v, want %s", outside, err, second.URL())
+	}
+	s.stop(second)
+}
 
-// start runs a PostgreSQL in dir. What is tested is never how durable the disk is, so the tests save its syncs.
-func start(t *testing.T, dir string) *embedded.Server {
-	t.Helper()
-	server, err := embedded.Start(t.Context(), options(dir))
+func TestServerListensNowhereButOnItsSocket(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	s.options.Settings = map[string]string{"fsync": "off", "listen_addresses": "*"}
+	server := s.start()
+	var addresses, encoding string
+	if err := connect(t, server.URL()).QueryRow(t.Context(),
+		"SELECT current_setting('listen_addresses'), current_setting('server_encoding')").Scan(&addresses, &encoding); err != nil {
+		t.Fatal(err)
+	}
+	if addresses != "" || encoding != "UTF8" {
+		t.Errorf("listens on %q, stores %s", addresses, encoding)
+	}
+	for _, path := range []string{server.cluster.socketDir, filepath.Join(server.cluster.socketDir, socketName)} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %s", path, info.Mode())
+		}
+	}
+	s.stop(server)
+}
+
+func TestServerHasASessionOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	server := s.start()
+	pid := s.pid()
+	if session, err := unix.Getsid(pid); err != nil || session != pid {
+		t.Errorf("process %d is in session %d, %v: Ctrl-C would reach it", pid, session, err)
+	}
+	s.stop(server)
+}
+
+func TestKilledServerIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	server := s.start()
+	execSQL(t, server.URL(), "CREATE TABLE kept (id int)")
+	if err := syscall.Kill(s.pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.log.wait(t, "PostgreSQL runs again")
+	execSQL(t, server.URL(), "SELECT id FROM kept")
+	s.stop(server)
+}
+
+func TestStopWhileTheServerIsBeingStartedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	server := s.start()
+	if err := syscall.Kill(s.pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.log.wait(t, "PostgreSQL ended by itself, starting it again")
+	s.stop(server)
+	s.stop(s.start())
+}
+
+func TestHostKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSetup(t, dir)
+	h := launchHost(t, hostCommand(t, dir))
+	url := h.ready(t)
+	execSQL(t, url, "CREATE TABLE kept (id int)")
+	h.kill()
+	pid := s.pid()
+	server := s.start()
+	if now := s.pid(); now != pid {
+		t.Errorf("process %d was running, and was replaced by %d", pid, now)
+	}
+	execSQL(t, server.URL(), "SELECT id FROM kept")
+	s.stop(server)
+}
+
+func TestHostAndServerKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSetup(t, dir)
+	h := launchHost(t, hostCommand(t, dir))
+	execSQL(t, h.ready(t), "CREATE TABLE kept (id int)")
+	h.kill()
+	if err := syscall.Kill(s.pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	server := s.start()
+	execSQL(t, server.URL(), "SELECT id FROM kept")
+	s.stop(server)
+}
+
+// After a reboot, and always in containers, the number in PostgreSQL's lock file may belong to somebody else.
+func TestProcessNumberOfTheDeadServerWasGivenAway(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	s.stop(s.start())
+	other := s.options
+	other.Dir = t.TempDir()
+	neighbour, err := Start(t.Context(), other)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server
-}
-
-func options(dir string) embedded.Options {
-	return embedded.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Settings: map[string]string{"fsync": "off"}}
-}
-
-func stop(t *testing.T, server *embedded.Server) {
-	t.Helper()
-	if err := server.Stop(context.WithoutCancel(t.Context())); err != nil {
-		t.Error(err)
-	}
-}
-
-func query(t *testing.T, server *embedded.Server, sql string) string {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), server.URL())
-	if err != nil {
+	// The worst case is another PostgreSQL of the same user.
+	lockFile := fmt.Sprintf("%d\n%s\n", neighbour.cluster.mustPID(t), filepath.Join(s.options.Dir, "data"))
+	if err := os.WriteFile(filepath.Join(s.options.Dir, "data", pidFileName), []byte(lockFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = connection.Close(context.WithoutCancel(t.Context())) }()
-	var answer string
-	if err := connection.QueryRow(t.Context(), sql).Scan(&answer); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return answer
+	s.stop(s.start())
+	execSQL(t, neighbour.URL(), "SELECT 1")
+	s.stop(neighbour)
 }
 
-func execute(t *testing.T, server *embedded.Server, sql string) {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = connection.Close(context.WithoutCancel(t.Context())) }()
-	if _, err := connection.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
-func postmaster(t *testing.T, dir string) int {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(line)
-	if err != nil {
-		t.Fatal(err)
+func (c *cluster) mustPID(t *testing.T) int {
+	pid, err := readPIDFile(c.data())
+	if err != nil || pid == 0 {
+		t.Fatal("no process", err)
 	}
 	return pid
 }
 
-func TestDataOutlivesAStop(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "postgres")
-	server := start(t, dir)
-	execute(t, server, `CREATE TABLE kept AS SELECT 'yes'::text AS value`)
-	if listening := query(t, server, `SHOW listen_addresses`); listening != "" {
-		t.Errorf("PostgreSQL listens on %q", listening)
-	}
-	stop(t, server)
-	stop(t, server)
-
-	server = start(t, dir)
-	defer stop(t, server)
-	if got := query(t, server, `SELECT value FROM kept`); got != "yes" {
-		t.Errorf("value = %q", got)
-	}
-}
-
-func TestParentsThatOnlyTheHostMayWalk(t *testing.T) {
-	parent := t.TempDir()
-	if err := os.Chmod(parent, 0o700); err != nil {
+// A process that does not notice the end of its server still has files open.
+func TestOrphanOfAKilledServerIsEnded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSetup(t, dir)
+	h := launchHost(t, hostCommand(t, dir))
+	conn := connect(t, h.ready(t))
+	h.kill()
+	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	server := start(t, filepath.Join(parent, "postgres"))
-	defer stop(t, server)
-	query(t, server, `SELECT 'up'`)
+	if err := syscall.Kill(s.pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.stop(s.start())
+}
+
+func TestRunningServerWithoutItsSocketIsReplaced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSetup(t, dir)
+	h := launchHost(t, hostCommand(t, dir))
+	execSQL(t, h.ready(t), "CREATE TABLE kept (id int)")
+	h.kill()
+	if err := os.Remove(filepath.Join(socketDirFor(dir), socketName)); err != nil {
+		t.Fatal(err)
+	}
+	server := s.start()
+	execSQL(t, server.URL(), "SELECT id FROM kept")
+	s.stop(server)
+}
+
+func TestTwoHostsOnOneDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSetup(t, dir)
+	h := launchHost(t, hostCommand(t, dir))
+	h.ready(t)
+	_, err := Start(t.Context(), s.options)
+	inUse, ok := errors.AsType[*InUseError](err)
+	if !ok || inUse.PID != h.cmd.Process.Pid {
+		t.Fatalf("got %v, want the directory in use by %d", err, h.cmd.Process.Pid)
+	}
+	if want := fmt.Sprintf("%s is in use by process %d", dir, h.cmd.Process.Pid); !strings.Contains(err.Error(), want) {
+		t.Errorf("got %q, want it to say %q", err, want)
+	}
+	h.end(t)
+	s.stop(s.start())
 }
 
 func TestPathTooLongForASocket(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30), "postgres")
-	server := start(t, dir)
-	defer stop(t, server)
-	query(t, server, `SELECT 'up'`)
-	if url, err := embedded.URL(dir); err != nil || url != server.URL() {
-		t.Errorf("URL from outside = %q (%v), want %q", url, err, server.URL())
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 30), "postgres")
+	s := newSetup(t, dir)
+	h := launchHost(t, hostCommand(t, dir))
+	execSQL(t, h.ready(t), "CREATE TABLE kept (id int)")
+	h.kill()
+	server := s.start()
+	execSQL(t, server.URL(), "SELECT id FROM kept")
+	s.stop(server)
+	if _, err := os.Stat(server.cluster.socketDir); !os.IsNotExist(err) {
+		t.Errorf("%s was left behind: %v", server.cluster.socketDir, err)
 	}
 }
 
-func TestKilledPostmasterIsStartedAgain(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "postgres")
-	server := start(t, dir)
-	defer stop(t, server)
-	execute(t, server, `CREATE TABLE kept AS SELECT 'yes'::text AS value`)
-	connection, err := pgx.Connect(t.Context(), server.URL())
-	if err != nil {
+func TestUnfinishedDatabaseOfAKilledHost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	leftover := filepath.Join(dir, initPrefix+"123", "base")
+	if err := os.MkdirAll(leftover, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = connection.Close(context.WithoutCancel(t.Context())) }()
-	if err := syscall.Kill(postmaster(t, dir), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	// The backend ends when its postmaster is gone: from then on only a new one can answer.
-	if _, err := connection.Exec(t.Context(), `SELECT pg_sleep(60)`); err == nil {
-		t.Fatal("the killed server goes on")
-	}
-	for {
-		again, err := pgx.Connect(t.Context(), server.URL())
-		if err != nil {
-			continue
-		}
-		defer func() { _ = again.Close(context.WithoutCancel(t.Context())) }()
-		break
-	}
-	if got := query(t, server, `SELECT value FROM kept`); got != "yes" {
-		t.Errorf("value = %q", got)
+	s := newSetup(t, dir)
+	s.stop(s.start())
+	if _, err := os.Stat(filepath.Dir(leftover)); !os.IsNotExist(err) {
+		t.Errorf("the unfinished database is still there: %v", err)
 	}
 }
 
-func TestSecondHostIsRefused(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "postgres")
-	server := start(t, dir)
-	defer stop(t, server)
-	_, err := embedded.Start(t.Context(), options(dir))
-	var inUse *embedded.InUseError
-	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() {
-		t.Errorf("error = %v, want one that names process %d", err, os.Getpid())
+func TestHostKilledWhileItCreatesTheDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSetup(t, dir)
+	// An initdb that says it runs, by making a fifo readable, and then takes for ever.
+	bins := publicDir(t)
+	fifo := filepath.Join(bins, "running")
+	if err := unix.Mkfifo(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	writeProgram(t, filepath.Join(bins, "initdb"), "echo $$ > "+fifo+"\nexec sleep 1000")
+	writeProgram(t, filepath.Join(bins, "postgres"), "echo 'postgres (PostgreSQL) 15.0'")
+	cmd := hostCommand(t, dir)
+	cmd.Env = append(cmd.Env, hostBinsVariable+"="+bins)
+	h := launchHost(t, cmd)
+	if _, err := os.ReadFile(fifo); err != nil {
+		t.Fatal(err)
+	}
+	h.kill()
+	s.stop(s.start())
+	if left, err := filepath.Glob(filepath.Join(dir, initPrefix+"*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
-func TestUnfinishedInitdbIsStartedOver(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "postgres")
-	if err := os.MkdirAll(filepath.Join(dir, "data.new", "base"), 0o700); err != nil {
-		t.Fatal(err)
+func TestStopTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	server := s.start()
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if err := server.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	server := start(t, dir)
-	defer stop(t, server)
-	if _, err := os.Stat(filepath.Join(dir, "data.new")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what initdb left is still there: %v", err)
-	}
+	wg.Wait()
+	s.stop(server)
 }
 
-func TestMissingProgramsAreNamed(t *testing.T) {
-	missing := options(filepath.Join(t.TempDir(), "postgres"))
-	missing.BinDirs = []string{t.TempDir()}
-	_, err := embedded.Start(t.Context(), missing)
-	if err == nil || !strings.Contains(err.Error(), "apt-get install postgresql") {
-		t.Errorf("error = %v, want one that says what to install", err)
+func TestStopDoesNotWaitForClients(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	server := s.start()
+	conn := connect(t, server.URL())
+	if _, err := conn.Exec(t.Context(), "BEGIN; CREATE TABLE unfinished (id int)"); err != nil {
+		t.Fatal(err)
 	}
+	s.stop(server)
 }
 
-func TestClusterOfAnotherVersionIsRefused(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "postgres")
-	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
+func TestStopThatMayNotTakeLong(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	server := s.start()
+	conn := connect(t, server.URL())
+	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "data", "PG_VERSION"), []byte("9\n"), 0o600); err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := server.Stop(ctx); !errors.Is(err, errForced) {
+		t.Errorf("got %v, want %v", err, errForced)
 	}
-	_, err := embedded.Start(t.Context(), options(dir))
-	if err == nil || !strings.Contains(err.Error(), "made by PostgreSQL 9") {
-		t.Errorf("error = %v, want one that names version 9", err)
+	s.stop(s.start())
+}
+
+func TestStartIsCancelled(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	wanted := errors.New("changed my mind")
+	cancel(wanted)
+	if _, err := Start(ctx, s.options); err == nil {
+		t.Fatal("started")
 	}
+	s.stop(s.start())
 }

@@ -71,3 +71,10 @@ func prepareSocketDir(path string, id *identity) error {
 	}
 	return nil
 }
+
+// removeSocketDir leaves nothing in the folder for temporary files. One that is not empty is needed after all.
+func removeSocketDir(dir, socketDir string) {
+	if filepath.Dir(socketDir) != dir {
+		_ = os.Remove(socketDir)
+	}
+}

@@ -25,6 +25,7 @@ func supervise(c *cluster, running *process, lock *Lock) *Server {
 			c.logger.Info("stopping embedded PostgreSQL", "pid", last.pid)
 			s.stopErr = c.shutdown(last, force.Done())
 		}
+		removeSocketDir(c.dir, c.socketDir)
 		c.close()
 		s.stopErr = errors.Join(s.stopErr, lock.Release())
 		forceStop()
