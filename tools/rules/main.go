@@ -1,0 +1,47 @@
+// Command rules holds the repository against the rules that no compiler knows: who may import whom, and how migrations
+// are named.
+//
+//	rules [directory of the main module]
+//
+// It prints every violation and ends with status 1 when there are any.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	root := "."
+	if len(os.Args) > 1 {
+		root = os.Args[1]
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	violations, err := check(ctx, root)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "rules:", err)
+		os.Exit(2)
+	}
+	for _, violation := range violations {
+		fmt.Fprintln(os.Stderr, violation)
+	}
+	if len(violations) > 0 {
+		os.Exit(1)
+	}
+}
+
+func check(ctx context.Context, root string) ([]string, error) {
+	packages, err := listPackages(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	violations := checkImports(packages)
+	migrations, err := checkMigrations(root)
+	if err != nil {
+		return nil, err
+	}
+	return append(violations, migrations...), nil
+}

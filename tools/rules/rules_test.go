@@ -1,0 +1,168 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// good is a repository that keeps all rules: one file per package, and the packages that it imports.
+var good = map[string][]string{
+	"sdk/sdk.go":                              {"sdk/internal/serve"},
+	"sdk/internal/serve/serve.go":             nil,
+	"sdk/wire/wire.go":                        {"sdk", "sdk/internal/serve"},
+	"sdk/simulator/bilibili/bilibili.go":      {"sdk"},
+	"sdk/plugintest/plugintest.go":            {"sdk/wire"},
+	"db/db.go":                                nil,
+	"db/embedded/embedded.go":                 {"db"},
+	"host/host.go":                            {"db/embedded", "host/internal/monitor", "host/internal/record", "host/internal/upload", "sdk/wire"},
+	"host/internal/monitor/monitor.go":        {"db", "sdk"},
+	"host/internal/record/record.go":          {"db"},
+	"host/internal/upload/upload.go":          {"db"},
+	"host/internal/hosttest/hosttest.go":      {"sdk/simulator/bilibili"},
+	"host/host_test.go":                       {"host/internal/hosttest"},
+	"plugins/line-upos/main.go":               {"sdk", "plugins/line-upos/internal/upos"},
+	"plugins/line-upos/internal/upos/upos.go": {"sdk"},
+	"plugins/line-upos/line_test.go":          {"sdk/simulator/bilibili", "sdk/plugintest"},
+	"cmd/lubod/main.go":                       {"host", "sdk"},
+	"cmd/lubod-sim/main.go":                   {"sdk/simulator/bilibili"},
+}
+
+// write makes a module of files, after change.
+func write(t *testing.T, change func(files map[string][]string)) string {
+	t.Helper()
+	files := maps.Clone(good)
+	if change != nil {
+		change(files)
+	}
+	root := t.TempDir()
+	writeFile(t, filepath.Join(root, "go.mod"), "module "+module+"\n\ngo 1.26\n")
+	writeFile(t, filepath.Join(root, "db/migrations/00001_create_tables.sql"), "")
+	for name, imports := range files {
+		name = filepath.Join(root, name)
+		pkg := "p"
+		if base := filepath.Base(name); base == "main.go" || filepath.Base(filepath.Dir(name)) == "line-upos" {
+			pkg = "main"
+		}
+		var text strings.Builder
+		text.WriteString("package " + pkg + "\n")
+		for _, path := range imports {
+			text.WriteString("import _ \"" + module + "/" + path + "\"\n")
+		}
+		if filepath.Base(name) == "main.go" {
+			text.WriteString("func main() {}\n")
+		}
+		writeFile(t, name, text.String())
+	}
+	return root
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func violationsOf(t *testing.T, root string) []string {
+	t.Helper()
+	violations, err := check(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return violations
+}
+
+func TestGoodRepositoryHasNoViolation(t *testing.T) {
+	t.Parallel()
+	if violations := violationsOf(t, write(t, nil)); len(violations) > 0 {
+		t.Errorf("violations: %q", violations)
+	}
+}
+
+func TestForbiddenImportIsFound(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, file, imported, want string }{
+		{"sdk imports the database", "sdk/wire/wire.go", "db", "sdk/wire imports db: "},
+		{"plugin imports the host", "plugins/line-upos/main.go", "host", "plugins/line-upos imports host: "},
+		{"plugin imports the host's side of the SDK", "plugins/line-upos/main.go", "sdk/wire", "plugins/line-upos imports sdk/wire: "},
+		{"plugin carries test support", "plugins/line-upos/internal/upos/upos.go", "sdk/simulator/bilibili", "plugins/line-upos/internal/upos imports sdk/simulator/bilibili: "},
+		{"plugin's test imports the database", "plugins/line-upos/line_test.go", "db", "plugins/line-upos (test) imports db: "},
+		{"database imports the SDK", "db/db.go", "sdk", "db imports sdk: "},
+		{"daemon carries test support", "host/host.go", "host/internal/hosttest", "host imports host/internal/hosttest: "},
+		{"monitor imports record", "host/internal/monitor/monitor.go", "host/internal/record", "host/internal/monitor depends on host/internal/record: "},
+		{"record's test imports upload", "host/internal/record/record_test.go", "host/internal/upload", "host/internal/record depends on host/internal/upload: "},
+		{"command imports the database", "cmd/lubod/main.go", "db", "cmd/lubod imports db: "},
+		{"simulator imports the host", "cmd/lubod-sim/main.go", "host", "cmd/lubod-sim imports host: "},
+		{"part without a rule", "mystery/mystery.go", "db", "mystery imports db: no rule"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			root := write(t, func(files map[string][]string) {
+				files[test.file] = append(slices.Clone(files[test.file]), test.imported)
+			})
+			violations := violationsOf(t, root)
+			if len(violations) != 1 || !strings.HasPrefix(violations[0], test.want) {
+				t.Errorf("violations = %q, want one that starts with %q", violations, test.want)
+			}
+		})
+	}
+}
+
+func TestStrangersThatMeetByWayOfAThirdAreFound(t *testing.T) {
+	t.Parallel()
+	root := write(t, func(files map[string][]string) {
+		files["host/internal/between/between.go"] = []string{"host/internal/upload"}
+		files["host/internal/record/record.go"] = []string{"host/internal/between"}
+	})
+	want := "host/internal/record depends on host/internal/upload: "
+	if violations := violationsOf(t, root); len(violations) != 1 || !strings.HasPrefix(violations[0], want) {
+		t.Errorf("violations = %q, want one that starts with %q", violations, want)
+	}
+}
+
+func TestExamplePluginIsHeldAgainstTheRulesOfPlugins(t *testing.T) {
+	t.Parallel()
+	root := write(t, nil)
+	example := filepath.Join(root, "plugins", "example", "extractor-acme")
+	writeFile(t, filepath.Join(example, "go.mod"), "module example.com/acme\n\ngo 1.26\n\nrequire "+module+
+		" v0.0.0\n\nreplace "+module+" => ../../..\n")
+	writeFile(t, filepath.Join(example, "main.go"), "package main\n\nimport (\n\t_ \""+module+"/host\"\n\t_ \""+module+"/sdk\"\n)\n\nfunc main() {}\n")
+	want := "plugins/example/extractor-acme imports host: "
+	if violations := violationsOf(t, root); len(violations) != 1 || !strings.HasPrefix(violations[0], want) {
+		t.Errorf("violations = %q, want one that starts with %q", violations, want)
+	}
+}
+
+func TestMigrationNames(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		want string
+	}{
+		{"00002_add_events.sql", ""},
+		{"00003_add_events.sql", "db/migrations/00003_add_events.sql: its number must be 00002"},
+		{"00001_drop_tables.sql", "db/migrations/00001_drop_tables.sql: its number must be 00002"},
+		{"2_add_events.sql", "db/migrations/2_add_events.sql: the name must be"},
+		{"00002_Add_Events.sql", "db/migrations/00002_Add_Events.sql: the name must be"},
+		{"notes.txt", "db/migrations/notes.txt: the name must be"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			root := write(t, nil)
+			writeFile(t, filepath.Join(root, "db/migrations", test.name), "")
+			violations := violationsOf(t, root)
+			switch {
+			case test.want == "" && len(violations) == 0:
+			case test.want == "" || len(violations) != 1 || !strings.HasPrefix(violations[0], test.want):
+				t.Errorf("violations = %q, want %q", violations, test.want)
+			}
+		})
+	}
+}
