@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/internal/inproc"
 	"github.com/lubod/lubod/sdk/wire"
 )
 
@@ -65,7 +66,7 @@ func launch(t *testing.T, path string) *plugin.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	out := &output{t: t}
+	out := inproc.NewOutput(t)
 	cmd.Env = []string{
 		wire.EnvInstance + "=" + uuid.NewString(),
 		wire.EnvLevel + "=debug",
@@ -86,7 +87,7 @@ func launch(t *testing.T, path string) *plugin.Client {
 		Logger: hclog.NewNullLogger(),
 		Stderr: out,
 	})
-	t.Cleanup(func() { client.Kill(); out.close() })
+	t.Cleanup(func() { client.Kill(); out.Close() })
 	return client
 }
 

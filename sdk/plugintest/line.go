@@ -138,7 +138,7 @@ func (c LineCase) interrupt(t *testing.T, in *instance, file line.File) line.Pro
 		t.Fatalf("the transfer ended (%v) before it reported anything worth resuming; report a checkpoint after each chunk", err)
 	}
 	in.returnsPromptly(t)
-	in.stop()
+	in.Stop()
 	return kept
 }
 

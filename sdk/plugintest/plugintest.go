@@ -14,24 +14,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"log/slog"
-	"net"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/internal/inproc"
 	"github.com/lubod/lubod/sdk/internal/serve"
-	"github.com/lubod/lubod/sdk/wire"
 )
 
 const (
@@ -41,49 +35,12 @@ const (
 	promptly = 5 * time.Second
 )
 
-// instance is one plugin served inside the test, as a process would serve it.
-type instance struct {
-	*wire.Conn
-	server *serve.Server
-	// stop ends it like a process that was told to end; a second call does nothing.
-	stop func()
-}
+// instance is one plugin served inside the test.
+type instance struct{ *inproc.Instance }
 
-// start serves a plugin over an in-memory connection until stop or the test's end.
 func start(t *testing.T, p *serve.Plugin) *instance {
 	t.Helper()
-	life, end := context.WithCancel(context.WithoutCancel(t.Context()))
-	out := &output{t: t}
-	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	server := serve.NewServer(life, p, "plugintest", logger, func() {})
-
-	listener := bufconn.Listen(1 << 20)
-	g := server.GRPC(nil)
-	server.Register(g)
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = g.Serve(listener) })
-
-	conn, err := grpc.NewClient("passthrough:///plugin",
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
-	if err != nil {
-		t.Fatalf("connect to plugin: %v", err)
-	}
-	stop := sync.OnceFunc(func() {
-		_ = conn.Close()
-		end()
-		closing, cancel := context.WithTimeout(context.Background(), callTimeout)
-		defer cancel()
-		server.Close(closing)
-		if err := server.WaitIdle(closing); err != nil {
-			t.Errorf("a call does not return though its caller is gone: %v", err)
-		}
-		g.Stop()
-		serving.Wait()
-		out.close()
-	})
-	t.Cleanup(stop)
-	return &instance{Conn: wire.NewConn(conn), server: server, stop: stop}
+	return &instance{inproc.Start(t, p)}
 }
 
 // configured is start with the options that a host would send.
@@ -94,28 +51,6 @@ func configured(t *testing.T, p *serve.Plugin, options any) *instance {
 		t.Fatalf("configure: %v", err)
 	}
 	return in
-}
-
-// output sends log lines to the test while it lives; a test must not be written to later.
-type output struct {
-	mu     sync.Mutex
-	t      *testing.T
-	closed bool
-}
-
-func (o *output) Write(line []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.closed {
-		_, _ = o.t.Output().Write(line)
-	}
-	return len(line), nil
-}
-
-func (o *output) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.closed = true
 }
 
 func deadline(t *testing.T) context.Context {
@@ -277,7 +212,7 @@ func (in *instance) returnsPromptly(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), promptly)
 	defer cancel()
-	if err := in.server.WaitIdle(ctx); err != nil {
+	if err := in.Server.WaitIdle(ctx); err != nil {
 		t.Errorf("the call was cancelled and the plugin still works on it after %s: pass ctx to whatever it waits for", promptly)
 	}
 }

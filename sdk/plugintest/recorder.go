@@ -287,7 +287,7 @@ func (c RecorderCase) endProcess(t *testing.T, in *instance) {
 		}
 		return nil
 	})
-	in.stop()
+	in.Stop()
 	files := filesUnder(t, request.PathPrefix)
 	if len(files) == 0 {
 		t.Error("nothing is left of the session")
