@@ -27,12 +27,14 @@ const patience = 90 * time.Second
 
 // Options say how a daemon is set up.
 type Options struct {
-	// Plugins is the text of plugins.hcl; empty: the first-party plugins. %s stands for the plugin directory.
+	// Plugins is the text of plugins.hcl; empty: the first-party plugins. %q stands for the plugin directory.
 	Plugins string
 	// DatabaseURL of a PostgreSQL that the test runs itself; empty: the daemon's own.
 	DatabaseURL string
 	// Sim are the options of the simulated Bilibili.
 	Sim bilibili.Options
+	// Listen is the address of the API; empty: a free port of the loopback interface.
+	Listen string
 	// Env is added to the daemon's environment.
 	Env []string
 }
@@ -76,6 +78,9 @@ func New(t testing.TB, options Options) *Daemon {
 	}
 	if options.Plugins == "" {
 		options.Plugins = firstParty
+	}
+	if options.Listen == "" {
+		d.options.Listen = "127.0.0.1:0"
 	}
 	d.WritePlugins(fmt.Sprintf(options.Plugins, filepath.Join(programs, "plugins")))
 	if err := os.MkdirAll(d.DataDir, 0o700); err != nil {
@@ -136,7 +141,7 @@ func (d *Daemon) Start() {
 func (d *Daemon) Launch() {
 	d.t.Helper()
 	command := exec.Command(filepath.Join(Programs(d.t), "lubod"), "server", //nolint:gosec // ours
-		"--listen", "127.0.0.1:0", "--data-dir", d.DataDir, "--plugins", d.Plugins, "--database-url", d.options.DatabaseURL)
+		"--listen", d.options.Listen, "--data-dir", d.DataDir, "--plugins", d.Plugins, "--database-url", d.options.DatabaseURL)
 	command.Env = append(os.Environ(),
 		"LUBOD_BILIBILI_MEMBER_URL="+d.Sim.URL(), "LUBOD_BILIBILI_API_URL="+d.Sim.URL(), "LUBOD_BILIBILI_PASSPORT_URL="+d.Sim.URL())
 	command.Env = append(command.Env, d.options.Env...)

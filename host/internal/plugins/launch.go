@@ -86,7 +86,11 @@ func (m *Manager) bring(ctx context.Context, block config.Plugin) (*instance, er
 // start executes the binary and shakes hands.
 func (m *Manager) start(ctx context.Context, l *launch) (*instance, error) {
 	dir := m.runDir.socketDir(l.id)
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	err := privateDir(m.runDir.sockets) // a short one lies where others clean up
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err != nil {
 		return nil, &LaunchError{Plugin: l.block.Name, Problem: err.Error(), Err: err}
 	}
 	l.logFile = filepath.Join(m.options.LogDir, l.block.Name+"-"+shortID(l.id)+".log")

@@ -132,6 +132,7 @@ func (m *Manager) Close() {
 	m.applying <- struct{}{} // an Apply under way notices the end and cleans up
 	<-m.applying
 	m.tasks.Wait()
+	m.runDir.close()
 }
 
 // leave ends the host's part in one process.
@@ -142,7 +143,7 @@ func (m *Manager) leave(inst *instance) {
 	}
 	if m.unemployed(inst) {
 		// Nothing is recorded: the process ends by itself, and the next host starts a fresh one.
-		if err := inst.drainCall(context.WithoutCancel(m.life)); err == nil && m.waitExit(inst, drainCallTimeout) {
+		if err := inst.drainCall(context.WithoutCancel(m.life)); err == nil && m.waitExit(inst, m.options.StopTimeout) {
 			return
 		}
 	}

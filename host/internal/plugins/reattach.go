@@ -43,9 +43,10 @@ func (m *Manager) reattach(ctx context.Context) {
 	keep := map[string]bool{}
 	for _, r := range records {
 		if r.alive() {
-			keep[filepath.Dir(r.Socket)] = true
+			keep[filepath.Dir(r.Socket)], keep[r.Log] = true, true
 		}
 	}
+	cleanLogs(m.options.LogDir, keep, time.Now())
 	for _, problem := range m.runDir.clean(keep) {
 		m.logger.Warn("what a dead plugin left cannot be removed", "error", problem)
 	}

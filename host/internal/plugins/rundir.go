@@ -9,7 +9,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -50,6 +52,13 @@ func openRunDir(path, temporary string) (runDir, error) {
 		return runDir{}, err
 	}
 	return runDir{path: path, sockets: short}, nil
+}
+
+// close removes a short directory that nobody uses any more. It fails, as it should, while a recorder has its socket in it.
+func (d runDir) close() {
+	if d.sockets != d.path {
+		_ = os.Remove(d.sockets)
+	}
 }
 
 // privateDir makes a directory that only we can enter, or checks that an existing one is that. Others may write to the
@@ -107,6 +116,28 @@ func (d runDir) clean(keep map[string]bool) []error {
 		}
 	}
 	return problems
+}
+
+// logFileName matches the log files of detached plugins and nothing else that may lie beside them.
+var logFileName = regexp.MustCompile(`^recorder-[a-z0-9-]+-[0-9a-f]{8}\.log(\.1)?$`)
+
+// logsKeptFor is how long the log of a recorder that has ended stays, for a person who asks what happened. Its lines are
+// in the host's log too.
+const logsKeptFor = 7 * 24 * time.Hour
+
+// cleanLogs removes old log files, but those that are in use.
+func cleanLogs(dir string, keep map[string]bool, now time.Time) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		info, err := entry.Info()
+		if err == nil && logFileName.MatchString(entry.Name()) && !keep[strings.TrimSuffix(path, ".1")] && now.Sub(info.ModTime()) > logsKeptFor {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 func isShortID(name string) bool {

@@ -205,8 +205,8 @@ func (m *Manager) stop(inst *instance, limit time.Duration) {
 			m.logger.Warn("plugin is stopped with calls under way", "plugin", inst.label, "pid", inst.process.Pid())
 		}
 	}
-	if !inst.gone() {
-		_ = inst.drainCall(context.WithoutCancel(m.life))
+	if !inst.gone() && inst.drainCall(context.WithoutCancel(m.life)) != nil {
+		inst.process.End() // it had its time
 	}
 	inst.kill()
 	inst.lines.Flush()

@@ -3,6 +3,7 @@ package plugins
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"syscall"
@@ -21,11 +22,17 @@ type tail struct {
 	place           place
 }
 
-// place is how far a log was read: which file (it is renamed when it gets large), and how many bytes of it.
+// place is how far a log was read: which file (it is renamed when it gets large), and how many bytes of it. A file is
+// known again by its inode and by a checksum of its beginning, because a file system soon reuses the inode of a file that
+// was removed.
 type place struct {
 	Inode  uint64
 	Offset int64
+	Head   uint32
 }
+
+// headSize is how much of a file's beginning goes into the checksum: a log line with its timestamp.
+const headSize = 128
 
 // follow forwards lines until the process has exited and its log is read to the end, or ctx ends.
 func (t *tail) follow(ctx context.Context, exited <-chan struct{}) {
@@ -70,30 +77,50 @@ func (t *tail) catchUp() {
 	}
 }
 
-// open opens the file that the place names: the log, or its predecessor when it was rotated meanwhile.
+// open opens the file that the place names: the log, or its predecessor when it was rotated meanwhile. When neither is
+// the one, it was rotated more than once, and both are new.
 func (t *tail) open() bool {
 	for _, path := range []string{t.path + ".1", t.path} {
-		file, err := os.Open(path)
-		if err != nil {
-			continue
-		}
-		inode, size := identity(file)
-		known := t.place.Inode != 0 && inode == t.place.Inode && size >= t.place.Offset
-		if !known && (path != t.path) {
+		if file, err := os.Open(path); err == nil {
+			if t.place.Inode != 0 && t.place.names(file) {
+				return t.startAt(file, t.place)
+			}
 			_ = file.Close()
-			continue
 		}
-		if !known {
-			t.place = place{Inode: inode}
+	}
+	paths := []string{t.path}
+	if t.place.Inode != 0 {
+		paths = []string{t.path + ".1", t.path}
+	}
+	for _, path := range paths {
+		if file, err := os.Open(path); err == nil {
+			inode, _ := identity(file)
+			return t.startAt(file, place{Inode: inode})
 		}
-		if _, err := file.Seek(t.place.Offset, io.SeekStart); err != nil {
-			_ = file.Close()
-			return false
-		}
-		t.file = file
-		return true
 	}
 	return false
+}
+
+func (t *tail) startAt(file *os.File, from place) bool {
+	if _, err := file.Seek(from.Offset, io.SeekStart); err != nil {
+		_ = file.Close()
+		return false
+	}
+	t.file, t.place = file, from
+	return true
+}
+
+// names reports whether a file is the one that the place is in.
+func (p place) names(file *os.File) bool {
+	inode, size := identity(file)
+	return inode == p.Inode && size >= p.Offset && head(file, p.Offset) == p.Head
+}
+
+// head is a checksum of the beginning of a file, as far as it was read.
+func head(file *os.File, read int64) uint32 {
+	beginning := make([]byte, min(read, headSize))
+	n, _ := file.ReadAt(beginning, 0)
+	return crc32.ChecksumIEEE(beginning[:n])
 }
 
 func (t *tail) read() (int64, error) {
@@ -120,7 +147,8 @@ func (t *tail) close() {
 // savePlace is best effort: without it the next host repeats some lines.
 func (t *tail) savePlace() {
 	// A line that is not complete yet is read again as a whole.
-	text := fmt.Sprintf("%d %d\n", t.place.Inode, t.place.Offset-int64(t.lines.pending()))
+	complete := t.place.Offset - int64(t.lines.pending())
+	text := fmt.Sprintf("%d %d %d\n", t.place.Inode, complete, head(t.file, complete))
 	_ = os.WriteFile(t.placePath, []byte(text), 0o600)
 }
 
@@ -130,7 +158,7 @@ func readPlace(path string) place {
 		return place{}
 	}
 	var p place
-	if _, err := fmt.Sscanf(string(content), "%d %d", &p.Inode, &p.Offset); err != nil || p.Offset < 0 {
+	if _, err := fmt.Sscanf(string(content), "%d %d %d", &p.Inode, &p.Offset, &p.Head); err != nil || p.Offset < 0 {
 		return place{}
 	}
 	return p
