@@ -2,70 +2,69 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"time"
 
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
-// errIdle ends a connection over which nothing came for too long.
-var errIdle = errors.New("nothing was sent for too long")
+// newClient returns the client of one session. Some sources serve a single connection only, so that nothing is asked
+// twice: no pooling between sessions, and HTTP/1.1, where a body costs no framing of its own. Private addresses are
+// allowed: a source in the own network is as good as any.
+func newClient(o options) *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	dialer := &net.Dialer{Timeout: seconds(o.ConnectTimeout)}
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		TLSHandshakeTimeout:   seconds(o.ConnectTimeout),
+		ResponseHeaderTimeout: seconds(o.ConnectTimeout),
+		DisableCompression:    true,
+		Protocols:             protocols,
+		// Chunked bodies are read through this buffer.
+		ReadBufferSize: 64 << 10,
+	}}
+}
 
-// connect opens one stream. Whatever keeps it from being opened means that nothing is being sent there.
-func (n *native) connect(ctx context.Context, stream recorder.Stream) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, stream.URL, http.NoBody)
-	if err != nil {
-		cancel(nil)
-		return nil, fmt.Errorf("%w: %w", recorder.ErrOffline, err)
+// statusError is an answer other than 200.
+type statusError int
+
+func (e statusError) Error() string {
+	return fmt.Sprintf("the server answered %d %s", int(e), http.StatusText(int(e)))
+}
+
+// refused: the address is not, or no longer, good for this stream.
+func (e statusError) refused() bool {
+	switch int(e) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
+		return true
 	}
-	request.Header.Set("User-Agent", n.options.UserAgent)
+	return false
+}
+
+// open makes the one request for a stream.
+func open(ctx context.Context, client *http.Client, stream recorder.Stream, userAgent string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, stream.URL, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", userAgent)
 	for name, value := range stream.Headers {
 		request.Header.Set(name, value)
 	}
-	response, err := n.http.Do(request)
+	if host := request.Header.Get("Host"); host != "" {
+		request.Host = host
+	}
+	response, err := client.Do(request)
 	if err != nil {
-		cancel(nil)
-		return nil, fmt.Errorf("%w: %w", recorder.ErrOffline, err)
+		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		cancel(nil)
 		_ = response.Body.Close()
-		return nil, fmt.Errorf("%w: the server answered %s", recorder.ErrOffline, response.Status)
+		return nil, statusError(response.StatusCode)
 	}
-	patience := time.Duration(n.options.IdleTimeout) * time.Second
-	return &guardedBody{
-		body: response.Body, ctx: ctx, cancel: cancel, patience: patience,
-		watchdog: time.AfterFunc(patience, func() { cancel(errIdle) }),
-	}, nil
-}
-
-// guardedBody is a body whose reads are cut when nothing comes for too long.
-type guardedBody struct {
-	body     io.ReadCloser
-	ctx      context.Context //nolint:containedctx // ends with this body
-	cancel   context.CancelCauseFunc
-	patience time.Duration
-	watchdog *time.Timer
-}
-
-func (g *guardedBody) Read(p []byte) (int, error) {
-	n, err := g.body.Read(p)
-	switch {
-	case n > 0:
-		g.watchdog.Reset(g.patience)
-	case err != nil && errors.Is(context.Cause(g.ctx), errIdle):
-		err = errIdle
-	}
-	return n, err
-}
-
-func (g *guardedBody) Close() error {
-	g.watchdog.Stop()
-	err := g.body.Close()
-	g.cancel(nil)
-	return err
+	return response.Body, nil
 }

@@ -4,210 +4,177 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net/http"
+	"strings"
 	"time"
 
-	"github.com/lubod/lubod/plugins/recorder-native/internal/flv"
 	"github.com/lubod/lubod/plugins/recorder-native/internal/segment"
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
-// progressInterval is the distance between two Progress events.
-const progressInterval = time.Second
-
-// A connection that broke in the middle is opened again at once, and then after these pauses: what the sender's cache
-// still holds is not lost. Longer breaks are the host's business, which asks the platform for fresh addresses.
-var reconnectPauses = [...]time.Duration{0, time.Second, 3 * time.Second}
-
-// take is one running session.
-type take struct {
-	native   *native
-	request  recorder.Request
-	session  recorder.Session
-	writer   *segment.Writer
-	arrived  bool // media was received
-	received int64
-	reported time.Time
-}
-
-// Record records one session. See recorder.Recorder for what its errors mean.
+// Record runs one session: one attempt over the streams in order; after media, a connection that broke is made again for
+// a short while, in the same session and with a new segment.
 func (n *native) Record(ctx context.Context, request recorder.Request, session recorder.Session) error {
-	t := &take{native: n, request: request, session: session}
-	t.writer = segment.NewWriter(segment.Config{
-		Prefix: request.PathPrefix, FirstIndex: request.FirstIndex,
-		Limits: segment.Limits{Duration: request.SplitDuration, Size: request.SplitSize},
-		Emit:   session.Emit, CutRequested: t.cutRequested,
-	})
-	err := t.run(ctx)
-	if closeErr := t.writer.Close(); closeErr != nil {
-		return closeErr // what could not be written matters more than how the stream ended
+	options, err := recorder.Options(request, n.options)
+	if err != nil {
+		return err
 	}
-	if ctx.Err() != nil {
-		return nil // stopped: everything received is in its files
+	if err := options.validate(); err != nil {
+		return err
+	}
+	streams, err := usable(request.Streams)
+	if err != nil {
+		return err
+	}
+	client := newClient(options)
+	defer client.CloseIdleConnections()
+	r := &recording{
+		options: options, session: session, client: client, streams: streams,
+		writer: segment.NewWriter(segment.Config{
+			Prefix: request.PathPrefix, FirstIndex: request.FirstIndex,
+			Limits:       segment.Limits{Duration: request.SplitDuration, Size: request.SplitSize},
+			Emit:         session.Emit,
+			CutRequested: func() bool { return fired(session.SplitRequested()) },
+		}),
+	}
+	err = r.run(ctx)
+	if closeErr := r.writer.Close(); closeErr != nil && !errors.Is(err, closeErr) {
+		err = errors.Join(err, closeErr)
 	}
 	return err
 }
 
-func (t *take) cutRequested() bool {
+func fired(c <-chan struct{}) bool {
 	select {
-	case <-t.session.SplitRequested():
+	case <-c:
 		return true
 	default:
 		return false
 	}
 }
 
-// run records until the stream ends for good.
-func (t *take) run(ctx context.Context) error {
-	err := t.open(ctx)
-	for _, pause := range reconnectPauses {
-		if !t.arrived || !broken(err) || ctx.Err() != nil {
-			break
-		}
-		t.note("connection-lost", "%v; connecting again", err)
-		if !sleep(ctx, pause) {
-			break
-		}
-		if again := t.open(ctx); !errors.Is(again, recorder.ErrOffline) {
-			err = again
+// usable returns the streams that this recorder can read.
+func usable(streams []recorder.Stream) ([]recorder.Stream, error) {
+	var good []recorder.Stream
+	for _, s := range streams {
+		if s.Container == "" || strings.EqualFold(s.Container, "flv") {
+			good = append(good, s)
 		}
 	}
-	if broken(err) {
-		return nil // the segments are whole; whether the room is still live is for the host to ask
+	if len(good) == 0 {
+		return nil, sdk.Errorf(sdk.Unsupported, "recorder-native records HTTP-FLV, and none of the %d streams of this room is that", len(streams))
+	}
+	return good, nil
+}
+
+// recording is one running session. It belongs to one goroutine.
+type recording struct {
+	options options
+	session recorder.Session
+	client  *http.Client
+	streams []recorder.Stream
+	writer  *segment.Writer
+
+	media        bool // MediaArrived was emitted
+	received     int64
+	lastProgress time.Time
+}
+
+// result is how one connection ended. A nil err is a clean end of the stream.
+type result struct {
+	media bool
+	err   error
+}
+
+// storageError: what was received could not be written. Connecting again would not help.
+type storageError struct{ error }
+
+func (e storageError) Unwrap() error { return e.error }
+
+// errMidTag: the body ended where no stream ends.
+var errMidTag = errors.New("the body ended in the middle of a tag")
+
+func (r *recording) run(ctx context.Context) error {
+	end, err := r.first(ctx)
+	for err == nil && end.err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if storage := (storageError{}); errors.As(end.err, &storage) {
+			return storage.error
+		}
+		end = r.again(ctx, end.err)
 	}
 	return err
 }
 
-// brokenError is a connection that ended before the stream did.
-type brokenError struct{ cause error }
-
-func (e *brokenError) Error() string { return "the connection broke: " + e.cause.Error() }
-func (e *brokenError) Unwrap() error { return e.cause }
-
-func broken(err error) bool {
-	var b *brokenError
-	return errors.As(err, &b)
-}
-
-func (t *take) note(code, format string, arguments ...any) {
-	t.session.Emit(recorder.Note{Code: code, Text: fmt.Sprintf(format, arguments...)})
-}
-
-// open records over the first address that sends media. Every address is asked exactly once: some sources serve one
-// client and are gone after it.
-func (t *take) open(ctx context.Context) error {
-	for _, stream := range t.addresses() {
-		err := t.record(ctx, stream)
-		if !errors.Is(err, recorder.ErrOffline) || ctx.Err() != nil {
-			return err
+// first tries each stream once. A stream that brings no media is as good as none.
+func (r *recording) first(ctx context.Context) (result, error) {
+	var reasons []string
+	for _, stream := range r.streams {
+		end := r.connection(ctx, stream, seconds(r.options.IdleTimeout))
+		if end.media || ctx.Err() != nil || isStorage(end.err) {
+			return end, nil
 		}
+		reasons = append(reasons, reason(end.err))
 	}
-	return recorder.ErrOffline
+	return result{}, fmt.Errorf("%w: %s", recorder.ErrOffline, strings.Join(reasons, "; "))
 }
 
-// addresses are the newest ones that the host gave.
-func (t *take) addresses() []recorder.Stream {
-	select {
-	case fresh := <-t.session.Refreshed():
-		t.request.Streams = fresh
-	default:
+func reason(err error) string {
+	if err == nil {
+		return "the stream ended before any media"
 	}
-	return t.request.Streams
+	return err.Error()
 }
 
-// record takes in one connection to its end: nil when the stream ended, ErrOffline when it never began.
-func (t *take) record(ctx context.Context, stream recorder.Stream) error {
-	body, err := t.native.connect(ctx, stream)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	reader := flv.NewReader(body)
-	err = t.copy(reader)
-	if t.arrived {
-		if finishErr := t.writer.Finish(); finishErr != nil {
-			return finishErr
-		}
-	}
-	t.noteOddities(reader.Stats())
-	switch {
-	case errors.Is(err, errStorage):
-		return err
-	case !t.arrived && ctx.Err() == nil:
-		return fmt.Errorf("%w: %w", recorder.ErrOffline, err)
-	case errors.Is(err, io.EOF):
-		return nil
-	}
-	return &brokenError{err}
-}
-
-// errStorage marks failures of the recorder's own side, which another connection cannot mend.
-var errStorage = errors.New("recording cannot be written")
-
-// copy moves tags from the connection into segments until one of both ends.
-func (t *take) copy(reader *flv.Reader) error {
-	var tag flv.Tag
-	begun := false
+// again tries the streams in turn until media arrives or the time for it is over, which is then the end of the stream:
+// the segments are whole, and whether the room is still live is for the host to ask.
+func (r *recording) again(ctx context.Context, cause error) result {
+	window := seconds(r.options.Reconnect)
+	r.note("connection-lost", fmt.Sprintf("%v; trying to connect again for %s", cause, window))
+	deadline := time.Now().Add(window)
+	pause := 100 * time.Millisecond
+	asked := false
 	for {
-		n, readErr := reader.Fill()
-		t.received += int64(n)
-		for {
-			ok, err := reader.Next(&tag)
-			if err != nil {
-				return err
+		var last error
+		for _, stream := range r.streams {
+			left := time.Until(deadline)
+			if left <= 0 {
+				return result{}
 			}
-			if !ok {
-				break
+			end := r.connection(ctx, stream, min(left, seconds(r.options.IdleTimeout)))
+			if end.media || ctx.Err() != nil || isStorage(end.err) {
+				return end
 			}
-			if !begun {
-				begun = true
-				audio, _ := reader.Announced()
-				t.writer.Begin(audio)
-			}
-			media, err := t.writer.Write(tag)
-			if media && !t.arrived {
-				t.arrived = true
-				t.session.Emit(recorder.MediaArrived{})
-			}
-			if err != nil {
-				return fmt.Errorf("%w: %w", errStorage, err)
-			}
+			last = end.err
 		}
-		if err := t.writer.Flush(); err != nil {
-			return fmt.Errorf("%w: %w", errStorage, err)
+		if status := statusError(0); !asked && errors.As(last, &status) && status.refused() {
+			r.session.Emit(recorder.RefreshWanted{Reason: last.Error()})
+			asked = true
 		}
-		t.report()
-		if readErr != nil {
-			return readErr
+		if !r.pause(ctx, min(pause, time.Until(deadline))) {
+			return result{}
 		}
+		pause = min(2*pause, 2*time.Second)
 	}
 }
 
-func (t *take) report() {
-	now := time.Now()
-	if !t.arrived || now.Sub(t.reported) < progressInterval {
-		return
-	}
-	t.reported = now
-	t.session.Emit(recorder.Progress{ReceivedBytes: t.received, MediaDuration: t.writer.MediaDuration()})
-}
-
-func (t *take) noteOddities(stats flv.Stats) {
-	if stats.Resyncs > 0 || stats.SkippedBytes > 0 {
-		t.note("damaged", "%d damaged bytes were skipped in %d places", stats.SkippedBytes, stats.Resyncs)
-	}
-	if stats.BadTrailers > 0 {
-		t.note("bad-trailers", "%d tags had a wrong PreviousTagSize; they were kept", stats.BadTrailers)
-	}
-}
-
-func sleep(ctx context.Context, length time.Duration) bool {
-	timer := time.NewTimer(length)
+// pause waits before the next round; new addresses end it early. false: the session was stopped.
+func (r *recording) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
+	case streams := <-r.session.Refreshed():
+		if good, err := usable(streams); err == nil {
+			r.streams = good
+		}
 	case <-timer.C:
-		return true
 	}
+	return true
 }
+
+func (r *recording) note(code, text string) { r.session.Emit(recorder.Note{Code: code, Text: text}) }

@@ -44,6 +44,9 @@ const (
 	Data
 )
 
+// IsMedia says whether a tag has sound or picture in it.
+func (k Kind) IsMedia() bool { return k == Key || k == Frame }
+
 // Tag is a view of one whole tag: header, payload and trailer. Its bytes belong to the reader and are valid until the
 // next Fill. Tags that follow each other in the stream follow each other in memory, so that a writer can take many at
 // once.

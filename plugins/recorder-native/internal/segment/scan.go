@@ -13,7 +13,6 @@ import (
 // scan is what a file holds, found by walking over its tags.
 type scan struct {
 	end        int64 // position behind the last whole tag
-	size       int64
 	media      int
 	line       timeline
 	meta       flv.Metadata

@@ -84,20 +84,20 @@ func (s *Splitter) Begin(audio bool) {
 	s.release()
 }
 
-// Write takes the next tag. It reports whether the tag was media.
-func (s *Splitter) Write(t flv.Tag) (media bool, err error) {
+// Write takes the next tag.
+func (s *Splitter) Write(t flv.Tag) error {
 	kind := t.Kind()
 	switch kind {
 	case flv.Ignored:
-		return false, nil
+		return nil
 	case flv.Data:
 		s.script(t)
-		return false, nil
+		return nil
 	}
 	tr := s.trackOf(t)
 	tr.seen = true
 	if kind == flv.Header {
-		return false, s.header(tr, t)
+		return s.header(tr, t)
 	}
 	at := tr.unwrap(t)
 	tr.observe(t, at)
@@ -105,9 +105,9 @@ func (s *Splitter) Write(t flv.Tag) (media bool, err error) {
 		tr.codec = t.CodecID()
 	}
 	if !s.open {
-		return true, s.wait(tr, t, at, kind)
+		return s.wait(tr, t, at, kind)
 	}
-	return true, s.record(tr, t, at, kind)
+	return s.record(tr, t, at, kind)
 }
 
 // Finish ends a connection, for whatever reason: all that was received goes into the segment, which is closed.
@@ -297,6 +297,9 @@ func (s *Splitter) expectedAudio(at int64) int64 {
 
 // begin opens a segment whose 0 is the source time base, and writes what was held for it.
 func (s *Splitter) begin(base int64) error {
+	held := s.held
+	s.release()
+	s.keyHeld = false
 	err := s.sink.Open(Headers{
 		Video: s.video.header, Audio: s.audio.header,
 		VideoCodec: s.video.codec, AudioCodec: s.audio.codec, Source: s.source,
@@ -308,12 +311,11 @@ func (s *Splitter) begin(base int64) error {
 	s.video.startSegment()
 	s.audio.startSegment()
 	s.gops.begin(0, s.sink.Size())
-	for _, h := range s.held {
+	for _, h := range held {
 		if err := s.write(s.trackOf(h.tag), h.tag, h.at, h.tag.Kind()); err != nil {
 			return err
 		}
 	}
-	s.release()
 	return nil
 }
 

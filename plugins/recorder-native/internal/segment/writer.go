@@ -67,6 +67,15 @@ func (w *Writer) MediaDuration() time.Duration {
 	return d
 }
 
+// Finish ends a connection: the open segment is closed, whatever happened to it.
+func (w *Writer) Finish() error {
+	err := w.Splitter.Finish()
+	if closeErr := w.disk.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
 // Close finishes the open segment, waits until all are published, and returns what failed.
 func (w *Writer) Close() error {
 	err := w.Finish()
