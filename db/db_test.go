@@ -199,7 +199,7 @@ func serve(t *testing.T, talk func(*pgproto3.Backend) error) (address string) {
 			}
 			_ = conn.SetDeadline(time.Now().Add(time.Minute))
 			backend := pgproto3.NewBackend(conn, conn)
-			if _, err := backend.ReceiveStartupMessage(); err == nil {
+			if _, err = backend.ReceiveStartupMessage(); err == nil {
 				err = talk(backend)
 			}
 			if err != nil {
@@ -216,6 +216,7 @@ func serve(t *testing.T, talk func(*pgproto3.Backend) error) (address string) {
 }
 
 func refuseWith(t *testing.T, answer *pgproto3.ErrorResponse) (address string) {
+	t.Helper()
 	return serve(t, func(b *pgproto3.Backend) error {
 		b.Send(answer)
 		return b.Flush()
@@ -223,6 +224,7 @@ func refuseWith(t *testing.T, answer *pgproto3.ErrorResponse) (address string) {
 }
 
 func answerVersion(t *testing.T, number, version string) (address string) {
+	t.Helper()
 	return serve(t, func(b *pgproto3.Backend) error {
 		b.Send(&pgproto3.AuthenticationOk{})
 		b.Send(&pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "on"})

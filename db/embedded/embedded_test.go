@@ -147,6 +147,7 @@ func TestProcessNumberOfTheDeadServerWasGivenAway(t *testing.T) {
 }
 
 func (c *cluster) mustPID(t *testing.T) int {
+	t.Helper()
 	pid, err := readPIDFile(c.data())
 	if err != nil || pid == 0 {
 		t.Fatal("no process", err)

@@ -179,6 +179,7 @@ type setup struct {
 }
 
 func newSetup(t *testing.T, dir string) *setup {
+	t.Helper()
 	log := &logSignals{messages: make(chan string, 100)}
 	s := &setup{t: t, log: log, options: Options{Dir: dir, Logger: slog.New(log), Settings: fast}}
 	t.Cleanup(s.sweep)

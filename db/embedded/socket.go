@@ -67,7 +67,7 @@ func prepareSocketDir(path string, id *identity) error {
 		return fmt.Errorf("%s is needed for the socket, and belongs to user %s: remove it", path, userNameOf(int(stat.Uid)))
 	}
 	if info.Mode().Perm() != 0o700 {
-		return os.Chmod(path, 0o700)
+		return os.Chmod(path, 0o700) //nolint:gosec // a directory is no use without x
 	}
 	return nil
 }
