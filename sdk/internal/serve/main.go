@@ -25,7 +25,7 @@ func Main(p *Plugin) {
 		os.Exit(code)
 	}
 	detached := os.Getenv(handshake.EnvDetached) == "1"
-	ignoreSignals(detached)
+	ignoreSignals()
 	parent := os.Getppid()
 
 	module := string(p.Kind) + "-" + p.Info.Name
