@@ -59,7 +59,7 @@ var (
 )
 
 func newChild(path string, detached bool, started func(int)) *child {
-	cmd := exec.Command(path)
+	cmd := exec.Command(path) //nolint:noctx // a recorder outlives every context of its host; End kills the others
 	// A group of its own keeps a terminal's Ctrl-C and a service manager's stop away while the host still drains.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !detached, Setsid: detached}
 	return &child{

@@ -132,7 +132,7 @@ func access(path string) string {
 	}
 	text := "its mode is " + info.Mode().String()
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		text += ", its owner " + userName(stat.Uid) + ", lubod runs as " + userName(uint32(os.Geteuid())) //nolint:gosec // ids are 32 bits
+		text += ", its owner " + userName(stat.Uid) + ", lubod runs as " + userName(uint32(os.Geteuid()))
 	}
 	return text + "; chmod +x makes a file executable"
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -112,7 +111,7 @@ func (b fakeBase) misbehave(ctx context.Context, what string) (string, error) {
 			}
 		}
 	case "log":
-		sdk.Logger(ctx).Warn(argument, "room", 7)
+		sdk.Logger(ctx).Warn(argument, "room", 7) //nolint:sloglint // the test chooses the message
 	case "env":
 		return strings.Join(os.Environ(), "\n"), nil
 	case "greeting":
@@ -165,14 +164,11 @@ func (f *fakeLine) Probe(context.Context) ([]line.ProbeResult, error) {
 	return []line.ProbeResult{{Line: os.Getenv("FAKE_NAME"), LatencyMS: 1}}, nil
 }
 
-type fakeRecorder struct {
-	fakeBase
-	mu sync.Mutex
-}
+type fakeRecorder struct{ fakeBase }
 
 func newFakeRecorder(_ context.Context, options fakeOptions) (*fakeRecorder, error) {
 	base, err := newBase(options)
-	return &fakeRecorder{fakeBase: base}, err
+	return &fakeRecorder{base}, err
 }
 
 // Record emits one numbered event for every refresh: that is how tests make it work.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"sync"
 	"time"
 
@@ -190,10 +189,4 @@ func (inst *instance) letGo() {
 		_ = inst.grpc.Conn.Close()
 	}
 	inst.process.LetGo()
-}
-
-func (inst *instance) matches(url string) bool {
-	inst.mu.Lock()
-	defer inst.mu.Unlock()
-	return slices.ContainsFunc(inst.patterns, func(p *regexp.Regexp) bool { return p.MatchString(url) })
 }

@@ -200,13 +200,7 @@ func (m *Manager) runningLocked() []*instance {
 	return running
 }
 
-// task runs f in a goroutine that Close waits for; not at all once the manager is closed.
-func (m *Manager) task(f func()) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.taskLocked(f)
-}
-
+// taskLocked runs f in a goroutine that Close waits for; not at all once the manager is closed.
 func (m *Manager) taskLocked(f func()) bool {
 	if m.closed {
 		return false

@@ -54,7 +54,7 @@ func waitReadable(ctx context.Context, file *os.File) bool {
 	}
 	// The runtime calls the function once, and again each time the descriptor became ready.
 	err = raw.Read(func(descriptor uintptr) bool {
-		ready := []unix.PollFd{{Fd: int32(descriptor), Events: unix.POLLIN}} //nolint:gosec // a descriptor fits
+		ready := []unix.PollFd{{Fd: int32(descriptor), Events: unix.POLLIN}}
 		n, err := unix.Poll(ready, 0)
 		return n > 0 && err == nil
 	})

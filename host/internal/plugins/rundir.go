@@ -149,7 +149,7 @@ func isShortID(name string) bool {
 func listening(dir string) bool {
 	sockets, _ := filepath.Glob(filepath.Join(dir, "plugin*"))
 	for _, socket := range sockets {
-		connection, err := net.DialTimeout("unix", socket, time.Second)
+		connection, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 		if err == nil {
 			_ = connection.Close()
 			return true
