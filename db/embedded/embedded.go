@@ -4,11 +4,12 @@
 // The server is a process of its own in its own session. It does not die with the host, so a host that was killed finds
 // it again and takes it over. While a host lives it restarts a server that died, and Stop shuts it down in order.
 //
-// Everything in the directory belongs to the user that PostgreSQL runs as:
+// The directory holds
 //
-//	data/       the cluster (PGDATA)
-//	socket/     the unix socket, mode 0700; elsewhere when the path would be too long for one
+//	data/       the cluster (PGDATA), which belongs to the user that PostgreSQL runs as
+//	socket/     the unix socket, mode 0700 and of the same user; elsewhere when its path would be too long for one
 //	server.log  what PostgreSQL says
+//	server.lock held by the server
 //	lock        held by the host that uses the cluster
 package embedded
 

@@ -172,6 +172,28 @@ func TestOrphanOfAKilledServerIsEnded(t *testing.T) {
 	s.stop(s.start())
 }
 
+// In another container with the same volume its process number means nothing, and only its lock shows that it lives.
+func TestServerThatCannotBeSeen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSetup(t, dir)
+	h := launchHost(t, hostCommand(t, dir))
+	h.ready(t)
+	h.kill()
+	c := &cluster{dir: dir}
+	if _, err := c.guard(t.Context()); err == nil || !strings.Contains(err.Error(), "perhaps in another container") {
+		t.Errorf("got %v, want a refusal while a server runs", err)
+	}
+	s.stop(s.start())
+	guard, err := c.guard(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := guard.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRunningServerWithoutItsSocketIsReplaced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -19,11 +19,11 @@ type Lock struct{ file *os.File }
 // there, for good: removing it would let two processes hold locks on two files of one name.
 func LockDir(dir string) (*Lock, error) {
 	path := filepath.Join(dir, "lock")
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock directory: %w", err)
 	}
-	err = ignoringInterrupts(func() error { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	err = tryLock(file)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		inUse := &InUseError{Dir: dir, PID: readHolder(file)}
 		return nil, errors.Join(inUse, file.Close())
@@ -79,9 +79,16 @@ func readHolder(file *os.File) int {
 	return pid
 }
 
-func ignoringInterrupts(call func() error) error {
+// openLock follows no link: root may work in a directory that belongs to somebody else.
+func openLock(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+}
+
+// tryLock fails with EWOULDBLOCK when somebody else has the lock. It is held until the last copy of the file's
+// descriptor is closed, which those that a child inherits are too.
+func tryLock(file *os.File) error {
 	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
+		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -22,7 +22,12 @@ type process struct {
 }
 
 // launch starts PostgreSQL on a cluster that has no process.
-func (c *cluster) launch() (*process, error) {
+func (c *cluster) launch(ctx context.Context) (*process, error) {
+	guard, err := c.guard(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer guard.Close() // the server keeps its copy
 	log, err := openServerLog(c.dir)
 	if err != nil {
 		return nil, err
@@ -36,6 +41,7 @@ func (c *cluster) launch() (*process, error) {
 	cmd := c.id.command(context.Background(), c.programs.postgres())
 	cmd.Args = append(cmd.Args, "-D", c.id.lend(cmd, c.dataDir))
 	cmd.Args = append(cmd.Args, c.settingsArgs(c.id.lend(cmd, c.socket))...)
+	cmd.ExtraFiles = append(cmd.ExtraFiles, guard)
 	cmd.Stdout, cmd.Stderr = log, log
 	if c.options.DieWithHost {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT

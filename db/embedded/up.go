@@ -29,7 +29,7 @@ func (c *cluster) up(ctx context.Context) (*process, error) {
 	if err != nil || p != nil {
 		return p, err
 	}
-	if p, err = c.launch(); err != nil {
+	if p, err = c.launch(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.waitReady(ctx, p); err != nil {
