@@ -69,14 +69,18 @@ func (s *stages) wait(ctx context.Context) error {
 	}
 }
 
+// stopBudget bounds the stop of a whole host: service managers and people wait about ten seconds.
+const stopBudget = 9 * time.Second
+
 // stop ends all parts, last one first. A part that misses its grace is named in the log and left behind.
 func (s *stages) stop() error {
 	var errs []error
+	deadline := time.Now().Add(stopBudget)
 	for i := len(s.started) - 1; i >= 0; i-- {
 		part := s.started[i]
 		began := time.Now()
 		part.stop()
-		timer := time.NewTimer(part.grace)
+		timer := time.NewTimer(min(part.grace, time.Until(deadline)))
 		select {
 		case err := <-part.done:
 			if err != nil && !errors.Is(err, context.Canceled) {
