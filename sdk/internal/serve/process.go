@@ -107,13 +107,15 @@ func (p *process) watch(ctx context.Context) {
 // pointless says why the process should end, or nothing.
 func (p *process) pointless(ttl time.Duration) string {
 	absent := p.server.presence.absent()
-	if !p.detached {
-		if os.Getppid() != p.parent {
-			return "the host is gone"
-		}
-		if p.neverCalled() && absent > firstCallTimeout {
+	switch {
+	case !p.detached && os.Getppid() != p.parent:
+		return "the host is gone"
+	case p.neverCalled():
+		if absent > firstCallTimeout {
 			return "the host never called"
 		}
+		return ""
+	case !p.detached:
 		return ""
 	}
 	busy := 0

@@ -1,0 +1,155 @@
+package extractor_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/internal/inproc"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var info = sdk.Info{Name: "toy", Version: "1", Match: []string{`^toy://(?P<room>\d+)(?:/(?P<quality>\w+))?$`, `^toy2://(?P<name>.+)$`}}
+
+type resolve func(ctx context.Context, ref extractor.Ref) (extractor.Status, error)
+
+func (r resolve) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error) {
+	return r(ctx, ref)
+}
+
+func serve(t *testing.T, r resolve) extractor.Extractor {
+	t.Helper()
+	in := inproc.Start(t, extractor.Plugin(info, func(context.Context, struct{}) (resolve, error) { return r, nil }))
+	if err := in.Configure(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	return in.Extractor()
+}
+
+func TestGroupsComeFromThePatternThatMatched(t *testing.T) {
+	for url, want := range map[string]map[string]string{
+		"toy://5":      {"room": "5"},
+		"toy://5/high": {"room": "5", "quality": "high"},
+		"toy2://five":  {"name": "five"},
+	} {
+		var got map[string]string
+		e := serve(t, func(_ context.Context, ref extractor.Ref) (extractor.Status, error) {
+			got = ref.Groups
+			return extractor.Offline, nil
+		})
+		if _, err := e.Resolve(t.Context(), extractor.Ref{URL: url}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s:\n%s", url, diff)
+		}
+	}
+}
+
+func TestAnswersThatWouldBeMisread(t *testing.T) {
+	for name, status := range map[string]extractor.Status{
+		"forgotten Live":     {Title: "t", Streams: []extractor.Stream{{URL: "http://x"}}},
+		"live, no stream":    {Live: true},
+		"stream without URL": {Live: true, Streams: []extractor.Stream{{Quality: "origin"}}},
+	} {
+		e := serve(t, func(context.Context, extractor.Ref) (extractor.Status, error) { return status, nil })
+		if _, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1"}); sdk.KindOf(err) != sdk.Bug {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestTitleThatIsNotUTF8StillArrives(t *testing.T) {
+	e := serve(t, func(context.Context, extractor.Ref) (extractor.Status, error) {
+		return extractor.Status{Live: true, Title: "直\xe6播", Streams: []extractor.Stream{{URL: "http://x"}}}, nil
+	})
+	if got, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1"}); err != nil || got.Title != "直\uFFFD播" {
+		t.Errorf("got %q, %v", got.Title, err)
+	}
+}
+
+func TestPanicIsABugOfOneCall(t *testing.T) {
+	e := serve(t, func(_ context.Context, ref extractor.Ref) (extractor.Status, error) {
+		if ref.Groups["room"] == "13" {
+			panic(errors.New("bad luck"))
+		}
+		return extractor.Offline, nil
+	})
+	_, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://13"})
+	if sdk.KindOf(err) != sdk.Bug || !strings.Contains(err.Error(), "bad luck") || strings.Contains(err.Error(), "goroutine") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1"}); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
+
+func TestRoomOptionsGoOverThoseOfThePlugin(t *testing.T) {
+	type config struct {
+		Quality string `json:"quality" default:"origin" allowed:"origin,low"`
+		Depth   int    `json:"depth"`
+	}
+	base := config{Quality: "origin", Depth: 3}
+	got, err := extractor.Options(extractor.Ref{Options: []byte(`{"quality":"low"}`)}, base)
+	if err != nil || got != (config{Quality: "low", Depth: 3}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := extractor.Options(extractor.Ref{Options: []byte(`{"quality":"best"}`)}, base); sdk.KindOf(err) != sdk.InvalidOption {
+		t.Errorf("got %v", err)
+	}
+}
+
+type sick struct{ resolve }
+
+func (sick) Health(context.Context) error { return sdk.Errorf(sdk.LoginRequired, "cookie ran out") }
+
+func TestHealthIsTheAuthorsWhenThereIsOne(t *testing.T) {
+	in := inproc.Start(t, extractor.Plugin(info, func(context.Context, struct{}) (sick, error) { return sick{}, nil }))
+	if err := in.Health(t.Context()); err != nil {
+		t.Errorf("before configure: %v", err)
+	}
+	if err := in.Configure(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Health(t.Context()); sdk.KindOf(err) != sdk.LoginRequired {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPluginIsConfiguredOnce(t *testing.T) {
+	built := 0
+	in := inproc.Start(t, extractor.Plugin(info, func(context.Context, struct{}) (resolve, error) { built++; return nil, nil }))
+	for range 2 { // a host that re-attaches repeats itself
+		if err := in.Configure(t.Context(), []byte(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := in.Configure(t.Context(), []byte(` {}`)); sdk.KindOf(err) != sdk.Unsupported {
+		t.Errorf("other options: got %v", err)
+	}
+	if built != 1 {
+		t.Errorf("the factory ran %d times", built)
+	}
+}
+
+func TestFactoryContextLivesAsLongAsTheProcess(t *testing.T) {
+	var life context.Context
+	in := inproc.Start(t, extractor.Plugin(info, func(ctx context.Context, _ struct{}) (resolve, error) { life = ctx; return nil, nil }))
+	if err := in.Configure(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if life.Err() != nil {
+		t.Error("it ended with the call")
+	}
+	in.Stop()
+	if life.Err() == nil {
+		t.Error("it goes on after the end")
+	}
+}
