@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -90,7 +91,8 @@ func (d *DB) migrateLocked(ctx context.Context, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
-	jobs, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: d.logger})
+	// The migrator's own lines, one per version, say less than the summary that apply logs.
+	jobs, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
