@@ -52,10 +52,18 @@ type demo struct {
 // runDemo plays everything from a live stream to an archive, and leaves nothing running, however it ends.
 func runDemo(ctx context.Context, o demoOptions, out io.Writer) (err error) {
 	d := &demo{demoOptions: o, out: out, began: time.Now()}
+	if d.lubod, err = findLubod(o.lubod); err != nil {
+		return err
+	}
 	if d.dir, err = os.MkdirTemp("", "lubod-demo-"); err != nil {
 		return fmt.Errorf("make a directory for the demonstration: %w", err)
 	}
-	defer func() { err = errors.Join(err, d.cleanUp(err)) }()
+	defer func() {
+		err = errors.Join(err, d.cleanUp(err))
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; everything was stopped and removed / 已中断，并已全部停止和清理")
+		}
+	}()
 
 	d.step("ffmpeg encodes %d s of video", "ffmpeg 编码 %d 秒视频", o.seconds)
 	clip := filepath.Join(d.dir, "clip.flv")

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,10 +43,6 @@ plugin "line-upos" {}
 
 // startDaemon prepares a data directory with an account, and returns when the API answers.
 func (d *demo) startDaemon(ctx context.Context, sim *bilibili.Server) (*daemon, error) {
-	program, err := d.program()
-	if err != nil {
-		return nil, err
-	}
 	lubod := &daemon{dataDir: filepath.Join(d.dir, "data"), logFile: filepath.Join(d.dir, "lubod.log"), done: make(chan struct{})}
 	if err := os.MkdirAll(lubod.dataDir, 0o700); err != nil {
 		return nil, err
@@ -55,12 +52,12 @@ func (d *demo) startDaemon(ctx context.Context, sim *bilibili.Server) (*daemon, 
 		return nil, err
 	}
 	plugins := filepath.Join(d.dir, "plugins.hcl")
-	text := fmt.Sprintf(demoPlugins, filepath.Join(filepath.Dir(program), "plugins"))
+	text := fmt.Sprintf(demoPlugins, filepath.Join(filepath.Dir(d.lubod), "plugins"))
 	if err := os.WriteFile(plugins, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	// Its life is longer than ctx: stop ends it in order.
-	lubod.command = exec.Command(program, "server", "--listen", "127.0.0.1:0", "--data-dir", lubod.dataDir, //nolint:noctx // see above
+	lubod.command = exec.Command(d.lubod, "server", "--listen", "127.0.0.1:0", "--data-dir", lubod.dataDir, //nolint:noctx // see above
 		"--plugins", plugins, "--database-url", "")
 	lubod.command.Env = append(os.Environ(), "LUBOD_DATABASE_URL=",
 		"LUBOD_BILIBILI_MEMBER_URL="+sim.URL(), "LUBOD_BILIBILI_API_URL="+sim.URL(), "LUBOD_BILIBILI_PASSPORT_URL="+sim.URL())
@@ -70,9 +67,8 @@ func (d *demo) startDaemon(ctx context.Context, sim *bilibili.Server) (*daemon, 
 	return lubod, lubod.start(ctx)
 }
 
-// program is the lubod to run, by its absolute path.
-func (d *demo) program() (string, error) {
-	path := d.lubod
+// findLubod returns the absolute path of the program that is named, or of the one beside this program.
+func findLubod(path string) (string, error) {
 	if path == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -87,6 +83,8 @@ func (d *demo) program() (string, error) {
 }
 
 var upLine = regexp.MustCompile(`msg="lubod is up" address=(http://\S+)`)
+
+var errEndedEarly = errors.New("it says that nothing is wrong")
 
 func (l *daemon) start(ctx context.Context) error {
 	log, err := os.OpenFile(l.logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -112,7 +110,7 @@ func (l *daemon) start(ctx context.Context) error {
 	case l.address = <-up:
 		return nil
 	case <-l.done:
-		return l.explain(fmt.Errorf("lubod did not come up: %w", l.err))
+		return l.explain(fmt.Errorf("lubod ended before it was up: %w", cmp.Or(l.err, errEndedEarly)))
 	case <-timeout.C:
 		err = errors.New("lubod did not come up within 90 s")
 	case <-ctx.Done():

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -51,7 +52,7 @@ func (d *demo) watch(ctx context.Context, client *apiClient, daemon *daemon) err
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-daemon.done:
-			return fmt.Errorf("lubod ended on its own: %w", daemon.err)
+			return fmt.Errorf("lubod ended on its own: %w", cmp.Or(daemon.err, errEndedEarly))
 		case <-ticker.C:
 		}
 		recording, segments, err := d.look(ctx, client)
