@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +45,10 @@ func serverCommand() *cobra.Command {
 	return command
 }
 
+// echo is how long after the first signal a second one counts as the same: some wrappers signal both the process and its
+// group.
+const echo = 300 * time.Millisecond
+
 // serve runs the host until the first SIGINT or SIGTERM; a second one ends the process at once. SIGHUP reads plugins.hcl
 // again.
 func serve(ctx context.Context, config host.Config, logger *slog.Logger) error {
@@ -54,6 +59,7 @@ func serve(ctx context.Context, config host.Config, logger *slog.Logger) error {
 	defer signal.Stop(signals)
 
 	daemon := host.New(config, version, logger)
+	var first time.Time
 	done := make(chan error, 1)
 	go func() { done <- daemon.Run(ctx, func(string) {}) }()
 	for {
@@ -64,9 +70,11 @@ func serve(ctx context.Context, config host.Config, logger *slog.Logger) error {
 			switch {
 			case received == syscall.SIGHUP:
 				go func() { _ = daemon.Reload(ctx) }() // the outcome is in the log
+			case ctx.Err() != nil && time.Since(first) < echo:
 			case ctx.Err() != nil:
 				os.Exit(130)
 			default:
+				first = time.Now()
 				logger.Info("stopping; once more to stop at once", "signal", received.String())
 				cancel()
 			}
