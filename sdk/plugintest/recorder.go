@@ -147,37 +147,48 @@ func follow(t *testing.T, in *instance, id string, each func(recorder.Event)) *s
 func (c RecorderCase) run(t *testing.T, in *instance) {
 	request := c.request(t)
 	begin(t, in, request)
-	each := func(recorder.Event) {}
-	if c.Endless {
-		each = stopOnceRecording(t, in, request.SessionID)
-	}
-	s := follow(t, in, request.SessionID, each)
+	stop := newStopper(t, in, request.SessionID)
+	s := follow(t, in, request.SessionID, func(e recorder.Event) {
+		if c.Endless {
+			stop.on(e)
+		}
+	})
+	stop.wait(t)
 	s.check(t, request, c.wantEnd())
 	c.checkSegments(t, s)
 	testReplay(t, in, request.SessionID, s)
 	testForgetting(t, in, request.SessionID, s)
 }
 
-// stopOnceRecording stops the session when media is arriving, from inside its own watch: Stop returns only when the
-// session has ended, so it must not keep the watch from going on.
-func stopOnceRecording(t *testing.T, in *instance, id string) func(recorder.Event) {
+// stopper stops a session once media is arriving, from inside its own watch: Stop returns only when the session has
+// ended, so it must not keep the watch from going on.
+type stopper struct {
+	in     *instance
+	id     string
+	ctx    context.Context
+	result chan error
+}
+
+func newStopper(t *testing.T, in *instance, id string) *stopper {
 	t.Helper()
-	stopped := make(chan error, 1)
-	asked := false
-	t.Cleanup(func() {
-		if !asked {
-			return
-		}
-		if err := <-stopped; err != nil {
-			t.Errorf("stop session: %v", err)
-		}
-	})
-	ctx := deadline(t)
-	return func(e recorder.Event) {
-		if p, ok := e.Payload.(recorder.Progress); ok && p.MediaDuration > 0 && !asked {
-			asked = true
-			go func() { stopped <- in.Recorder().Stop(ctx, id) }()
-		}
+	return &stopper{in: in, id: id, ctx: deadline(t)}
+}
+
+func (s *stopper) on(e recorder.Event) {
+	if p, ok := e.Payload.(recorder.Progress); ok && p.MediaDuration > 0 && s.result == nil {
+		s.result = make(chan error, 1)
+		go func() { s.result <- s.in.Recorder().Stop(s.ctx, s.id) }()
+	}
+}
+
+// wait returns when Stop has, if it was called.
+func (s *stopper) wait(t *testing.T) {
+	t.Helper()
+	if s.result == nil {
+		return
+	}
+	if err := <-s.result; err != nil {
+		t.Errorf("stop session: %v", err)
 	}
 }
 
@@ -250,7 +261,7 @@ func (c RecorderCase) split(t *testing.T, in *instance) {
 	c.SplitDuration, c.SplitSize = 0, 0
 	request := c.request(t)
 	begin(t, in, request)
-	stop := stopOnceRecording(t, in, request.SessionID)
+	stop := newStopper(t, in, request.SessionID)
 	asked, opened := false, 0
 	ctx := deadline(t)
 	s := follow(t, in, request.SessionID, func(e recorder.Event) {
@@ -266,9 +277,10 @@ func (c RecorderCase) split(t *testing.T, in *instance) {
 			}
 		}
 		if opened > 1 {
-			stop(e)
+			stop.on(e)
 		}
 	})
+	stop.wait(t)
 	s.check(t, request, recorder.EndStopped)
 	if n := len(s.segments()); n < 2 {
 		t.Errorf("%d segments after a split, want at least 2", n)
@@ -330,8 +342,8 @@ func (c RecorderCase) recover(t *testing.T, in *instance) {
 	request := c.request(t)
 	begin(t, in, request)
 	dead := filepath.Join(t.TempDir(), "dead")
-	stop := stopOnceRecording(t, in, request.SessionID)
-	copied, part := false, ""
+	stop := newStopper(t, in, request.SessionID)
+	copied, refused, part := false, false, ""
 	ctx := deadline(t)
 	follow(t, in, request.SessionID, func(e recorder.Event) {
 		if o, ok := e.Payload.(recorder.SegmentOpened); ok {
@@ -343,13 +355,16 @@ func (c RecorderCase) recover(t *testing.T, in *instance) {
 		if !copied {
 			return
 		}
-		if _, ok := e.Payload.(recorder.Progress); ok {
-			if _, err := r.Recover(ctx, request.PathPrefix); sdk.KindOf(err) != sdk.Unavailable {
+		if !refused { // not later: once the session was asked to stop it may be over
+			refused = true
+			_, err := r.Recover(ctx, request.PathPrefix)
+			if sdk.KindOf(err) != sdk.Unavailable {
 				t.Errorf("recover under a running session: got %v, want %s", err, sdk.Unavailable)
 			}
 		}
-		stop(e)
+		stop.on(e)
 	})
+	stop.wait(t)
 	if !copied {
 		t.Fatal("the session ended before its unfinished file held 64 KiB; a crash would lose as much")
 	}
