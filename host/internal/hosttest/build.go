@@ -49,7 +49,6 @@ func buildPrograms() (string, error) {
 		return "", err
 	}
 	example := filepath.Join(root, "plugins", "example", "extractor-acme")
-	if _, err := os.Stat(example); err != nil { return dir, nil }
 	return dir, build(example, filepath.Join(dir, "plugins", "extractor-acme"), ".")
 }
 
