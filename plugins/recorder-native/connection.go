@@ -25,16 +25,18 @@ const (
 
 // connection records one connection until it ends. All that was received is in the files afterwards.
 func (r *recording) connection(ctx context.Context, stream recorder.Stream, idle time.Duration) result {
+	begin := time.Now()
 	// The request outlives a stop by a moment, and dies of idleness.
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	grace := time.AfterFunc(time.Hour, func() { cancel(context.Canceled) })
+	grace := time.AfterFunc(stopGrace, func() { cancel(context.Canceled) })
+	grace.Stop() // until the stop
 	defer grace.Stop()
 	defer context.AfterFunc(ctx, func() { grace.Reset(stopGrace) })()
 
 	body, err := open(life, r.client, stream, r.options.UserAgent)
 	if err != nil {
-		return result{err: err}
+		return result{err: err, lived: time.Since(begin)}
 	}
 	defer body.Close()
 	watch := time.AfterFunc(idle, func() { cancel(fmt.Errorf("no media for %s", idle)) })
@@ -49,7 +51,7 @@ func (r *recording) connection(ctx context.Context, stream recorder.Stream, idle
 		err = storageError{finishErr}
 	}
 	c.noteOddities()
-	return result{media: c.media, err: err}
+	return result{media: c.media, err: err, lived: time.Since(begin)}
 }
 
 func isStorage(err error) bool { return errors.As(err, &storageError{}) }
@@ -63,7 +65,8 @@ type connection struct {
 
 	watch *time.Timer
 	idle  time.Duration
-	alive int64 // received bytes when the connection last showed life
+	quiet time.Duration // spent waiting for the sender since it last showed life
+	alive int64         // received bytes at that time
 }
 
 // copy moves tags from the body to the writer until either ends.
@@ -72,14 +75,12 @@ func (c *connection) copy(ctx context.Context) error {
 	defer pause.Stop()
 	for {
 		before := c.reader.Offset()
-		n, readErr := c.reader.Fill()
-		c.received += int64(n)
+		n, readErr := c.fill()
 		if err := c.take(); err != nil {
 			return err
 		}
 		if c.reader.Offset() > before || c.reader.Received()-c.alive >= slowBytes {
-			c.alive = c.reader.Received()
-			c.watch.Reset(c.idle)
+			c.alive, c.quiet = c.reader.Received(), 0
 		}
 		c.progress()
 		switch {
@@ -94,6 +95,17 @@ func (c *connection) copy(ctx context.Context) error {
 			gather(ctx, pause)
 		}
 	}
+}
+
+// fill reads once. Only this time counts as idle: a disk that takes long to write is no fault of the sender.
+func (c *connection) fill() (int, error) {
+	begin := time.Now()
+	c.watch.Reset(c.idle - c.quiet)
+	n, err := c.reader.Fill()
+	c.watch.Stop()
+	c.quiet += time.Since(begin)
+	c.received += int64(n)
+	return n, err
 }
 
 func gather(ctx context.Context, timer *time.Timer) {

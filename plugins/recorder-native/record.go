@@ -79,12 +79,16 @@ type recording struct {
 	media        bool // MediaArrived was emitted
 	received     int64
 	lastProgress time.Time
+
+	deadline time.Time     // of connecting again
+	between  time.Duration // two attempts to connect again
 }
 
 // result is how one connection ended. A nil err is a clean end of the stream.
 type result struct {
 	media bool
 	err   error
+	lived time.Duration
 }
 
 // storageError: what was received could not be written. Connecting again would not help.
@@ -98,13 +102,14 @@ var errMidTag = errors.New("the body ended in the middle of a tag")
 func (r *recording) run(ctx context.Context) error {
 	end, err := r.first(ctx)
 	for err == nil && end.err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+		// What is not on the disk matters more than the reason for which the stream ended.
 		if storage := (storageError{}); errors.As(end.err, &storage) {
 			return storage.error
 		}
-		end = r.again(ctx, end.err)
+		if ctx.Err() != nil {
+			return nil
+		}
+		end = r.again(ctx, end)
 	}
 	return err
 }
@@ -131,16 +136,20 @@ func reason(err error) string {
 
 // again tries the streams in turn until media arrives or the time for it is over, which is then the end of the stream:
 // the segments are whole, and whether the room is still live is for the host to ask.
-func (r *recording) again(ctx context.Context, cause error) result {
+func (r *recording) again(ctx context.Context, broken result) result {
 	window := seconds(r.options.Reconnect)
-	r.note("connection-lost", fmt.Sprintf("%v; trying to connect again for %s", cause, window))
-	deadline := time.Now().Add(window)
-	pause := 100 * time.Millisecond
+	r.note("connection-lost", fmt.Sprintf("%v; trying to connect again for %s", broken.err, window))
+	if broken.lived >= window || r.deadline.IsZero() {
+		r.deadline, r.between = time.Now().Add(window), 100*time.Millisecond
+	} else if !r.pause(ctx) {
+		// A server that takes every connection only to break it gets no more time than one that takes none.
+		return result{}
+	}
 	asked := false
 	for {
 		var last error
 		for _, stream := range r.streams {
-			left := time.Until(deadline)
+			left := time.Until(r.deadline)
 			if left <= 0 {
 				return result{}
 			}
@@ -154,16 +163,16 @@ func (r *recording) again(ctx context.Context, cause error) result {
 			r.session.Emit(recorder.RefreshWanted{Reason: last.Error()})
 			asked = true
 		}
-		if !r.pause(ctx, min(pause, time.Until(deadline))) {
+		if !r.pause(ctx) {
 			return result{}
 		}
-		pause = min(2*pause, 2*time.Second)
 	}
 }
 
 // pause waits before the next round; new addresses end it early. false: the session was stopped.
-func (r *recording) pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+func (r *recording) pause(ctx context.Context) bool {
+	timer := time.NewTimer(min(r.between, time.Until(r.deadline)))
+	r.between = min(2*r.between, 2*time.Second)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

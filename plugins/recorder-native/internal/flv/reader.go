@@ -28,7 +28,7 @@ const (
 type Stats struct {
 	BadTrailers  int   // tags whose PreviousTagSize was wrong
 	Resyncs      int   // times an intact tag was found again after damaged bytes
-	SkippedBytes int64 // damaged bytes that were thrown away
+	SkippedBytes int64 // damaged bytes between intact tags, thrown away
 }
 
 // Reader cuts a byte stream into tags without copying or allocating: tags are views of one buffer. Fill reads once, Next
@@ -59,13 +59,13 @@ func (r *Reader) Started() bool { return r.started }
 func (r *Reader) Received() int64 { return r.total }
 
 // Offset is the position in the stream behind the last tag that Next returned.
-func (r *Reader) Offset() int64 { return r.total - int64(r.w-r.r) }
+func (r *Reader) Offset() int64 { return r.total - int64(r.Leftover()) }
 
 // Stats returns the counters.
 func (r *Reader) Stats() Stats { return r.stats }
 
 // Leftover is the number of bytes behind the last whole tag.
-func (r *Reader) Leftover() int { return r.w - r.r }
+func (r *Reader) Leftover() int { return r.resyncing + r.w - r.r }
 
 // Fill reads from the source once. Tags handed out before are invalid afterwards. At the end of the source it returns
 // io.EOF (or what the source reports); Next may then still have tags.
@@ -119,6 +119,7 @@ func (r *Reader) Next(tag *Tag) (bool, error) {
 		case intact:
 			if r.resyncing > 0 {
 				r.stats.Resyncs++
+				r.stats.SkippedBytes += int64(r.resyncing)
 				r.resyncing = 0
 			}
 			tag.Raw = r.buf[r.r : r.r+size]
@@ -127,7 +128,6 @@ func (r *Reader) Next(tag *Tag) (bool, error) {
 		}
 		r.r++
 		r.resyncing++
-		r.stats.SkippedBytes++
 		if r.resyncing > ResyncLimit {
 			return false, fmt.Errorf("%w (%d bytes searched)", ErrDamaged, r.resyncing)
 		}
@@ -198,8 +198,8 @@ func (r *Reader) judge(p int) (size int, v verdict) {
 	}
 	size = TagHeaderSize + PayloadSize(b) + TrailerSize
 	if len(b) < size {
-		// A candidate found among damaged bytes may claim megabytes that never come: then the search goes on behind it.
-		if r.resyncing > 0 && (r.ended || size > ResyncLimit) {
+		// A size that was damaged may claim megabytes that never come: intact tags behind it must not go down with it.
+		if r.ended || r.resyncing > 0 && size > ResyncLimit {
 			return 0, damaged
 		}
 		return 0, incomplete

@@ -1,6 +1,10 @@
 package segment
 
-import "github.com/lubod/lubod/plugins/recorder-native/internal/flv"
+import (
+	"fmt"
+
+	"github.com/lubod/lubod/plugins/recorder-native/internal/flv"
+)
 
 // All times in this package are milliseconds, as in the container.
 const (
@@ -12,6 +16,8 @@ const (
 	// changed, not that media is late.
 	backJump    = 1_000
 	forwardJump = 5_000
+	// farApart: sound and picture further apart than this are not on the same clock.
+	farApart = 10_000
 	// longestStep is the longest regular distance of two tags of one track.
 	longestStep = 1_000
 )
@@ -76,10 +82,10 @@ func (tr *track) interval() int64 {
 // place returns the time of a tag in the open segment, and whether it lies on another clock than the tags before it.
 func (s *Splitter) place(tr *track, at int64) (out int64, jump bool) {
 	out = at + tr.shift - s.base
-	latest := max(s.video.latest(), s.audio.latest())
+	latest := s.latest()
 	switch {
-	case tr.placed && out < tr.out-backJump, latest >= 0 && out > latest+forwardJump:
-		return max(latest, 0), true
+	case tr.placed && (out < tr.out-backJump || out > latest+forwardJump):
+		return latest, true
 	case tr.placed && out <= tr.out:
 		return tr.out + 1, false
 	}
@@ -93,11 +99,31 @@ func (tr *track) latest() int64 {
 	return tr.out
 }
 
+// latest is the time of the newest tag in the open segment.
+func (s *Splitter) latest() int64 { return max(s.video.latest(), s.audio.latest(), 0) }
+
+// align is for the first tag of a track in a segment. Some senders run one track on a clock of its own, which is no jump:
+// a cut would not mend it. What arrived together is then put together.
+func (s *Splitter) align(tr *track, at int64) {
+	if tr.placed {
+		return
+	}
+	out, latest := at-s.base, s.latest()
+	if out >= -backJump && out <= latest+farApart {
+		return
+	}
+	tr.shift = latest - out
+	if !s.apart {
+		s.apart = true
+		s.note("clocks-apart", fmt.Sprintf("sound and picture are %d ms apart: they are recorded as they arrived", max(out-latest, latest-out)))
+	}
+}
+
 // bridge lets the track continue where it was, so that a changed clock neither tears a hole into the open segment nor
 // folds it back. It returns the tag's time. The next segment starts with the new clock and the true distance of sound
 // and picture.
 func (s *Splitter) bridge(tr *track, at int64) int64 {
-	out := max(s.video.latest(), s.audio.latest(), 0)
+	out := s.latest()
 	if tr.placed {
 		out = tr.out + tr.interval()
 	}

@@ -44,13 +44,26 @@ func create(prefix string, index int) (*os.File, int, error) {
 		case err != nil:
 			return nil, 0, fmt.Errorf("a segment file cannot be made: %w", err)
 		}
-		if err := lock(f); err != nil {
+		if !owned(f) {
 			_ = f.Close()
-			return nil, 0, err
+			continue
 		}
 		return f, index, nil
 	}
 	return nil, 0, fmt.Errorf("no free file name from %s on", finalName(prefix, index-maxNames))
+}
+
+// owned locks a new file. false: somebody took it for a dead session's, between its making and this lock.
+func owned(f *os.File) bool {
+	if err := lock(f); err != nil {
+		return false
+	}
+	named, err := os.Lstat(f.Name())
+	if err != nil {
+		return false
+	}
+	opened, err := f.Stat()
+	return err == nil && os.SameFile(named, opened)
 }
 
 var errLocked = errors.New("is being written by a running recorder")

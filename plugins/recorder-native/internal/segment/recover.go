@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/plugins/recorder-native/internal/flv"
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
@@ -42,6 +43,9 @@ func Recover(ctx context.Context, prefix string) ([]recorder.Segment, error) {
 	}
 	return segments, nil
 }
+
+// mostZeros: a file that begins with zeros and is larger than this may have media behind them.
+const mostZeros = 1 << 20
 
 // entry is a file that belongs to a session.
 type entry struct {
@@ -138,7 +142,7 @@ func (e entry) segment(path string, size int64, ended time.Time, s *scan, length
 func (e entry) recover(f *os.File, info fs.FileInfo) (recorder.Segment, bool, error) {
 	none := recorder.Segment{}
 	if err := lock(f); err != nil {
-		return none, false, err
+		return none, false, sdk.Errorf(sdk.Unavailable, "%w", err)
 	}
 	s, err := scanFile(f)
 	if err != nil {
@@ -164,17 +168,22 @@ func (e entry) recover(f *os.File, info fs.FileInfo) (recorder.Segment, bool, er
 	return e.segment(path, s.end, info.ModTime(), s, s.line.duration(), true), true, nil
 }
 
-// discard removes a file without media: a session died between making the file and its first keyframe. What is not ours,
-// or much larger than one unfinished tag, is left for a person to look at.
+// discard removes a file without media: a session died between making the file and its first keyframe. Anything that is
+// not the beginning of such a file is left for a person to look at.
 func (e entry) discard(f *os.File, s *scan, size int64) error {
-	const oneTag = flv.TagHeaderSize + flv.MaxPayload + flv.TrailerSize
-	first := make([]byte, 4)
-	n, err := f.ReadAt(first, 0)
+	const fileHead = flv.FileHeaderSize + flv.TrailerSize
+	rest := make([]byte, max(flv.TagHeaderSize, fileHead))
+	n, err := f.ReadAt(rest, s.end)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	ours := n == 0 || s.startsFLV || bytes.Equal(first[:n], make([]byte, n)) || bytes.HasPrefix([]byte("FLV\x01"), first[:n])
-	if !ours || size-s.end > oneTag {
+	rest = rest[:n]
+	switch {
+	case bytes.Count(rest, []byte{0}) == n && size <= mostZeros: // nothing, or what a power cut leaves of it
+	case !s.startsFLV && n < fileHead && bytes.HasPrefix(flv.AppendFileHeader(nil, true, true), rest[:min(n, 4)]):
+	case s.startsFLV && n < flv.TagHeaderSize:
+	case s.startsFLV && flv.Plausible(rest) && s.end+int64(flv.TagHeaderSize+flv.PayloadSize(rest)+flv.TrailerSize) > size:
+	default:
 		return nil
 	}
 	if err := os.Remove(e.path); err != nil {

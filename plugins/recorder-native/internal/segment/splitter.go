@@ -63,6 +63,7 @@ type Splitter struct {
 	early           int // tags dropped before the first keyframe
 	firstVideo      int64
 	firstVideoKnown bool
+	apart           bool // the tracks' clocks were found far apart
 }
 
 // NewSplitter returns a splitter that waits for its first connection. note gets repairs and oddities.
@@ -79,7 +80,7 @@ func (s *Splitter) Begin(audio bool) {
 	s.audio.startConnection()
 	s.audioExpected = audio
 	s.source = flv.Source{}
-	s.cutDue, s.keyHeld, s.firstVideoKnown = false, false, false
+	s.cutDue, s.keyHeld, s.firstVideoKnown, s.apart = false, false, false, false
 	s.early, s.orphans, s.jumps = 0, 0, 0
 	s.release()
 }
@@ -157,14 +158,26 @@ func (s *Splitter) header(tr *track, t flv.Tag) error {
 	case bytes.Equal(tr.header, payload):
 		return s.headerReturned(tr, payload)
 	case !s.open:
-		// What waits for a keyframe belongs to a header that is gone.
-		s.early += len(s.held)
-		s.release()
-		s.keyHeld = false
-		s.adopt(tr, bytes.Clone(payload))
+		return s.headerWhileWaiting(tr, payload)
 	case !bytes.Equal(tr.pending, payload):
 		return s.suspend(tr, payload)
 	}
+	return nil
+}
+
+// headerWhileWaiting: another header came before the first segment began. What can be decoded with the old one makes a
+// segment of its own.
+func (s *Splitter) headerWhileWaiting(tr *track, payload []byte) error {
+	if s.keyHeld && tr == &s.video || tr == &s.audio && len(s.held) > 0 && !s.video.seen {
+		if err := s.start(true); err != nil {
+			return err
+		}
+		return s.suspend(tr, payload)
+	}
+	if tr == &s.audio && !s.keyHeld {
+		s.dropHeld(len(s.held))
+	}
+	s.adopt(tr, bytes.Clone(payload))
 	return nil
 }
 
@@ -202,7 +215,7 @@ func (s *Splitter) record(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 		s.gops.end(out, s.sink.Size())
 	}
 	switch {
-	case boundary && (jump || s.mustCut(out)), tr == &s.video && s.overdue(out):
+	case boundary && (jump || s.mustCut(out)), s.overdue(tr, out):
 		return s.cut(tr, t, at, kind)
 	case tr == &s.video && s.video.pending != nil:
 		s.orphans++
@@ -216,13 +229,12 @@ func (s *Splitter) record(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 	return s.write(tr, t, at, kind)
 }
 
-// audioOnly: without a picture every tag is as good as a keyframe.
-func (s *Splitter) audioOnly() bool {
-	return s.video.header == nil && s.video.pending == nil && !s.video.seen
-}
+// audioOnly: without a picture every tag is as good as a keyframe. Some senders announce a picture and never send one.
+func (s *Splitter) audioOnly() bool { return s.video.pending == nil && !s.video.known }
 
 // write places a tag in the open segment.
 func (s *Splitter) write(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
+	s.align(tr, at)
 	out, jump := s.place(tr, at)
 	if jump {
 		out = s.bridge(tr, at)
@@ -242,9 +254,9 @@ func (s *Splitter) mustCut(ms int64) bool {
 	return s.gops.crosses(s.limits, ms, s.sink.Size())
 }
 
-// overdue: a sender that marks no keyframes must not make a file without end.
-func (s *Splitter) overdue(ms int64) bool {
-	if ms-s.gops.keyTime < longestGOP {
+// overdue: a sender that marks no keyframes, or stopped sending a picture, must not make a file without end.
+func (s *Splitter) overdue(tr *track, ms int64) bool {
+	if ms-s.gops.keyTime < longestGOP || tr == &s.audio && ms-s.video.latest() < longestGOP {
 		return false
 	}
 	late := s.limits.Duration > 0 && ms >= 2*s.limits.Duration.Milliseconds() ||
@@ -281,7 +293,6 @@ func (s *Splitter) cut(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 
 // expectedAudio estimates the time of the audio tag that follows, so that it too lies behind the segment's 0.
 func (s *Splitter) expectedAudio(at int64) int64 {
-	const far = 10_000
 	expected := at
 	if s.audio.known {
 		expected = s.audio.last + s.audio.interval() - 1
@@ -289,7 +300,7 @@ func (s *Splitter) expectedAudio(at int64) int64 {
 	if len(s.held) > 0 {
 		expected = s.held[0].at
 	}
-	if expected < at-far || expected > at {
+	if expected < at-farApart || expected > at {
 		return at
 	}
 	return expected

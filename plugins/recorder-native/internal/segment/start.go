@@ -8,7 +8,7 @@ import (
 
 // Bounds of what waits in memory for a decision.
 const (
-	// audioOnlyAfter: this much sound without any sign of a picture is a recording without a picture.
+	// audioOnlyAfter: this much sound without a single frame of picture is a recording without a picture.
 	audioOnlyAfter = 5_000
 	// audioWait: this much picture without sound starts the segment although sound was announced.
 	audioWait = 1_000
@@ -54,7 +54,7 @@ func (s *Splitter) wait(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 		s.early++
 		return nil
 	}
-	if s.video.seen && !s.keyHeld && s.heldSize > maxHeldAudio {
+	if s.video.known && !s.keyHeld && s.heldSize > maxHeldAudio {
 		s.dropHeld((len(s.held) + 1) / 2)
 	}
 	return s.start(false)
@@ -94,7 +94,7 @@ func (s *Splitter) start(final bool) error {
 		}
 		return s.begin(s.earliest())
 	}
-	if s.video.seen {
+	if s.video.known {
 		if final {
 			s.dropHeld(len(s.held))
 		}

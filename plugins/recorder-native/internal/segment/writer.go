@@ -157,7 +157,8 @@ func (d *disk) finish(f *file) error {
 		return d.salvage(f)
 	}
 	if err := f.patch(); err != nil {
-		return d.kept(f, err)
+		// All media is in the file; a length that is not is no reason to withhold it.
+		d.emit(recorder.Note{Code: "no-metadata", Text: fmt.Sprintf("length and index of segment %d could not be written: %v", f.index, err)})
 	}
 	return d.publish(f)
 }
