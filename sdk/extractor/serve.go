@@ -24,7 +24,7 @@ func Plugin[C any, E Extractor](info sdk.Info, factory func(context.Context, C) 
 		Register: s.register,
 		Health:   s.health,
 	}
-	p.Options, p.Configure = options.MustBind(p.Check, factory, func(e E) { s.configure(info, e) })
+	p.Options, p.Configure = options.MustBind(p.Check, factory, func(_ context.Context, e E) { s.configure(info, e) })
 	return p
 }
 

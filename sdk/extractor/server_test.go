@@ -140,11 +140,12 @@ func TestPluginIsConfiguredOnce(t *testing.T) {
 }
 
 func TestFactoryContextLivesAsLongAsTheProcess(t *testing.T) {
-	var life context.Context
-	in := inproc.Start(t, extractor.Plugin(info, func(ctx context.Context, _ struct{}) (resolve, error) { life = ctx; return nil, nil }))
+	given := make(chan context.Context, 1)
+	in := inproc.Start(t, extractor.Plugin(info, func(ctx context.Context, _ struct{}) (resolve, error) { given <- ctx; return nil, nil }))
 	if err := in.Configure(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
+	life := <-given
 	if life.Err() != nil {
 		t.Error("it ended with the call")
 	}

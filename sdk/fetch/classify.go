@@ -68,7 +68,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	const longest = 24 * time.Hour // no platform means more; a broken clock can say anything
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, longest) //nolint:gosec // 31 bits
+		return min(time.Duration(seconds)*time.Second, longest)
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return max(0, min(at.Sub(now), longest))

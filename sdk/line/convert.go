@@ -13,7 +13,7 @@ func toRequest(f File) *linev1.UploadRequest {
 		Path:        f.Path,
 		Name:        convert.Text(f.Name),
 		Credentials: &linev1.Credentials{Cookies: convert.TextMap(f.Cookies)},
-		Threads:     int32(min(max(f.Threads, 1), math.MaxInt32)), //nolint:gosec // bounded here
+		Threads:     int32(min(max(f.Threads, 1), math.MaxInt32)),
 		Checkpoint:  f.Checkpoint,
 	}
 }

@@ -28,6 +28,6 @@ func Plugin[C any, L Line](info sdk.Info, factory func(context.Context, C) (L, e
 		Register:     s.register,
 		Health:       s.health,
 	}
-	p.Options, p.Configure = options.MustBind(p.Check, factory, func(l L) { s.configure(l) })
+	p.Options, p.Configure = options.MustBind(p.Check, factory, func(_ context.Context, l L) { s.configure(l) })
 	return p
 }

@@ -232,7 +232,7 @@ func newFile(t *testing.T, c LineCase, info sdk.Info) line.File {
 func fill(t *testing.T, path string, size int64) {
 	t.Helper()
 	content := make([]byte, size)
-	random := rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%032d", rand.Int64()))[:32])) //nolint:gosec // test data
+	random := rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%032d", rand.Int64()))[:32]))
 	_, _ = random.Read(content)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatalf("write test file: %v", err)

@@ -166,4 +166,4 @@ func fromSessionInfo(in *recorderv1.SessionInfo) SessionInfo {
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
-func toIndex(i int) int32 { return int32(min(max(i, 0), math.MaxInt32)) } //nolint:gosec // bounded here
+func toIndex(i int) int32 { return int32(min(max(i, 0), math.MaxInt32)) }

@@ -32,13 +32,7 @@ func Plugin[C any, R Recorder](info sdk.Info, factory func(context.Context, C) (
 		Busy:         s.busy,
 		Close:        s.close,
 	}
-	var configure func(context.Context, []byte) error
-	var life context.Context
-	p.Options, configure = options.MustBind(p.Check, factory, func(r R) { s.configure(life, r) })
-	p.Configure = func(ctx context.Context, raw []byte) error {
-		life = ctx
-		return configure(ctx, raw)
-	}
+	p.Options, p.Configure = options.MustBind(p.Check, factory, func(life context.Context, r R) { s.configure(life, r) })
 	return p
 }
 

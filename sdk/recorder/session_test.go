@@ -160,8 +160,7 @@ func TestHowSessionsEnd(t *testing.T) {
 func TestPanicInOneSessionLeavesOthersAlone(t *testing.T) {
 	in := serveToy(t, &toy{record: func(ctx context.Context, r recorder.Request, s recorder.Session) error {
 		if r.FirstIndex == 2 {
-			var m map[string]int
-			m["x"] = 1
+			panic("bad luck")
 		}
 		return untilStopped(ctx, r, s)
 	}})

@@ -61,7 +61,7 @@ func (f *filler) fill(v reflect.Value) {
 			f.fill(v.Index(i))
 		}
 	case reflect.Uint8:
-		v.SetUint(uint64(f.n) % 256) //nolint:gosec // test data
+		v.SetUint(uint64(f.n) % 256)
 	case reflect.Map:
 		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
 		f.fill(key)

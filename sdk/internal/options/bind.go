@@ -10,7 +10,7 @@ import (
 
 // MustBind ties an author's factory to the schema of its options. It panics when check or the tags find a mistake: the
 // plugin was built wrong, and its first start is the time to say so.
-func MustBind[C, P any](check func() error, factory func(context.Context, C) (P, error), ready func(P)) (
+func MustBind[C, P any](check func() error, factory func(context.Context, C) (P, error), ready func(context.Context, P)) (
 	[]sdk.Option, func(context.Context, []byte) error,
 ) {
 	schema, err := Of[C]()
@@ -32,7 +32,7 @@ func MustBind[C, P any](check func() error, factory func(context.Context, C) (P,
 		if v := reflect.ValueOf(&built).Elem(); v.Kind() == reflect.Interface && v.IsNil() || v.Kind() == reflect.Pointer && v.IsNil() {
 			return sdk.Errorf(sdk.Bug, "the plugin's factory returned nil without an error")
 		}
-		ready(built)
+		ready(ctx, built)
 		return nil
 	}
 }

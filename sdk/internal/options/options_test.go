@@ -163,7 +163,7 @@ func TestFactoryThatReturnsNothing(t *testing.T) {
 	_, configure := options.MustBind(
 		func() error { return nil },
 		func(context.Context, struct{}) (*all, error) { return nil, nil },
-		func(*all) { t.Error("must not be used") })
+		func(context.Context, *all) { t.Error("must not be used") })
 	if err := configure(t.Context(), nil); sdk.KindOf(err) != sdk.Bug {
 		t.Errorf("got %v", err)
 	}
@@ -175,7 +175,7 @@ func TestFactoryErrorKeepsItsKind(t *testing.T) {
 		func(context.Context, struct{}) (*all, error) {
 			return nil, sdk.Errorf(sdk.LoginRequired, "cookie ran out")
 		},
-		func(*all) { t.Error("must not be used") })
+		func(context.Context, *all) { t.Error("must not be used") })
 	if err := configure(t.Context(), nil); sdk.KindOf(err) != sdk.LoginRequired {
 		t.Errorf("got %v", err)
 	}
@@ -188,7 +188,7 @@ func TestPluginThatIsBuiltWrongPanicsClearly(t *testing.T) {
 		}
 	}()
 	options.MustBind(func() error { return errors.New("no name") },
-		func(context.Context, struct{}) (*all, error) { return &all{}, nil }, func(*all) {})
+		func(context.Context, struct{}) (*all, error) { return &all{}, nil }, func(context.Context, *all) {})
 }
 
 func FuzzDecode(f *testing.F) {

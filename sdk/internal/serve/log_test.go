@@ -87,7 +87,7 @@ func TestLogFileRotatesOnce(t *testing.T) {
 			t.Errorf("write: %d, %v", n, err)
 		}
 	}
-	now, _ := os.ReadFile(path) //nolint:gosec // test file
+	now, _ := os.ReadFile(path)
 	before, _ := os.ReadFile(path + ".1")
 	if string(now) != "last\n" || !strings.HasPrefix(string(before), "much longer") {
 		t.Errorf("now %q, before %q", now, before)
@@ -104,7 +104,7 @@ func TestLogFileGoesOnWhereAnEarlierProcessStopped(t *testing.T) {
 		_, _ = l.Write([]byte("a line\n"))
 		_ = l.Close()
 	}
-	if content, _ := os.ReadFile(path); string(content) != "a line\na line\n" { //nolint:gosec // test file
+	if content, _ := os.ReadFile(path); string(content) != "a line\na line\n" {
 		t.Errorf("got %q", content)
 	}
 }

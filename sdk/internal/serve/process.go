@@ -84,7 +84,7 @@ func (p *process) takeStdio() {
 func (p *process) watch(ctx context.Context) {
 	ttl, err := parseTTL(os.Getenv(handshake.EnvOrphanTTL), handshake.DefaultOrphanTTL)
 	if err != nil {
-		p.logger.Warn("bad "+handshake.EnvOrphanTTL, "error", err)
+		p.logger.Warn("the time without a host is not set as it should be", "variable", handshake.EnvOrphanTTL, "error", err)
 	}
 	ticker := time.NewTicker(min(watchInterval, max(ttl/4, time.Millisecond)))
 	defer ticker.Stop()
