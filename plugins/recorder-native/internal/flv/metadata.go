@@ -158,12 +158,26 @@ func ParseScript(payload []byte) (m Metadata, own, ok bool) {
 		m.Recovered = false
 		return m, false, true
 	}
-	m.Duration = time.Duration(math.Round(numbers[keyDuration]*1000)) * time.Millisecond
-	m.FileSize = int64(numbers[keyFileSize])
-	if s := numbers[keyStartedAt]; s > 0 {
+	m.Duration = time.Duration(math.Round(believable(numbers[keyDuration], mostSeconds)*1000)) * time.Millisecond
+	m.FileSize = int64(believable(numbers[keyFileSize], mostBytes))
+	if s := believable(numbers[keyStartedAt], mostSeconds); s > 0 {
 		m.StartedAt = time.UnixMilli(int64(math.Round(s * 1000)))
 	}
 	return m, true, true
+}
+
+// Bounds of what is computed with further.
+const (
+	mostSeconds = 1 << 33
+	mostBytes   = 1 << 60
+)
+
+// believable drops lengths, sizes and times that no file has.
+func believable(v, most float64) float64 {
+	if v > 0 && v <= most {
+		return v
+	}
+	return 0
 }
 
 // sane drops values that no picture has.

@@ -187,7 +187,7 @@ const (
 )
 
 // judge looks at the tag at position p of the buffer. While bytes are damaged nothing is believed without a right
-// trailer and a plausible successor; otherwise a wrong trailer alone is only counted, since some servers always write 0.
+// trailer; otherwise a plausible successor is as good, since some servers always write 0.
 func (r *Reader) judge(p int) (size int, v verdict) {
 	b := r.buf[p:r.w]
 	if len(b) < TagHeaderSize {
@@ -204,20 +204,16 @@ func (r *Reader) judge(p int) (size int, v verdict) {
 		}
 		return 0, incomplete
 	}
-	right := binary.BigEndian.Uint32(b[size-TrailerSize:]) == uint32(size-TrailerSize)
-	if right && r.resyncing == 0 {
-		return size, intact
-	}
 	next := b[size:]
-	if len(next) < TagHeaderSize && !r.ended {
+	switch {
+	case binary.BigEndian.Uint32(b[size-TrailerSize:]) == uint32(size-TrailerSize):
+		return size, intact
+	case r.resyncing > 0, len(next) >= TagHeaderSize && !Plausible(next):
+		return 0, damaged
+	case len(next) < TagHeaderSize && !r.ended:
 		return 0, incomplete
 	}
-	switch {
-	case !right && r.resyncing > 0, len(next) >= TagHeaderSize && !Plausible(next):
-		return 0, damaged
-	case !right:
-		r.stats.BadTrailers++
-	}
+	r.stats.BadTrailers++
 	return size, intact
 }
 
