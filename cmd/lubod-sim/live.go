@@ -1,6 +1,10 @@
 package main
 
-import "errors"
+import (
+	"fmt"
+
+	"github.com/lubod/lubod/sdk/simulator/live"
+)
 
 // liveServer feeds a file to viewers as if it happened now.
 type liveServer interface {
@@ -9,12 +13,16 @@ type liveServer interface {
 	Close() error
 }
 
-// startLive serves the FLV file at /live/demo.flv; without a file there is no stream.
+// startLive serves the FLV file over and over, on any path; without a file there is no stream.
 func startLive(listen, flv string, speed float64) (liveServer, error) {
 	if flv == "" {
 		return noLive{}, nil
 	}
-	return nil, errors.New("this build has no live stream: leave --flv out")
+	clip, err := live.Load(flv)
+	if err != nil {
+		return nil, fmt.Errorf("--flv: %w", err)
+	}
+	return live.ListenOn(listen, live.Options{Clip: clip, Speed: speed, Loop: true, GOPCache: true})
 }
 
 type noLive struct{}
