@@ -479,6 +479,21 @@ func (q *Queries) RoomConfiguration(ctx context.Context, streamerID *int64) (Roo
 	return i, err
 }
 
+const sessionWanted = `-- name: SessionWanted :one
+SELECT EXISTS (
+    SELECT 1 FROM recorder_sessions o JOIN streamers s ON s.id = o.streamer_id
+    WHERE o.id = $1 AND NOT s.paused AND s.url = o.room ->> 'url'
+)::boolean
+`
+
+// Whether a session's room is still to be recorded.
+func (q *Queries) SessionWanted(ctx context.Context, id uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, sessionWanted, id)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const setStreamerError = `-- name: SetStreamerError :exec
 UPDATE streamers SET last_error = $2 WHERE id = $1 AND last_error <> $2
 `

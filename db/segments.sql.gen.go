@@ -55,7 +55,7 @@ func (q *Queries) InsertSegment(ctx context.Context, arg InsertSegmentParams) (i
 
 const recordingSegments = `-- name: RecordingSegments :many
 SELECT g.id, g.index, g.path, g.publish, coalesce(u.state, '')::text AS upload_state, coalesce(u.remote_name, '')::text AS remote_name,
-       coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.error, '')::text AS upload_error
+       coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.account_file, '')::text AS account_file
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index
 `
@@ -68,7 +68,7 @@ type RecordingSegmentsRow struct {
 	UploadState string
 	RemoteName  string
 	RemoteID    int64
-	UploadError string
+	AccountFile string
 }
 
 func (q *Queries) RecordingSegments(ctx context.Context, recordingID int64) ([]RecordingSegmentsRow, error) {
@@ -88,7 +88,7 @@ func (q *Queries) RecordingSegments(ctx context.Context, recordingID int64) ([]R
 			&i.UploadState,
 			&i.RemoteName,
 			&i.RemoteID,
-			&i.UploadError,
+			&i.AccountFile,
 		); err != nil {
 			return nil, err
 		}

@@ -38,27 +38,35 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 }
 
 const getSubmission = `-- name: GetSubmission :one
-SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at FROM submissions WHERE recording_id = $1
+SELECT submissions.id, submissions.recording_id, submissions.state, submissions.account_file, submissions.title, submissions.parts, submissions.aid, submissions.bvid, submissions.attempts, submissions.lookups, submissions.error, submissions.submitted_at, submissions.accepted_at, submissions.updated_at, extract(epoch FROM now() - updated_at)::double precision AS age_seconds
+FROM submissions WHERE recording_id = $1
 `
 
-func (q *Queries) GetSubmission(ctx context.Context, recordingID int64) (Submission, error) {
+type GetSubmissionRow struct {
+	Submission Submission
+	AgeSeconds float64
+}
+
+// With the seconds since its last change, on the clock that wrote it.
+func (q *Queries) GetSubmission(ctx context.Context, recordingID int64) (GetSubmissionRow, error) {
 	row := q.db.QueryRow(ctx, getSubmission, recordingID)
-	var i Submission
+	var i GetSubmissionRow
 	err := row.Scan(
-		&i.ID,
-		&i.RecordingID,
-		&i.State,
-		&i.AccountFile,
-		&i.Title,
-		&i.Parts,
-		&i.AID,
-		&i.BVID,
-		&i.Attempts,
-		&i.Lookups,
-		&i.Error,
-		&i.SubmittedAt,
-		&i.AcceptedAt,
-		&i.UpdatedAt,
+		&i.Submission.ID,
+		&i.Submission.RecordingID,
+		&i.Submission.State,
+		&i.Submission.AccountFile,
+		&i.Submission.Title,
+		&i.Submission.Parts,
+		&i.Submission.AID,
+		&i.Submission.BVID,
+		&i.Submission.Attempts,
+		&i.Submission.Lookups,
+		&i.Submission.Error,
+		&i.Submission.SubmittedAt,
+		&i.Submission.AcceptedAt,
+		&i.Submission.UpdatedAt,
+		&i.AgeSeconds,
 	)
 	return i, err
 }
@@ -110,6 +118,29 @@ type SubmissionLookedUpParams struct {
 
 func (q *Queries) SubmissionLookedUp(ctx context.Context, arg SubmissionLookedUpParams) error {
 	_, err := q.db.Exec(ctx, submissionLookedUp, arg.RecordingID, arg.Error, arg.Looked)
+	return err
+}
+
+const submissionRefused = `-- name: SubmissionRefused :exec
+UPDATE submissions SET state = $2, error = $3, attempts = attempts - (NOT $4::boolean)::integer, updated_at = now()
+WHERE recording_id = $1 AND state <> 'accepted'
+`
+
+type SubmissionRefusedParams struct {
+	RecordingID int64
+	State       string
+	Error       string
+	Counted     bool
+}
+
+// A try that never reached Bilibili does not count.
+func (q *Queries) SubmissionRefused(ctx context.Context, arg SubmissionRefusedParams) error {
+	_, err := q.db.Exec(ctx, submissionRefused,
+		arg.RecordingID,
+		arg.State,
+		arg.Error,
+		arg.Counted,
+	)
 	return err
 }
 

@@ -86,7 +86,7 @@ func (q *Queries) SaveCheckpoint(ctx context.Context, arg SaveCheckpointParams) 
 }
 
 const startUpload = `-- name: StartUpload :exec
-UPDATE uploads SET state = 'uploading', line = $2::text, account_file = $3::text,
+UPDATE uploads SET state = 'uploading', error = '', line = $2::text, account_file = $3::text,
     checkpoint = CASE WHEN line = $2::text AND account_file = $3::text THEN checkpoint END,
     acknowledged_bytes = CASE WHEN line = $2::text AND account_file = $3::text THEN acknowledged_bytes ELSE 0 END,
     updated_at = now()
@@ -99,7 +99,8 @@ type StartUploadParams struct {
 	AccountFile string
 }
 
-// A checkpoint belongs to one line and one account: with another one the transfer starts over.
+// A checkpoint belongs to one line and one account: with another one the transfer starts over. What went wrong before is
+// over: a transfer that is cut from now on was interrupted, it did not fail.
 func (q *Queries) StartUpload(ctx context.Context, arg StartUploadParams) error {
 	_, err := q.db.Exec(ctx, startUpload, arg.SegmentID, arg.Line, arg.AccountFile)
 	return err

@@ -80,5 +80,12 @@ SELECT * FROM streamers WHERE NOT paused ORDER BY id;
 -- name: SetStreamerError :exec
 UPDATE streamers SET last_error = $2 WHERE id = $1 AND last_error <> $2;
 
+-- name: SessionWanted :one
+-- Whether a session's room is still to be recorded.
+SELECT EXISTS (
+    SELECT 1 FROM recorder_sessions o JOIN streamers s ON s.id = o.streamer_id
+    WHERE o.id = $1 AND NOT s.paused AND s.url = o.room ->> 'url'
+)::boolean;
+
 -- name: GetSession :one
 SELECT * FROM recorder_sessions WHERE id = $1;

@@ -13,6 +13,6 @@ RETURNING id;
 
 -- name: RecordingSegments :many
 SELECT g.id, g.index, g.path, g.publish, coalesce(u.state, '')::text AS upload_state, coalesce(u.remote_name, '')::text AS remote_name,
-       coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.error, '')::text AS upload_error
+       coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.account_file, '')::text AS account_file
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index;

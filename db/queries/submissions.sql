@@ -11,12 +11,19 @@ WHERE recording_id = $1;
 -- name: SubmissionState :exec
 UPDATE submissions SET state = $2, error = $3, updated_at = now() WHERE recording_id = $1 AND state <> 'accepted';
 
+-- name: SubmissionRefused :exec
+-- A try that never reached Bilibili does not count.
+UPDATE submissions SET state = $2, error = $3, attempts = attempts - (NOT sqlc.arg(counted)::boolean)::integer, updated_at = now()
+WHERE recording_id = $1 AND state <> 'accepted';
+
 -- name: SubmissionAccepted :exec
 UPDATE submissions SET state = 'accepted', aid = $2, bvid = $3, error = '', accepted_at = sqlc.arg(accepted_at)::timestamptz, updated_at = now()
 WHERE recording_id = $1;
 
 -- name: GetSubmission :one
-SELECT * FROM submissions WHERE recording_id = $1;
+-- With the seconds since its last change, on the clock that wrote it.
+SELECT sqlc.embed(submissions), extract(epoch FROM now() - updated_at)::double precision AS age_seconds
+FROM submissions WHERE recording_id = $1;
 
 -- name: SubmissionLookedUp :exec
 UPDATE submissions SET state = 'unknown', error = $2, lookups = lookups + sqlc.arg(looked)::boolean::integer, updated_at = now()

@@ -7,8 +7,9 @@ FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id 
 WHERE u.segment_id = $1;
 
 -- name: StartUpload :exec
--- A checkpoint belongs to one line and one account: with another one the transfer starts over.
-UPDATE uploads SET state = 'uploading', line = sqlc.arg(line)::text, account_file = sqlc.arg(account_file)::text,
+-- A checkpoint belongs to one line and one account: with another one the transfer starts over. What went wrong before is
+-- over: a transfer that is cut from now on was interrupted, it did not fail.
+UPDATE uploads SET state = 'uploading', error = '', line = sqlc.arg(line)::text, account_file = sqlc.arg(account_file)::text,
     checkpoint = CASE WHEN line = sqlc.arg(line)::text AND account_file = sqlc.arg(account_file)::text THEN checkpoint END,
     acknowledged_bytes = CASE WHEN line = sqlc.arg(line)::text AND account_file = sqlc.arg(account_file)::text THEN acknowledged_bytes ELSE 0 END,
     updated_at = now()

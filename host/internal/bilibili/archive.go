@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -102,19 +103,29 @@ var ErrNoArchive = errors.New("no such archive")
 // lookBack is how much older than the submit an archive may seem: clocks differ.
 const lookBack = time.Hour
 
+// maxPages bounds one search. Ten archives are on a page, and an account may submit some ten a day.
+const maxPages = 100
+
 // Find looks for the archive that an earlier submit of these parts created: the newest ones are listed page by page
-// (parallel pages are refused) and those created since are compared part by part.
+// (parallel pages are refused, so one search runs at a time) and those created since are compared part by part.
+// ErrNoArchive is only answered when all of them were seen.
 func (c *Client) Find(ctx context.Context, account *Account, parts []string, since time.Time) (Accepted, error) {
-	const pages = 5
-	for page := 1; page <= pages; page++ {
+	select {
+	case c.finding <- struct{}{}:
+		defer func() { <-c.finding }()
+	case <-ctx.Done():
+		return Accepted{}, ctx.Err()
+	}
+	for page := 1; page <= maxPages; page++ {
 		listed, more, err := c.listPage(ctx, account, page)
 		if err != nil {
 			return Accepted{}, err
 		}
-		for _, entry := range listed {
-			if time.Unix(entry.Created, 0).Before(since.Add(-lookBack)) {
-				return Accepted{}, ErrNoArchive
-			}
+		// An old one may be listed before newer ones, when it was edited or is published only now.
+		recent := slices.DeleteFunc(listed, func(entry listedArchive) bool {
+			return time.Unix(entry.Created, 0).Before(since.Add(-lookBack))
+		})
+		for _, entry := range recent {
 			same, err := c.hasParts(ctx, account, entry.BVID, parts)
 			if err != nil {
 				return Accepted{}, err
@@ -123,11 +134,11 @@ func (c *Client) Find(ctx context.Context, account *Account, parts []string, sin
 				return entry.Accepted, nil
 			}
 		}
-		if !more {
-			break
+		if !more || len(recent) == 0 {
+			return Accepted{}, ErrNoArchive
 		}
 	}
-	return Accepted{}, ErrNoArchive
+	return Accepted{}, fmt.Errorf("the archive is not among the newest %d pages of the list, and there are more", maxPages)
 }
 
 type listedArchive struct {

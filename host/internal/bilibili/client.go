@@ -36,6 +36,7 @@ type Client struct {
 	options Options
 	http    *http.Client
 	now     func() time.Time
+	finding chan struct{} // holds one token while archives are listed
 }
 
 // New returns a client. Close ends its idle connections.
@@ -50,7 +51,7 @@ func New(options Options) *Client {
 		ForceAttemptHTTP2:     true,
 	}
 	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{options: options, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}, now: time.Now}
+	return &Client{options: options, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}, now: time.Now, finding: make(chan struct{}, 1)}
 }
 
 // Close ends idle connections.
@@ -140,6 +141,9 @@ func decode(path string, status int, raw []byte, out any) error {
 			return &RefusedError{Code: -status, Message: fmt.Sprintf("HTTP status %d without a readable answer (risk control?)", status)}
 		}
 		return fmt.Errorf("%w: %s: HTTP status %d and no readable answer", ErrAnswerLost, path, status)
+	}
+	if status >= 500 {
+		return fmt.Errorf("%w: %s: HTTP status %d with code %d: %s", ErrAnswerLost, path, status, *answer.Code, answer.Message)
 	}
 	if *answer.Code != 0 {
 		return &RefusedError{Code: *answer.Code, Message: answer.Message}

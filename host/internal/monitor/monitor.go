@@ -24,6 +24,8 @@ const (
 	rereadInterval = time.Minute
 	// spread is the distance between the first questions after a start, so that a thousand rooms are not asked at once.
 	spread = 20 * time.Millisecond
+	// shortest is the least time between two questions about a room whose recordings end one after the other.
+	shortest = 5 * time.Second
 )
 
 // Extractors asks a room's platform what is live.
@@ -49,7 +51,7 @@ type Options struct {
 type Monitor struct {
 	Options
 	mu     sync.Mutex
-	wanted map[int64]bool // rooms to ask at once
+	wanted map[int64]bool // rooms to ask at once; true: even if they were asked just now
 	reread bool
 	wake   chan struct{}
 }
@@ -59,10 +61,10 @@ func New(options Options) *Monitor {
 	return &Monitor{Options: options, wanted: make(map[int64]bool), wake: make(chan struct{}, 1)}
 }
 
-// Ask has a room asked at once: its session just ended, and it may be live again.
+// Ask has a room asked at once, or a moment after its last question: its session just ended, and it may be live again.
 func (m *Monitor) Ask(streamerID int64) {
 	m.mu.Lock()
-	m.wanted[streamerID] = true
+	m.wanted[streamerID] = m.wanted[streamerID]
 	m.mu.Unlock()
 	m.signal()
 }
@@ -70,9 +72,9 @@ func (m *Monitor) Ask(streamerID int64) {
 // Changed has the streamers read again, and the changed one asked at once.
 func (m *Monitor) Changed(streamerID int64) {
 	m.mu.Lock()
-	m.reread = true
+	m.reread, m.wanted[streamerID] = true, true
 	m.mu.Unlock()
-	m.Ask(streamerID)
+	m.signal()
 }
 
 // ConfigurationChanged has the intervals of all rooms read again.
@@ -95,8 +97,9 @@ type watched struct {
 	streamer db.Streamer
 	interval time.Duration
 	due      time.Time
-	place    int // in the heap; -1 while the room is being asked
-	failures int // in a row
+	asked    time.Time // the last time
+	place    int       // in the heap; -1 while the room is being asked
+	failures int       // in a row
 	trouble  string
 	again    bool // asked for while a question was under way
 	gone     bool
@@ -210,17 +213,26 @@ func (r *round) takeWishes(ctx context.Context) {
 	if reread {
 		r.read(ctx)
 	}
-	for id := range wanted {
+	for id, atOnce := range wanted {
 		room := r.rooms[id]
 		switch {
 		case room == nil:
 		case room.place < 0:
 			room.again = true
 		default:
-			room.due = time.Now()
+			room.due = room.soonest(atOnce)
 			heap.Fix(&r.schedule, room.place)
 		}
 	}
+}
+
+// soonest is when a room may be asked out of turn.
+func (w *watched) soonest(atOnce bool) time.Time {
+	now := time.Now()
+	if later := w.asked.Add(min(shortest, w.interval)); !atOnce && later.After(now) {
+		return later
+	}
+	return now
 }
 
 func (r *round) untilNext() time.Duration {
@@ -241,6 +253,7 @@ func (r *round) askDue(ctx context.Context) {
 			continue
 		}
 		r.busy++
+		room.asked = now
 		question := question{streamer: room.streamer, trouble: room.trouble}
 		r.asking.Go(func() {
 			err := r.ask(ctx, question.streamer)
@@ -285,7 +298,7 @@ func (r *round) ask(ctx context.Context, streamer db.Streamer) error {
 func (r *round) note(ctx context.Context, question question, cause error) string {
 	trouble := ""
 	if cause != nil {
-		trouble = cause.Error()
+		trouble = db.Text(cause.Error())
 	}
 	if ctx.Err() != nil || trouble == question.trouble && trouble == question.streamer.LastError {
 		return question.trouble

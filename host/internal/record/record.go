@@ -18,7 +18,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/sdk/extractor"
 	"github.com/lubod/lubod/sdk/recorder"
 )
@@ -89,6 +88,7 @@ type session struct {
 	prefix     string
 	started    chan struct{} // closed when the recorder was asked to start, with whatever answer
 	done       chan struct{} // closed when the end is committed
+	fed        bool          // media arrived; only its follower looks at it
 }
 
 // New prepares the service.
@@ -106,6 +106,7 @@ func New(options Options) *Service {
 func (s *Service) Run(ctx context.Context, ready func()) error {
 	base, cancel := context.WithCancel(ctx)
 	defer s.running.Wait()
+	defer s.close()
 	defer cancel()
 	open, err := s.DB.OpenSessions(ctx, s.HostID)
 	if err != nil {
@@ -129,9 +130,17 @@ func (s *Service) Run(ctx context.Context, ready func()) error {
 	return s.endExpired(ctx)
 }
 
+// close lets no new session begin. It comes before the wait for the running ones.
+func (s *Service) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.base = nil
+}
+
 func sessionOf(row db.RecorderSession) *session {
 	followed := &session{
 		id: row.ID, plugin: row.Plugin, instance: row.Instance, prefix: row.PathPrefix, started: make(chan struct{}), done: make(chan struct{}),
+		fed: row.RecordingID != nil,
 	}
 	close(followed.started)
 	if row.StreamerID != nil {
@@ -146,6 +155,10 @@ func (s *Service) Active(streamerID int64) bool { return s.find(streamerID) != n
 func (s *Service) find(streamerID int64) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.findLocked(streamerID)
+}
+
+func (s *Service) findLocked(streamerID int64) *session {
 	for _, candidate := range s.sessions {
 		if candidate.streamerID == streamerID {
 			return candidate
@@ -173,11 +186,7 @@ var errUnwanted = errors.New("the streamer is not to be recorded any more")
 // Start begins a session for a live room. It returns once the recorder has taken the order; whether anything is being
 // sent shows later.
 func (s *Service) Start(ctx context.Context, streamer db.Streamer, status extractor.Status) error {
-	row, err := s.DB.RoomConfiguration(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
-	}
-	global, err := config.Layered(row.Global)
+	global, err := s.configuration(ctx, s.DB.Queries, nil)
 	if err != nil {
 		return err
 	}
@@ -187,47 +196,56 @@ func (s *Service) Start(ctx context.Context, streamer db.Streamer, status extrac
 	}
 	defer process.Release()
 	followed, base, err := s.claim(global.DownloadLimit, streamer.ID, process)
-	if err != nil {
+	if followed == nil {
 		return err
 	}
-	defer close(followed.started)
-	request, err := s.insert(ctx, streamer, status, followed)
-	if err != nil {
+	err = s.begin(ctx, process, streamer, status, followed)
+	close(followed.started)
+	if errors.Is(err, errUnwanted) {
 		s.forget(followed)
-		if errors.Is(err, errUnwanted) {
-			return nil
-		}
-		return err
+		s.running.Done()
+		return nil
 	}
-	err = process.Start(ctx, request)
-	if err != nil {
-		// The recorder may have taken the order all the same: following the session finds out.
-		s.Logger.Warn("recorder did not confirm a session", "streamer", streamer.ID, "error", err)
-	}
-	s.running.Go(func() { s.run(base, followed) })
+	// After an error the row may be committed, and the recorder may have taken the order, all the same: following the
+	// session finds out, and leaves nothing behind if not.
+	go func() {
+		defer s.running.Done()
+		s.run(base, followed)
+	}()
 	return err
 }
 
-// claim takes a slot and makes the session known, so that Stop finds it from the first moment on.
+// begin commits the session's row, and then asks the recorder to start it.
+func (s *Service) begin(ctx context.Context, process Process, streamer db.Streamer, status extractor.Status, followed *session) error {
+	request, err := s.insert(ctx, streamer, status, followed)
+	if err != nil {
+		return err
+	}
+	if err := process.Start(ctx, request); err != nil {
+		return fmt.Errorf("the recorder did not confirm the session: %w", err)
+	}
+	return nil
+}
+
+// claim takes a slot and makes the session known, so that Stop finds it from the first moment on. The session is nil
+// when there is none to begin; otherwise its follower is counted in running.
 func (s *Service) claim(limit int, streamerID int64, process Process) (*session, context.Context, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.base == nil || s.base.Err() != nil:
 		return nil, nil, context.Canceled
+	case s.findLocked(streamerID) != nil:
+		return nil, nil, nil
 	case len(s.sessions) >= limit:
 		return nil, nil, ErrNoSlot
-	}
-	for _, other := range s.sessions {
-		if other.streamerID == streamerID {
-			return nil, nil, fmt.Errorf("streamer %d is being recorded already", streamerID)
-		}
 	}
 	claimed := &session{
 		id: uuid.New(), streamerID: streamerID, plugin: process.Plugin(), instance: process.Instance(),
 		started: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.sessions[claimed.id] = claimed
+	s.running.Add(1)
 	return claimed, s.base, nil
 }
 
@@ -242,8 +260,8 @@ func (s *Service) forget(followed *session) {
 func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extractor.Status, followed *session) (recorder.Request, error) {
 	now := time.Now()
 	known := room{
-		URL: streamer.URL, Remark: streamer.Remark, TemplateName: streamer.TemplateName, Title: status.Title,
-		Streamer: status.Streamer, CoverURL: status.CoverURL, Category: status.Category, StartedAt: now,
+		URL: streamer.URL, Remark: streamer.Remark, TemplateName: streamer.TemplateName, Title: db.Text(status.Title),
+		Streamer: db.Text(status.Streamer), CoverURL: db.Text(status.CoverURL), Category: db.Text(status.Category), StartedAt: now,
 	}
 	remembered, err := json.Marshal(known)
 	if err != nil {
@@ -296,16 +314,8 @@ func (s *Service) Stop(ctx context.Context, streamerID int64) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	process, err := s.Recorders.Instance(ctx, followed.plugin, followed.instance)
-	switch {
-	case errors.Is(err, ErrGone): // the follower finds out by itself
-	case err != nil:
+	if err := s.order(ctx, followed); err != nil {
 		return fmt.Errorf("stop recording: %w", err)
-	default:
-		defer process.Release()
-		if err := process.Stop(ctx, followed.id.String()); err != nil && !gone(err) {
-			return fmt.Errorf("stop recording: %w", err)
-		}
 	}
 	select {
 	case <-followed.done:
@@ -313,4 +323,17 @@ func (s *Service) Stop(ctx context.Context, streamerID int64) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// order asks the recorder to end a session. That it is dead is no error: the follower finds out by itself.
+func (s *Service) order(ctx context.Context, followed *session) error {
+	process, err := s.Recorders.Instance(ctx, followed.plugin, followed.instance)
+	if err == nil {
+		defer process.Release()
+		err = process.Stop(ctx, followed.id.String())
+	}
+	if err != nil && !gone(err) {
+		return err
+	}
+	return nil
 }

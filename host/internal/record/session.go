@@ -17,10 +17,13 @@ import (
 
 // run owns a session until its end is committed or base ends.
 func (s *Service) run(base context.Context, followed *session) {
-	s.follow(base, followed)
+	if !s.follow(base, followed) {
+		return // the host is stopping; the next one watches on
+	}
 	s.forget(followed)
-	if base.Err() == nil {
-		s.wakeEnd()
+	s.wakeEnd()
+	// A room that sent nothing is left to its next turn: asking at once would begin the same again without a pause.
+	if followed.fed {
 		s.SessionEnded(followed.streamerID)
 	}
 }
@@ -29,23 +32,25 @@ func (s *Service) run(base context.Context, followed *session) {
 var errEnded = errors.New("session ended")
 
 // follow commits a session's events until its end, whatever dies meanwhile: the database, the connection, the recorder.
-func (s *Service) follow(ctx context.Context, followed *session) {
+// It answers false when ctx ended first.
+func (s *Service) follow(ctx context.Context, followed *session) bool {
 	logger := s.Logger.With("session", followed.id, "streamer", followed.streamerID)
 	for ctx.Err() == nil {
 		err := s.watch(ctx, followed)
 		switch {
 		case errors.Is(err, errEnded):
-			return
+			return true
 		case gone(err):
 			logger.Warn("the recorder lost a session; finishing its files", "error", err)
 			if s.retry(ctx, "recover session", func(ctx context.Context) error { return s.recoverSession(ctx, followed) }) == nil {
-				return
+				return true
 			}
 		case ctx.Err() == nil:
 			logger.Warn("recorder session cannot be watched, trying again", "error", err)
 			pause(ctx, s.RetryAfter)
 		}
 	}
+	return false
 }
 
 // gone tells whether err means that a session does not exist any more.
@@ -62,11 +67,16 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 	}
 	defer process.Release()
 	row, err := s.DB.GetSession(ctx, followed.id)
-	if err != nil {
-		return fmt.Errorf("read session: %w", err)
-	}
-	if row.EndedAt != nil {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows): // it ended without any media, or its row was never committed
 		return errEnded
+	case err != nil:
+		return fmt.Errorf("read session: %w", err)
+	case row.EndedAt != nil:
+		return errEnded
+	}
+	if err := s.stopUnwanted(ctx, process, followed); err != nil {
+		return err
 	}
 	return process.Watch(ctx, followed.id.String(), row.LastSeq, func(event recorder.Event) error {
 		if event.Seq == 0 {
@@ -76,6 +86,7 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 		if err != nil {
 			return err
 		}
+		followed.fed = followed.fed || brings(event)
 		// Only now may the recorder forget it. A lost acknowledgement costs nothing: known events are skipped.
 		if err := process.Acknowledge(ctx, followed.id.String(), event.Seq); err != nil && ctx.Err() == nil {
 			s.Logger.Debug("event not acknowledged", "session", followed.id, "error", err)
@@ -87,14 +98,47 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 	})
 }
 
+// stopTimeout bounds one order to end a session: a recorder answers it when the last file is closed.
+const stopTimeout = 15 * time.Second
+
+// stopUnwanted ends a session whose streamer was paused, deleted or given another URL while nobody could tell the
+// recorder: the host was down, or the recorder could not be reached.
+func (s *Service) stopUnwanted(ctx context.Context, process Process, followed *session) error {
+	wanted, err := s.DB.SessionWanted(ctx, followed.id)
+	if err != nil {
+		return fmt.Errorf("read streamer: %w", err)
+	}
+	if wanted {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	if err := process.Stop(ctx, followed.id.String()); err != nil {
+		return fmt.Errorf("stop session of a room that is not to be recorded any more: %w", err)
+	}
+	return nil
+}
+
+// brings tells whether an event proves that media arrived.
+func brings(event recorder.Event) bool {
+	switch event.Payload.(type) {
+	case recorder.MediaArrived, recorder.SegmentClosed:
+		return true
+	}
+	return false
+}
+
 // commit makes one event durable.
 func (s *Service) commit(ctx context.Context, followed *session, event recorder.Event) error {
 	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		row, err := q.LockSession(ctx, followed.id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil // the end is committed already, only the answer to that was lost
+		}
 		if err != nil {
 			return fmt.Errorf("lock session: %w", err)
 		}
-		if event.Seq <= row.LastSeq {
+		if event.Seq <= row.LastSeq || row.EndedAt != nil {
 			return nil
 		}
 		if err := s.apply(ctx, tx, row, event); err != nil {
@@ -108,8 +152,7 @@ func (s *Service) apply(ctx context.Context, tx pgx.Tx, row db.RecorderSession, 
 	logger := s.Logger.With("session", row.ID)
 	switch payload := event.Payload.(type) {
 	case recorder.MediaArrived:
-		_, err := s.recording(ctx, tx, &row)
-		return err
+		return s.begun(ctx, tx, &row)
 	case recorder.SegmentOpened:
 		logger.Info("segment opened", "path", payload.Path)
 	case recorder.SegmentClosed:
@@ -123,6 +166,17 @@ func (s *Service) apply(ctx context.Context, tx pgx.Tx, row db.RecorderSession, 
 		return s.end(ctx, tx, row, payload, event.At)
 	}
 	return nil
+}
+
+// begun commits that a room sends media: whatever was wrong with it before is over.
+func (s *Service) begun(ctx context.Context, tx pgx.Tx, row *db.RecorderSession) error {
+	if _, err := s.recording(ctx, tx, row); err != nil {
+		return err
+	}
+	if row.StreamerID == nil {
+		return nil
+	}
+	return s.DB.WithTx(tx).SetStreamerError(ctx, db.SetStreamerErrorParams{ID: *row.StreamerID, LastError: ""})
 }
 
 // recording returns the recording that a session feeds. The first media decides: it joins the recording that waits for
@@ -213,7 +267,7 @@ func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recor
 	if recording.TemplateName == nil {
 		return "never", "the room has no template", nil
 	}
-	configuration, err := roomConfiguration(ctx, q, recording.StreamerID)
+	configuration, err := s.configuration(ctx, q, recording.StreamerID)
 	if err != nil {
 		return "", "", err
 	}
@@ -223,12 +277,19 @@ func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recor
 	return "wanted", "", nil
 }
 
-func roomConfiguration(ctx context.Context, q *db.Queries, streamerID *int64) (config.Configuration, error) {
+// configuration returns what applies to a room; a nil streamer (deleted) has the global one. Settings that cannot be used
+// are left out: whatever they say, what is on disk must become a row.
+func (s *Service) configuration(ctx context.Context, q *db.Queries, streamerID *int64) (config.Configuration, error) {
 	row, err := q.RoomConfiguration(ctx, streamerID)
 	if err != nil {
 		return config.Configuration{}, fmt.Errorf("read configuration: %w", err)
 	}
-	return config.Layered(row.Global, row.Override)
+	configuration, err := config.Layered(row.Global, row.Override)
+	if err != nil {
+		s.Logger.Error("the configuration cannot be used; the defaults apply", "streamer", streamerID, "error", err)
+		return config.DefaultConfiguration(), nil
+	}
+	return configuration, nil
 }
 
 // end commits the end of a session. Its recording waits for the room to come back.
@@ -237,7 +298,7 @@ func (s *Service) end(ctx context.Context, tx pgx.Tx, row db.RecorderSession, en
 	if row.StreamerID != nil {
 		trouble := ""
 		if ended.Reason == recorder.EndFailed {
-			trouble = "recording broke: " + ended.Message
+			trouble = db.Text("recording broke: " + ended.Message)
 		}
 		if err := q.SetStreamerError(ctx, db.SetStreamerErrorParams{ID: *row.StreamerID, LastError: trouble}); err != nil {
 			return fmt.Errorf("note trouble: %w", err)
@@ -246,7 +307,7 @@ func (s *Service) end(ctx context.Context, tx pgx.Tx, row db.RecorderSession, en
 	if row.RecordingID == nil {
 		return q.DeleteSession(ctx, row.ID) // nothing was sent: there was no recording
 	}
-	err := q.EndSession(ctx, db.EndSessionParams{ID: row.ID, EndedAt: &at, EndReason: string(ended.Reason), EndMessage: ended.Message})
+	err := q.EndSession(ctx, db.EndSessionParams{ID: row.ID, EndedAt: &at, EndReason: string(ended.Reason), EndMessage: db.Text(ended.Message)})
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
@@ -256,7 +317,7 @@ func (s *Service) end(ctx context.Context, tx pgx.Tx, row db.RecorderSession, en
 // wait keeps a recording open for as long as the room's delay says.
 func (s *Service) wait(ctx context.Context, tx pgx.Tx, recordingID int64, streamerID *int64) error {
 	q := s.DB.WithTx(tx)
-	configuration, err := roomConfiguration(ctx, q, streamerID)
+	configuration, err := s.configuration(ctx, q, streamerID)
 	if err != nil {
 		return err
 	}
@@ -272,9 +333,13 @@ func (s *Service) recoverSession(ctx context.Context, followed *session) error {
 	}
 	defer process.Release()
 	segments, err := process.Recover(ctx, followed.prefix)
-	if err != nil {
+	switch {
+	case sdk.KindOf(err) == sdk.Unsupported:
+		s.Logger.Error("this recorder cannot finish the files of a lost session; look at them", "session", followed.id, "path_prefix", followed.prefix)
+	case err != nil:
 		return fmt.Errorf("recover files: %w", err)
 	}
+	followed.fed = followed.fed || len(segments) > 0
 	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		row, err := q.LockSession(ctx, followed.id)
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -20,7 +20,8 @@ const probeTimeout = 60 * time.Second
 // ranking remembers the measured lines, best first.
 type ranking struct {
 	mu    sync.Mutex
-	names []string
+	names []string // what could be used
+	best  []string // the same, measured
 	at    time.Time
 }
 
@@ -35,28 +36,38 @@ func (s *Service) chooseLine(ctx context.Context, configuration config.Configura
 		return upload.Line, nil
 	}
 	turn := int(upload.Attempts) / failuresPerLine
-	if configuration.Lines != config.LineAuto {
-		if !slices.Contains(names, configuration.Lines) {
-			return "", &operatorError{fmt.Sprintf("no running plugin serves the line %q; set lines to one of %v", configuration.Lines, names)}
-		}
-		if turn == 0 {
-			return configuration.Lines, nil
-		}
-		turn--
+	fixed := configuration.Lines != config.LineAuto
+	switch {
+	case fixed && !slices.Contains(names, configuration.Lines):
+		return "", &operatorError{fmt.Sprintf("no running plugin serves the line %q; set lines to one of %v", configuration.Lines, names)}
+	case fixed && turn == 0:
+		return configuration.Lines, nil
+	case !fixed && !turns(upload.Attempts) && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line):
+		return upload.Line, nil // it may fail a little more before all that it took is thrown away
 	}
 	ranked, err := s.rankLines(ctx, names)
 	if err != nil {
 		return "", err
 	}
+	if fixed {
+		ranked = append([]string{configuration.Lines}, without(ranked, configuration.Lines)...)
+	}
 	return ranked[turn%len(ranked)], nil
 }
 
-// rankLines measures all lines, or returns the last measurement.
+// turns tells whether the last failure was one too many for its line.
+func turns(attempts int32) bool { return attempts > 0 && attempts%failuresPerLine == 0 }
+
+func without(names []string, left string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == left })
+}
+
+// rankLines measures all lines, or returns the last measurement of the same ones.
 func (s *Service) rankLines(ctx context.Context, names []string) ([]string, error) {
 	s.ranking.mu.Lock()
 	defer s.ranking.mu.Unlock()
-	if len(s.ranking.names) > 0 && time.Since(s.ranking.at) < rankingAge {
-		return s.ranking.names, nil
+	if len(s.ranking.best) > 0 && slices.Equal(names, s.ranking.names) && time.Since(s.ranking.at) < rankingAge {
+		return s.ranking.best, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -67,7 +78,12 @@ func (s *Service) rankLines(ctx context.Context, names []string) ([]string, erro
 		if err != nil {
 			s.Logger.Warn("lines cannot be measured", "plugin", plugin, "error", err)
 		}
-		ranked = append(ranked, found...)
+		for _, line := range found {
+			// What no process serves, or was measured already, is not for use.
+			if slices.Contains(names, line) && !slices.Contains(ranked, line) {
+				ranked = append(ranked, line)
+			}
+		}
 	}
 	if len(ranked) == 0 {
 		if len(names) == 0 {
@@ -75,7 +91,7 @@ func (s *Service) rankLines(ctx context.Context, names []string) ([]string, erro
 		}
 		return names, nil // nothing could be measured: any line is better than none, and the next try measures again
 	}
-	s.ranking.names, s.ranking.at = ranked, time.Now()
+	s.ranking.names, s.ranking.best, s.ranking.at = slices.Clone(names), ranked, time.Now()
 	return ranked, nil
 }
 

@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -21,12 +20,14 @@ type Pace struct {
 	Throttled time.Duration
 	// Lookup before an answer that was lost is looked up in the archive list, each time.
 	Lookup time.Duration
+	// Sweep between two searches for lost jobs.
+	Sweep time.Duration
 }
 
 func defaultPace() Pace {
 	return Pace{
 		Database: time.Second, Operator: 15 * time.Second, Retry: 5 * time.Second, RetryMax: 30 * time.Minute,
-		Throttled: time.Minute, Lookup: 15 * time.Second,
+		Throttled: time.Minute, Lookup: 15 * time.Second, Sweep: time.Minute,
 	}
 }
 
@@ -40,13 +41,16 @@ const (
 	lookups = 2
 	// maxRefusals is how often a submission may be refused for passing reasons before a person has to look.
 	maxRefusals = 30
+	// maxLost is how often a submission may be made when the last answer was lost and no archive came of it. Each one
+	// more could be the second archive.
+	maxLost = 10
 )
 
 // verdict is what to do about a failure.
 type verdict struct {
 	// wait before the next try; meaningless when final.
 	wait time.Duration
-	// counted failures are bounded by maxFailures.
+	// counted failures are bounded: by maxFailures, maxRefusals and maxLost.
 	counted bool
 	// final failures wait for a person.
 	final bool
@@ -60,7 +64,11 @@ func (p Pace) judgeTransfer(err error, failures int) verdict {
 	if errors.As(err, &missing) {
 		return verdict{wait: p.Operator}
 	}
-	switch sdk.KindOf(err) {
+	var failed *lineError
+	if !errors.As(err, &failed) {
+		return verdict{wait: p.Retry} // trouble of this host, such as a database that is away, says nothing about the file
+	}
+	switch sdk.KindOf(failed.cause) {
 	case sdk.RateLimited:
 		return verdict{wait: max(sdk.RetryAfter(err), p.Throttled)}
 	case sdk.LoginRequired, sdk.Challenged, sdk.Forbidden, sdk.InvalidOption:
@@ -86,7 +94,6 @@ func (p Pace) backoff(failures int) time.Duration {
 // the submission itself is wrong. Source: what users of biliup, biliup-rs and biliup-app reported for each code.
 var submitPolicy = map[int]time.Duration{
 	-702:   10 * time.Second, // lists asked too often
-	20001:  30 * time.Second, // internal error
 	21070:  35 * time.Second, // wait 30 s
 	601:    time.Hour,        // captcha: a person passes it in the official page
 	21566:  time.Hour,        // too frequent
@@ -95,10 +102,11 @@ var submitPolicy = map[int]time.Duration{
 	-101:   15 * time.Minute, // not logged in: a new login by a person
 	-111:   15 * time.Minute, // csrf of an old login
 	-412:   30 * time.Minute, // risk control
+	-429:   30 * time.Minute, // the same, from a gateway
 }
 
-// duplicateCodes say that the archive exists already: look it up.
-var duplicateCodes = map[int]bool{10009: true, 21012: true}
+// doubtfulCodes say that the archive exists already, or that the other side broke while it made it: look it up.
+var doubtfulCodes = map[int]bool{10009: true, 21012: true, 20001: true, -500: true, -503: true, -504: true}
 
 // judgeSubmit decides about a failed submit.
 func (p Pace) judgeSubmit(err error, attempts int) verdict {
@@ -108,18 +116,33 @@ func (p Pace) judgeSubmit(err error, attempts int) verdict {
 	case errors.As(err, &missing), errors.Is(err, bilibili.ErrNoAccount):
 		return verdict{wait: p.Operator}
 	case errors.As(err, &refused):
-		if duplicateCodes[refused.Code] {
-			return verdict{unknown: true, wait: p.Lookup}
+		if doubtfulCodes[refused.Code] {
+			break
 		}
 		wait, passing := submitPolicy[refused.Code]
-		return verdict{wait: wait, final: !passing || attempts >= maxRefusals}
+		return verdict{wait: wait, counted: true, final: !passing || attempts >= maxRefusals}
 	case errors.Is(err, bilibili.ErrNotSent):
-		return verdict{wait: p.backoff(attempts)}
-	case errors.Is(err, bilibili.ErrAnswerLost), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return verdict{unknown: true, wait: p.Lookup}
+		return verdict{wait: p.Operator}
 	}
-	return verdict{final: true}
+	// Whatever else happened to a submit, nobody knows whether it was carried out.
+	return verdict{unknown: true, counted: true, wait: p.Lookup}
 }
+
+// lookupWait tells when to look for an archive again after a look failed.
+func (p Pace) lookupWait(err error) time.Duration {
+	var refused *bilibili.RefusedError
+	if errors.As(err, &refused) {
+		return max(p.Lookup, submitPolicy[refused.Code])
+	}
+	return p.Lookup
+}
+
+// lineError is what a line said about a transfer.
+type lineError struct{ cause error }
+
+func (e *lineError) Error() string { return e.cause.Error() }
+
+func (e *lineError) Unwrap() error { return e.cause }
 
 // operatorError is something that a person mends without touching the recording. Its text says how.
 type operatorError struct{ text string }

@@ -38,11 +38,12 @@ type submitWorker struct {
 // Work does one step. Like a transfer it never answers with an error: the state is in the row.
 func (w *submitWorker) Work(ctx context.Context, job *river.Job[submitArgs]) error {
 	s := w.service
+	defer s.known.begin(job.ID)()
 	step, err := s.submitStep(ctx, job.Args.RecordingID)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		s.Logger.Warn("submission cannot go on, trying again", "recording", job.Args.RecordingID, "error", err)
-		return river.JobSnooze(s.Pace.Database)
+		return river.JobSnooze(s.Pace.Retry)
 	case err != nil:
 		return river.JobSnooze(0)
 	case step.done:
@@ -57,17 +58,26 @@ type step struct {
 }
 
 func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, error) {
-	submission, err := s.DB.GetSubmission(ctx, recordingID)
+	var row db.GetSubmissionRow
+	err := s.read(ctx, "submission", func(ctx context.Context) (err error) {
+		row, err = s.DB.GetSubmission(ctx, recordingID)
+		return err
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return step{done: true}, nil
 	}
 	if err != nil {
 		return step{}, fmt.Errorf("read submission: %w", err)
 	}
+	submission := row.Submission
 	switch submission.State {
 	case "accepted", "failed":
 		return step{done: true}, nil
 	case "submitting", "unknown":
+		// Jobs are also woken early, after a restart for example; a look that comes too early proves nothing.
+		if early := s.Pace.Lookup - time.Duration(row.AgeSeconds*float64(time.Second)); early > 0 {
+			return step{wait: early}, nil
+		}
 		return s.lookUp(ctx, submission)
 	}
 	return s.submit(ctx, submission)
@@ -77,7 +87,7 @@ func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, erro
 func (s *Service) submit(ctx context.Context, submission db.Submission) (step, error) {
 	account, archive, err := s.compose(ctx, submission.RecordingID)
 	if err != nil {
-		return s.refused(ctx, submission, err)
+		return s.held(ctx, submission, err)
 	}
 	err = s.DB.SubmissionSent(ctx, db.SubmissionSentParams{
 		RecordingID: submission.RecordingID, AccountFile: account.File, Title: archive.Title,
@@ -109,17 +119,25 @@ func (s *Service) lookUp(ctx context.Context, submission db.Submission) (step, e
 	case submission.Lookups+1 < lookups:
 		return s.stillUnknown(ctx, submission, fmt.Errorf("look %d of %d: %w", submission.Lookups+1, lookups, err))
 	}
+	if submission.Attempts >= maxLost {
+		const text = "%d submits were answered as duplicates or not at all, and no archive with these parts is in the list; " +
+			"look into the creator centre and make the archive there"
+		s.Logger.Error("submission given up", "recording", submission.RecordingID, "attempts", submission.Attempts)
+		return step{done: true}, s.setState(ctx, submission.RecordingID, "failed", fmt.Sprintf(text, submission.Attempts))
+	}
 	s.Logger.Info("a lost submission was never made", "recording", submission.RecordingID)
-	return step{wait: 0}, s.setState(ctx, submission.RecordingID, "waiting", "the answer to a submit was lost and no archive exists: submitting again")
+	err = s.setState(ctx, submission.RecordingID, "waiting", "the answer to a submit was lost and no archive exists: submitting again")
+	return step{wait: s.Pace.backoff(int(submission.Attempts))}, err
 }
 
 func (s *Service) stillUnknown(ctx context.Context, submission db.Submission, cause error) (step, error) {
 	s.Logger.Warn("an answer to a submit was lost", "recording", submission.RecordingID, "lookup", cause)
 	looked := errors.Is(cause, bilibili.ErrNoArchive)
 	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{
-		RecordingID: submission.RecordingID, Error: "the answer to the submit was lost; looking the archive up: " + cause.Error(), Looked: looked,
+		RecordingID: submission.RecordingID, Looked: looked,
+		Error: db.Text("the answer to the submit was lost; looking the archive up: " + cause.Error()),
 	})
-	return step{wait: s.Pace.Lookup}, err
+	return step{wait: s.Pace.lookupWait(cause)}, err
 }
 
 func (s *Service) accepted(ctx context.Context, submission db.Submission, accepted bilibili.Accepted) (step, error) {
@@ -136,6 +154,28 @@ func (s *Service) accepted(ctx context.Context, submission db.Submission, accept
 	return step{done: true}, err
 }
 
+// held writes down why nothing can be submitted yet. Trouble of this host, such as a database that is away, is no reason.
+func (s *Service) held(ctx context.Context, submission db.Submission, cause error) (step, error) {
+	var missing *operatorError
+	var hopeless *hopelessError
+	switch {
+	case errors.As(cause, &hopeless):
+		s.Logger.Error("submission given up", "recording", submission.RecordingID, "error", cause)
+		return step{done: true}, s.setState(ctx, submission.RecordingID, "failed", cause.Error())
+	case errors.As(cause, &missing):
+		if submission.Error != cause.Error() {
+			s.Logger.Warn("submission waits", "recording", submission.RecordingID, "error", cause)
+		}
+		return step{wait: s.Pace.Operator}, s.setState(ctx, submission.RecordingID, "waiting", cause.Error())
+	}
+	return step{}, cause
+}
+
+// hopelessError is a recording that cannot be submitted as it is.
+type hopelessError struct{ text string }
+
+func (e *hopelessError) Error() string { return e.text }
+
 // refused writes down why there is no archive (or perhaps none) and when the next try is.
 func (s *Service) refused(ctx context.Context, submission db.Submission, cause error) (step, error) {
 	verdict := s.Pace.judgeSubmit(cause, int(submission.Attempts))
@@ -149,13 +189,17 @@ func (s *Service) refused(ctx context.Context, submission db.Submission, cause e
 	s.Logger.Warn("submission not accepted", "recording", submission.RecordingID, "state", state, "error", cause, "next_try_in", verdict.wait)
 	ctx, cancel := lingering(ctx)
 	defer cancel()
-	err := s.setState(ctx, submission.RecordingID, state, cause.Error())
+	err := s.persist(ctx, "submission", func(ctx context.Context) error {
+		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{
+			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error()), Counted: verdict.counted,
+		})
+	})
 	return step{done: state == "failed", wait: verdict.wait}, err
 }
 
 func (s *Service) setState(ctx context.Context, recordingID int64, state, reason string) error {
 	return s.persist(ctx, "submission", func(ctx context.Context) error {
-		return s.DB.SubmissionState(ctx, db.SubmissionStateParams{RecordingID: recordingID, State: state, Error: reason})
+		return s.DB.SubmissionState(ctx, db.SubmissionStateParams{RecordingID: recordingID, State: state, Error: db.Text(reason)})
 	})
 }
 
@@ -193,13 +237,26 @@ func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Acc
 		if segment.UploadState != "uploaded" {
 			return nil, bilibili.Archive{}, &operatorError{fmt.Sprintf("segment %d is not uploaded", segment.Index)}
 		}
+		if !sameAccount(segment.AccountFile, account.File) {
+			return nil, bilibili.Archive{}, &operatorError{fmt.Sprintf(
+				"segment %d was uploaded with account %q and belongs to it; set user_cookie of template %q back from %q to submit",
+				segment.Index, segment.AccountFile, template.TemplateName, account.File)}
+		}
 		stem := strings.TrimSuffix(filepath.Base(segment.Path), filepath.Ext(segment.Path))
 		parts = append(parts, bilibili.Part{Title: clip(stem, maxTitle), Filename: segment.RemoteName, CID: segment.RemoteID})
 	}
 	if len(parts) > bilibili.MaxParts {
-		return nil, bilibili.Archive{}, fmt.Errorf("the recording has %d parts and an archive takes %d; join or waive some", len(parts), bilibili.MaxParts)
+		return nil, bilibili.Archive{}, &hopelessError{fmt.Sprintf(
+			"the recording has %d parts and an archive takes %d; join or waive some", len(parts), bilibili.MaxParts)}
 	}
 	return account, describe(recording, template, parts), nil
+}
+
+// sameAccount compares names of cookie files, which have two spellings.
+func sameAccount(a, b string) bool {
+	localA, errA := bilibili.LocalName(a)
+	localB, errB := bilibili.LocalName(b)
+	return errA == nil && errB == nil && localA == localB
 }
 
 // describe renders a template for a recording, cut to Bilibili's limits.

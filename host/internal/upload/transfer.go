@@ -12,6 +12,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
 )
 
@@ -24,14 +25,15 @@ type transferWorker struct {
 // Work does one try. It never answers with an error: what to do next is in the row, where a person sees it.
 func (w *transferWorker) Work(ctx context.Context, job *river.Job[transferArgs]) error {
 	s, segmentID := w.service, job.Args.SegmentID
-	work, err := s.DB.UploadWork(ctx, segmentID)
+	defer s.known.begin(job.ID)()
+	work, err := s.uploadWork(ctx, segmentID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // the segment is gone, and its file is not ours to publish any more
 	}
 	if err != nil {
-		return again(ctx, s.Pace.Database)
+		return river.JobSnooze(0) // the host stops
 	}
-	if work.Upload.State == "uploaded" || work.Segment.Publish != "wanted" {
+	if work.Upload.State == "uploaded" || work.Upload.State == "failed" || work.Segment.Publish != "wanted" {
 		return nil
 	}
 	result, err := s.transfer(ctx, work)
@@ -42,6 +44,15 @@ func (w *transferWorker) Work(ctx context.Context, job *river.Job[transferArgs])
 		return river.JobSnooze(0) // the host stops: the checkpoint is saved, the next start goes on from it
 	}
 	return s.postpone(ctx, work, err)
+}
+
+// uploadWork reads what a job is about.
+func (s *Service) uploadWork(ctx context.Context, segmentID int64) (work db.UploadWorkRow, err error) {
+	err = s.read(ctx, "transfer", func(ctx context.Context) error {
+		work, err = s.DB.UploadWork(ctx, segmentID)
+		return err
+	})
+	return work, err
 }
 
 func again(ctx context.Context, wait time.Duration) error {
@@ -91,7 +102,7 @@ func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Res
 	}
 	logger := s.Logger.With("segment", work.Segment.ID, "line", name)
 	logger.Info("transfer starts", "path", work.Segment.Path, "size_bytes", work.Segment.SizeBytes, "resumed", len(checkpoint) > 0)
-	return lease.Upload(ctx, line.File{
+	result, err := lease.Upload(ctx, line.File{
 		Line: name, Path: work.Segment.Path, Name: filepath.Base(work.Segment.Path),
 		Cookies: account.Cookies, Threads: configuration.Threads, Checkpoint: checkpoint,
 	}, func(progress line.Progress) error {
@@ -105,6 +116,13 @@ func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Res
 		}
 		return err
 	})
+	if err == nil && result.RemoteName == "" {
+		err = sdk.Errorf(sdk.Bug, "line %s stored the file and does not tell under which name", name)
+	}
+	if err != nil {
+		return line.Result{}, &lineError{err}
+	}
+	return result, nil
 }
 
 // account loads the login that the recording's template names.
@@ -166,16 +184,19 @@ func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line
 // postpone writes down what went wrong and when the next try is.
 func (s *Service) postpone(ctx context.Context, work db.UploadWorkRow, cause error) error {
 	verdict := s.Pace.judgeTransfer(cause, int(work.Upload.Attempts))
-	s.Logger.Warn("transfer failed", "segment", work.Segment.ID, "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
+	if work.Upload.Error != cause.Error() {
+		s.Logger.Warn("transfer failed", "segment", work.Segment.ID, "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
+	}
+	reason := db.Text(cause.Error())
 	err := s.persist(ctx, "failed transfer", func(ctx context.Context) error {
 		if verdict.final {
-			return s.DB.FailUpload(ctx, db.FailUploadParams{SegmentID: work.Segment.ID, Error: cause.Error()})
+			return s.DB.FailUpload(ctx, db.FailUploadParams{SegmentID: work.Segment.ID, Error: reason})
 		}
 		counted := int32(0)
 		if verdict.counted {
 			counted = 1
 		}
-		return s.DB.PostponeUpload(ctx, db.PostponeUploadParams{SegmentID: work.Segment.ID, Error: cause.Error(), Counted: counted})
+		return s.DB.PostponeUpload(ctx, db.PostponeUploadParams{SegmentID: work.Segment.ID, Error: reason, Counted: counted})
 	})
 	switch {
 	case err != nil:

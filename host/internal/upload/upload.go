@@ -22,11 +22,13 @@ import (
 )
 
 const (
-	queue = "upload"
-	// maxWorkers bounds the jobs that are looked at at once; upload_limit bounds those that transfer.
-	maxWorkers = 32
+	// Transfers that wait for their turn hold a worker, so submissions have workers of their own.
+	transferQueue, submitQueue = "upload", "submit"
+	// maxTransfers bounds the transfers that are looked at at once; upload_limit bounds those that run.
+	maxTransfers = 32
+	maxSubmits   = 4
 	// stopTimeout bounds how long a stop waits for transfers to save where they are.
-	stopTimeout = 5 * time.Second
+	stopTimeout = 3500 * time.Millisecond
 )
 
 // Lines gives access to the running line plugins.
@@ -70,6 +72,7 @@ type Service struct {
 	slots   *slots
 	ranking ranking
 	hurry   chan struct{} // something that jobs wait for may have changed
+	known   known
 }
 
 type transferArgs struct {
@@ -95,7 +98,7 @@ func New(options Options) (*Service, error) {
 	river.AddWorker(workers, &submitWorker{service: s})
 	client, err := river.NewClient(riverpgxv5.New(options.DB.Pool), &river.Config{
 		ID:         options.HostID,
-		Queues:     map[string]river.QueueConfig{queue: {MaxWorkers: maxWorkers}},
+		Queues:     map[string]river.QueueConfig{transferQueue: {MaxWorkers: maxTransfers}, submitQueue: {MaxWorkers: maxSubmits}},
 		Workers:    workers,
 		JobTimeout: -1, // a transfer takes as long as it takes; each call in it has its own deadline
 		Logger:     slog.New(quietHandler{options.Logger.Handler()}),
@@ -109,7 +112,7 @@ func New(options Options) (*Service, error) {
 
 // jobOptions make a job unique by what it is about. A job is retried for as long as it takes: the limits on tries are
 // kept with the upload, where a person sees them.
-func jobOptions() *river.InsertOpts {
+func jobOptions(queue string) *river.InsertOpts {
 	unfinished := []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
 	}
@@ -125,7 +128,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	s.hurryJobs(ctx)
+	s.tendJobs(ctx)
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := s.client.StopAndCancel(stopCtx); err != nil {
@@ -145,7 +148,7 @@ func (s *Service) recover(ctx context.Context) error {
 		return fmt.Errorf("list unfinished uploads: %w", err)
 	}
 	for _, segmentID := range unfinished {
-		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobOptions()); err != nil {
+		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobOptions(transferQueue)); err != nil {
 			return fmt.Errorf("order transfer: %w", err)
 		}
 	}
@@ -167,7 +170,7 @@ func (s *Service) SegmentClosed(ctx context.Context, tx pgx.Tx, segmentID int64)
 	if err := s.DB.WithTx(tx).InsertUpload(ctx, segmentID); err != nil {
 		return fmt.Errorf("insert upload: %w", err)
 	}
-	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobOptions()); err != nil {
+	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobOptions(transferQueue)); err != nil {
 		return fmt.Errorf("order transfer: %w", err)
 	}
 	return nil
@@ -178,6 +181,9 @@ func (s *Service) SegmentClosed(ctx context.Context, tx pgx.Tx, segmentID int64)
 func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error {
 	q := s.DB.WithTx(tx)
 	recording, err := q.LockRecording(ctx, recordingID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // it was removed: there is nothing to publish
+	}
 	if err != nil {
 		return fmt.Errorf("lock recording: %w", err)
 	}
@@ -204,7 +210,7 @@ func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int
 	if _, err := q.InsertSubmission(ctx, recordingID); err != nil {
 		return fmt.Errorf("insert submission: %w", err)
 	}
-	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobOptions()); err != nil {
+	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobOptions(submitQueue)); err != nil {
 		return fmt.Errorf("order submission: %w", err)
 	}
 	return nil
@@ -221,17 +227,23 @@ func (s *Service) PublishingChanged() {
 	}
 }
 
-// hurryJobs wakes waiting jobs on demand until ctx ends. Those that wait for longer than an operator takes have other
-// reasons, such as a pause that Bilibili asked for.
-func (s *Service) hurryJobs(ctx context.Context) {
+// tendJobs wakes waiting jobs on demand, and finds lost ones now and then, until ctx ends.
+func (s *Service) tendJobs(ctx context.Context) {
+	sweep := time.NewTicker(s.Pace.Sweep)
+	defer sweep.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.hurry:
+			// Those that wait for longer than an operator takes have other reasons, such as a pause that Bilibili asked for.
+			err = s.DB.HurryJobs(ctx, s.Pace.Operator)
+		case <-sweep.C:
+			err = s.releaseLost(ctx)
 		}
-		if err := s.DB.HurryJobs(ctx, s.Pace.Operator); err != nil && ctx.Err() == nil {
-			s.Logger.Warn("waiting jobs cannot be woken; they look again by themselves", "error", err)
+		if err != nil && ctx.Err() == nil {
+			s.Logger.Warn("waiting jobs cannot be looked after, trying again later", "error", err)
 		}
 	}
 }
@@ -268,10 +280,24 @@ func (s *Service) persist(ctx context.Context, what string, change func(ctx cont
 	}
 }
 
+// read repeats a query until the database answers it: with rows or with none. A job that ended while the database is
+// away could not even say so.
+func (s *Service) read(ctx context.Context, what string, query func(ctx context.Context) error) error {
+	var none error
+	err := s.persist(ctx, what, func(ctx context.Context) error {
+		err := query(ctx)
+		if errors.Is(err, pgx.ErrNoRows) {
+			none, err = err, nil
+		}
+		return err
+	})
+	return errors.Join(err, none)
+}
+
 // lingering returns a context that outlives the end of ctx by a moment: what Bilibili has done is worth saving even
 // when the host is stopping.
 func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
-	const moment = 3 * time.Second
+	const moment = 2 * time.Second
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		select {
