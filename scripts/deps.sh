@@ -33,14 +33,11 @@ has_compiler() {
 
 check_go() {
 	has go || die "Go is missing: install Go 1.26 or newer from https://go.dev/dl/ and put its bin directory into PATH"
-	local version major minor rest
+	local version
 	version=$(go env GOVERSION 2>/dev/null) || version=$(cd / && go env GOVERSION) # an old one refuses the go.mod here
-	version=${version#go}
-	IFS=. read -r major minor rest <<<"$version"
-	minor=${minor%%[!0-9]*}
-	if [ "${major:-0}" -lt 1 ] || { [ "$major" -eq 1 ] && [ "${minor:-0}" -lt 26 ]; }; then
-		die "Go $version is too old: install Go 1.26 or newer from https://go.dev/dl/"
-	fi
+	[[ $version =~ go([0-9]+)\.([0-9]+) ]] || return 0 # built from source: its author knows
+	((BASH_REMATCH[1] > 1 || BASH_REMATCH[1] == 1 && BASH_REMATCH[2] >= 26)) ||
+		die "Go ${version#go} is too old: install Go 1.26 or newer from https://go.dev/dl/"
 }
 
 install_packages() {
@@ -67,13 +64,21 @@ install_packages() {
 	rm -f "$log"
 }
 
+# find_missing sets missing to the packages of what is not here.
+find_missing() {
+	missing=()
+	has_postgresql || missing+=(postgresql)
+	{ has ffmpeg && has ffprobe; } || missing+=(ffmpeg)
+	has curl || missing+=(curl)
+	has_certificates || missing+=(ca-certificates)
+	[ "$1" != test ] || has_compiler || missing+=(gcc libc6-dev)
+}
+
+purpose=${1:-run}
 check_go
-missing=()
-has_postgresql || missing+=(postgresql)
-{ has ffmpeg && has ffprobe; } || missing+=(ffmpeg)
-has curl || missing+=(curl)
-has_certificates || missing+=(ca-certificates)
-if [ "${1:-run}" = test ]; then
-	has_compiler || missing+=(gcc libc6-dev)
+find_missing "$purpose"
+if [ ${#missing[@]} -gt 0 ]; then
+	install_packages "${missing[@]}"
+	find_missing "$purpose"
+	[ ${#missing[@]} -eq 0 ] || die "still missing after their installation: ${missing[*]}"
 fi
-[ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
