@@ -154,3 +154,22 @@ func TestFactoryContextLivesAsLongAsTheProcess(t *testing.T) {
 		t.Error("it goes on after the end")
 	}
 }
+
+func TestHealthAnswersWhileTheFactoryIsBusy(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	in := inproc.Start(t, extractor.Plugin(info, func(context.Context, struct{}) (resolve, error) {
+		close(entered)
+		<-leave
+		return nil, nil
+	}))
+	configured := make(chan error, 1)
+	go func() { configured <- in.Configure(t.Context(), nil) }()
+	<-entered
+	if err := in.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(leave)
+	if err := <-configured; err != nil {
+		t.Error(err)
+	}
+}

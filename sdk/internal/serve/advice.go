@@ -40,7 +40,7 @@ To use it, put this file into lubod's plugin directory and add to plugins.hcl:
 
     plugin %[3]q {}
 
-then run "lubod plugins reload". To see its options, run "%[4]s describe".
+then let lubod read that file again (kill -HUP). To see the options, run "%[4]s describe".
 `, label, p.Info.Version, label, os.Args[0])
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type process struct {
 	stdout, stderr *os.File
 
 	takeOver sync.Once
+	// complain: what fails once a second is said once.
+	complain sync.Once
 	stopping sync.Once
 
 	mu     sync.Mutex
@@ -183,11 +186,19 @@ func (p *process) keepSocket(ctx context.Context) {
 	if _, err := os.Lstat(addr.Name); !os.IsNotExist(err) {
 		return
 	}
-	listener, err := net.ListenUnix("unix", addr)
+	listener, err := listenAgain(addr)
 	if err != nil {
-		p.logger.Debug("cannot make the socket again", "path", addr.Name, "error", err)
+		p.complain.Do(func() { p.logger.Error("cannot make the removed socket again", "path", addr.Name, "error", err) })
 		return
 	}
 	p.logger.Warn("the socket was removed; made it again", "path", addr.Name)
 	go func() { _ = server.Serve(listener) }() // ends when the server is stopped, and closes the listener
+}
+
+// listenAgain makes the folder, too: whoever cleaned up can have taken it along.
+func listenAgain(addr *net.UnixAddr) (*net.UnixListener, error) {
+	if err := os.MkdirAll(filepath.Dir(addr.Name), 0o700); err != nil {
+		return nil, err
+	}
+	return net.ListenUnix("unix", addr)
 }

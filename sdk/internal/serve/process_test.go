@@ -337,7 +337,7 @@ func TestDetachedPluginStaysWhileAHostIsConnected(t *testing.T) {
 
 func TestRemovedSocketIsMadeAgain(t *testing.T) {
 	h := startHost(t, wire.EnvDetached+"=1", "LUBOD_TEST_SESSION=1")
-	if err := os.Remove(h.plugin.Socket); err != nil {
+	if err := os.RemoveAll(h.dir); err != nil {
 		t.Fatal(err)
 	}
 	h.kill()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -36,9 +37,10 @@ type Server struct {
 	// idle is called when a drained plugin has nothing left to do.
 	idle func()
 
-	mu         sync.Mutex
-	configured bool
-	options    []byte
+	// configuring is held while the author's factory runs, which can take its time; Health must not wait for it.
+	configuring sync.Mutex
+	options     []byte
+	configured  atomic.Bool
 }
 
 // NewServer makes the server of one plugin. life ends with the process; idle is called when it may end by itself.
@@ -89,9 +91,9 @@ func (s *Server) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1
 // Configure implements pluginv1.PluginServiceServer. The same options again change nothing: a host that re-attaches
 // cannot know whether its predecessor got that far.
 func (s *Server) Configure(_ context.Context, in *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.configured {
+	s.configuring.Lock()
+	defer s.configuring.Unlock()
+	if s.configured.Load() {
 		if bytes.Equal(s.options, in.GetOptionsJson()) {
 			return &pluginv1.ConfigureResponse{}, nil
 		}
@@ -100,16 +102,14 @@ func (s *Server) Configure(_ context.Context, in *pluginv1.ConfigureRequest) (*p
 	if err := s.plugin.Configure(s.life, in.GetOptionsJson()); err != nil {
 		return nil, err
 	}
-	s.configured, s.options = true, bytes.Clone(in.GetOptionsJson())
+	s.options = bytes.Clone(in.GetOptionsJson())
+	s.configured.Store(true)
 	return &pluginv1.ConfigureResponse{}, nil
 }
 
 // Health implements pluginv1.PluginServiceServer.
 func (s *Server) Health(ctx context.Context, _ *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
-	s.mu.Lock()
-	ask := s.configured && s.plugin.Health != nil
-	s.mu.Unlock()
-	if !ask {
+	if !s.configured.Load() || s.plugin.Health == nil {
 		return &pluginv1.HealthResponse{}, nil
 	}
 	if err := s.plugin.Health(ctx); err != nil {
