@@ -48,6 +48,7 @@ var ErrNoRoom = errors.New("no room for the metadata")
 // ScriptSize is the size of a script tag that has room for everything and an index of n entries.
 func ScriptSize(n int) int {
 	all := Metadata{Source: Source{Width: 1, Height: 1, FrameRate: 1}, VideoCodec: 1, AudioCodec: 1}
+	all.Index.entries = make([]indexEntry, leastIndex)
 	w := all.properties(0, nil)
 	return TagHeaderSize + len(w.b) + n*indexEntrySize + paddingCost + TrailerSize
 }
@@ -101,7 +102,7 @@ func (m *Metadata) properties(stride int, last func(*amfWriter)) *amfWriter {
 	w.boolean("hasVideo", m.HasVideo)
 	w.boolean("hasAudio", m.HasAudio)
 	w.boolean("hasMetadata", true)
-	w.boolean("hasKeyframes", m.Index.Len() > 0)
+	w.boolean("hasKeyframes", m.Index.Len() >= leastIndex)
 	w.boolean("canSeekToEnd", m.HasVideo && m.LastKeyTime == m.LastTime)
 	w.number(keyStartedAt, unixSeconds(m.StartedAt))
 	w.boolean(keyRecovered, m.Recovered)
@@ -228,13 +229,19 @@ func (x *Index) Add(ms, offset int64) {
 }
 
 func (x *Index) kept(stride int) int {
-	if stride == 0 {
+	if stride == 0 || len(x.entries) < leastIndex {
 		return 0
 	}
 	return (len(x.entries) + stride - 1) / stride
 }
 
+// leastIndex: an index of one entry helps nobody, and ffmpeg complains about it.
+const leastIndex = 2
+
 func (x *Index) write(w *amfWriter, stride int) {
+	if len(x.entries) < leastIndex {
+		return
+	}
 	n := x.kept(stride)
 	outer := w.count
 	w.key("keyframes", amfObject)

@@ -86,6 +86,8 @@ func (s *Splitter) place(tr *track, at int64) (out int64, jump bool) {
 	switch {
 	case tr.placed && (out < tr.out-backJump || out > latest+forwardJump):
 		return latest, true
+	case !tr.placed && s.strange(out):
+		return latest, false
 	case tr.placed && out <= tr.out:
 		return tr.out + 1, false
 	}
@@ -109,7 +111,7 @@ func (s *Splitter) align(tr *track, at int64) {
 		return
 	}
 	out, latest := at-s.base, s.latest()
-	if out >= -backJump && out <= latest+farApart {
+	if !s.strange(out) {
 		return
 	}
 	tr.shift = latest - out
@@ -118,6 +120,9 @@ func (s *Splitter) align(tr *track, at int64) {
 		s.note("clocks-apart", fmt.Sprintf("sound and picture are %d ms apart: they are recorded as they arrived", max(out-latest, latest-out)))
 	}
 }
+
+// strange: the first tag of a track cannot lie there.
+func (s *Splitter) strange(out int64) bool { return out < -backJump || out > s.latest()+farApart }
 
 // bridge lets the track continue where it was, so that a changed clock neither tears a hole into the open segment nor
 // folds it back. It returns the tag's time. The next segment starts with the new clock and the true distance of sound

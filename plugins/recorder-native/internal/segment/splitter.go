@@ -48,6 +48,7 @@ type Splitter struct {
 	video, audio  track
 	source        flv.Source
 	audioExpected bool
+	soundAt       int64 // the picture's time when the last sound arrived
 
 	open    bool
 	base    int64 // source time of the open segment's 0
@@ -102,6 +103,9 @@ func (s *Splitter) Write(t flv.Tag) error {
 	}
 	at := tr.unwrap(t)
 	tr.observe(t, at)
+	if tr == &s.audio {
+		s.soundAt = s.video.last
+	}
 	if tr.codec == 0 {
 		tr.codec = t.CodecID()
 	}
@@ -215,7 +219,7 @@ func (s *Splitter) record(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 		s.gops.end(out, s.sink.Size())
 	}
 	switch {
-	case boundary && (jump || s.mustCut(out)), s.overdue(tr, out):
+	case boundary && s.placed() && (jump || s.mustCut(out)), s.overdue(tr, out):
 		return s.cut(tr, t, at, kind)
 	case tr == &s.video && s.video.pending != nil:
 		s.orphans++
@@ -228,6 +232,9 @@ func (s *Splitter) record(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 	}
 	return s.write(tr, t, at, kind)
 }
+
+// placed: the open segment has media in it.
+func (s *Splitter) placed() bool { return s.video.placed || s.audio.placed }
 
 // audioOnly: without a picture every tag is as good as a keyframe. Some senders announce a picture and never send one.
 func (s *Splitter) audioOnly() bool { return s.video.pending == nil && !s.video.known }
@@ -242,12 +249,18 @@ func (s *Splitter) write(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 		s.jumps++
 		s.note("clock-jump", fmt.Sprintf("the sender's clock jumped to %d ms; a new segment follows at the next keyframe", at))
 	}
+	if tr == &s.video && !tr.placed {
+		s.gops.begin(out, s.sink.Size())
+	}
 	tr.placed, tr.out = true, out
 	return s.sink.Append(t, out, kind == flv.Key && tr == &s.video)
 }
 
 // mustCut decides at a keyframe, at ms in the segment, whether it begins a new segment.
 func (s *Splitter) mustCut(ms int64) bool {
+	if !s.video.placed && !s.audio.placed {
+		return false // there is nothing to close
+	}
 	if s.cutRequested() || s.cutDue || s.video.pending != nil || s.audio.pending != nil {
 		return true
 	}
@@ -294,7 +307,7 @@ func (s *Splitter) cut(tr *track, t flv.Tag, at int64, kind flv.Kind) error {
 // expectedAudio estimates the time of the audio tag that follows, so that it too lies behind the segment's 0.
 func (s *Splitter) expectedAudio(at int64) int64 {
 	expected := at
-	if s.audio.known {
+	if s.audio.known && at-s.soundAt <= longestStep { // sound that paused is not late
 		expected = s.audio.last + s.audio.interval() - 1
 	}
 	if len(s.held) > 0 {
@@ -323,7 +336,11 @@ func (s *Splitter) begin(base int64) error {
 	s.audio.startSegment()
 	s.gops.begin(0, s.sink.Size())
 	for _, h := range held {
-		if err := s.write(s.trackOf(h.tag), h.tag, h.at, h.tag.Kind()); err != nil {
+		take := s.write
+		if s.audioOnly() {
+			take = s.record // seconds of sound may have been held: the limits hold for them too
+		}
+		if err := take(s.trackOf(h.tag), h.tag, h.at, h.tag.Kind()); err != nil {
 			return err
 		}
 	}
