@@ -119,7 +119,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 		DB: database, Extractors: extractors{manager}, Recorder: recordings, Logger: h.logger.With("part", "monitor"),
 	})
 	answers, err := api.New(api.Deps{
-		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h},
+		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Bilibili: client,
 		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 //go:embed openapi.yaml
@@ -76,7 +77,9 @@ type Deps struct {
 	Rooms   Rooms
 	Uploads Uploads
 	Plugins Plugins
-	Logger  *slog.Logger
+	// Bilibili is asked about accounts.
+	Bilibili *bilibili.Client
+	Logger   *slog.Logger
 	// DataDir is where cookie files are.
 	DataDir string
 	Version string
@@ -101,9 +104,11 @@ type Server struct {
 	rooms   Rooms
 	uploads Uploads
 	plugins Plugins
-	log     *slog.Logger
-	dataDir string
-	version string
+	// bilibili is asked about accounts.
+	bilibili *bilibili.Client
+	log      *slog.Logger
+	dataDir  string
+	version  string
 
 	spec       *openapi3.T
 	operations map[string]*operation
@@ -136,7 +141,7 @@ func New(deps Deps) (*Server, error) {
 		}
 	}
 	s := &Server{
-		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, log: deps.Logger, dataDir: dataDir, version: deps.Version,
+		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, bilibili: deps.Bilibili, log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout,

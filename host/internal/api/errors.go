@@ -32,6 +32,7 @@ const (
 	codeTooLarge        = "too_large"
 	codeMediaType       = "unsupported_media_type"
 	codePlugins         = "invalid_plugins"
+	codeAccount         = "account_unusable"
 	codeTooMany         = "too_many_attempts"
 	codeInternal        = "internal"
 	codeUnavailable     = "unavailable"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -41,8 +42,17 @@ func TestGeneratedRequests(t *testing.T) {
 func generated(t *testing.T, rt *rapid.T, base string, op *operation) *http.Request {
 	ids := []string{"1", "2", "0", "-1", "99999999999999999999", "x", "1.5", "%00", "..", "%2e%2e%2f"}
 	target := base + strings.ReplaceAll(op.route.Path, "{id}", rapid.SampledFrom(ids).Draw(rt, "id"))
+	query := url.Values{}
 	if rapid.Bool().Draw(rt, "query") {
-		target += "?limit=" + rapid.SampledFrom([]string{"1", "0", "x", "", "1e3", "%00"}).Draw(rt, "limit")
+		query.Set("limit", rapid.SampledFrom([]string{"1", "0", "x", "", "1e3", "\x00"}).Draw(rt, "limit"))
+	}
+	for _, parameter := range op.route.Operation.Parameters {
+		if p := parameter.Value; p.In == "query" && p.Schema.Value.Type.Is("string") && rapid.IntRange(0, 9).Draw(rt, "has "+p.Name) > 0 {
+			query.Set(p.Name, fmt.Sprint(value(p.Schema.Value, 0).Draw(rt, p.Name)))
+		}
+	}
+	if len(query) > 0 {
+		target += "?" + query.Encode()
 	}
 	var raw []byte
 	if body := op.route.Operation.RequestBody; body != nil {

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +24,8 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/bilibili"
+	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
 // fakeRooms, fakeUploads and fakePlugins are the running parts; each function can be replaced by a test.
@@ -62,9 +66,12 @@ type harness struct {
 	rooms   *fakeRooms
 	uploads *fakeUploads
 	plugins *fakePlugins
-	notes   *notes
-	log     *notes
-	dataDir string
+	// sim is the Bilibili that the server talks to.
+	sim      *sim.Server
+	upstream *bilibili.Client
+	notes    *notes
+	log      *notes
+	dataDir  string
 }
 
 // notes collects lines from several goroutines.
@@ -117,6 +124,9 @@ func newHarness(t *testing.T, database *db.DB) *harness {
 		status: func() []PluginStatus { return nil },
 		reload: func(context.Context) error { return nil },
 	}
+	h.sim = sim.New(t, sim.Options{})
+	h.upstream = bilibili.New(bilibili.Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL()})
+	t.Cleanup(h.upstream.Close)
 	h.server = h.start(t)
 	h.browser = newBrowser(t, serve(t, h.server))
 	return h
@@ -126,7 +136,7 @@ func newHarness(t *testing.T, database *db.DB) *harness {
 func (h *harness) start(t *testing.T) *Server {
 	t.Helper()
 	server, err := New(Deps{
-		DB: h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, DataDir: h.dataDir, Version: "0.0.1-test",
+		DB: h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -273,6 +283,20 @@ func (b *browser) register(t *testing.T, name, password string) {
 func (b *browser) login(t *testing.T, name, password string) answer {
 	t.Helper()
 	return b.api(t, "POST", "/users/login", fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)).must(t, 200)
+}
+
+// addAccount makes an account at Bilibili and puts its cookie file into the data directory.
+func (h *harness) addAccount(t *testing.T, file string, options sim.AccountOptions) sim.Account {
+	t.Helper()
+	account := h.sim.AddAccount(options)
+	raw, err := json.Marshal(account.CookieFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(h.dataDir, file), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return account
 }
 
 func (b *browser) sessionToken(t *testing.T) string {

@@ -208,6 +208,9 @@ type AccountDraft struct {
 // AccountDraftKey defines model for AccountDraft.Key.
 type AccountDraftKey string
 
+// ArchivePre defines model for ArchivePre.
+type ArchivePre = map[string]json.RawMessage
+
 // Configuration defines model for Configuration.
 type Configuration = config.Configuration
 
@@ -245,6 +248,9 @@ type Login struct {
 	Password string                    `json:"password"`
 	Username string                    `json:"username"`
 }
+
+// MyInfo defines model for MyInfo.
+type MyInfo = map[string]json.RawMessage
 
 // OpenRecording defines model for OpenRecording.
 type OpenRecording struct {
@@ -616,8 +622,38 @@ type User struct {
 // Username defines model for Username.
 type Username = string
 
+// Video defines model for Video.
+type Video struct {
+	// Growing Still being written; its name ends in .part until it is finished.
+	Growing bool `json:"growing"`
+
+	// Key The place in this list, from 1.
+	Key int `json:"key"`
+
+	// Name The file, relative to the recordings folder, with slashes.
+	Name string `json:"name"`
+
+	// Size Bytes.
+	Size int64 `json:"size"`
+
+	// UpdateTime When it changed last, in seconds since 1970.
+	UpdateTime int64 `json:"updateTime"`
+}
+
 // ID defines model for ID.
 type ID = int64
+
+// GetArchivePreParams defines parameters for GetArchivePre.
+type GetArchivePreParams struct {
+	// User A cookie file in the data directory.
+	User *string `form:"user,omitempty" json:"user,omitempty"`
+}
+
+// GetMyInfoParams defines parameters for GetMyInfo.
+type GetMyInfoParams struct {
+	// User A cookie file in the data directory.
+	User string `form:"user" json:"user"`
+}
 
 // ListRecordingsParams defines parameters for ListRecordings.
 type ListRecordingsParams struct {
@@ -657,6 +693,9 @@ type RegisterUserJSONRequestBody = Registration
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetArchivePre What Bilibili offers for submissions, such as its categories
+	// (GET /api/v1/archive_pre)
+	GetArchivePre(ctx echo.Context, params GetArchivePreParams) error
 	// GetConfiguration The settings for all rooms
 	// (GET /api/v1/configuration)
 	GetConfiguration(ctx echo.Context) error
@@ -666,6 +705,9 @@ type ServerInterface interface {
 	// LogoutUser End the session
 	// (GET /api/v1/logout)
 	LogoutUser(ctx echo.Context) error
+	// GetMyInfo Who a cookie file logs in as, asked at Bilibili
+	// (GET /api/v1/myinfo)
+	GetMyInfo(ctx echo.Context, params GetMyInfoParams) error
 	// ListPlugins The plugins of plugins.hcl and how they are
 	// (GET /api/v1/plugins)
 	ListPlugins(ctx echo.Context) error
@@ -726,6 +768,9 @@ type ServerInterface interface {
 	// DeleteAccount Forget a Bilibili account
 	// (DELETE /api/v1/users/{id})
 	DeleteAccount(ctx echo.Context, id ID) error
+	// ListVideos The video files of the recordings folder
+	// (GET /api/v1/videos)
+	ListVideos(ctx echo.Context) error
 	// GetHealth Whether the server and its database answer
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
@@ -734,6 +779,24 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetArchivePre converts echo context to params.
+func (w *ServerInterfaceWrapper) GetArchivePre(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetArchivePreParams
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", ctx.QueryParams(), &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetArchivePre(ctx, params)
+	return err
 }
 
 // GetConfiguration converts echo context to params.
@@ -760,6 +823,24 @@ func (w *ServerInterfaceWrapper) LogoutUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.LogoutUser(ctx)
+	return err
+}
+
+// GetMyInfo converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMyInfo(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMyInfoParams
+	// ------------- Required query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user", ctx.QueryParams(), &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMyInfo(ctx, params)
 	return err
 }
 
@@ -1021,6 +1102,15 @@ func (w *ServerInterfaceWrapper) DeleteAccount(ctx echo.Context) error {
 	return err
 }
 
+// ListVideos converts echo context to params.
+func (w *ServerInterfaceWrapper) ListVideos(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListVideos(ctx)
+	return err
+}
+
 // GetHealth converts echo context to params.
 func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	var err error
@@ -1094,11 +1184,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/users", wrapper.ListAccounts, options.OperationMiddlewares["listAccounts"]...)
 	router.POST(options.BaseURL+"/api/v1/users", wrapper.AddAccount, options.OperationMiddlewares["addAccount"]...)
 	router.DELETE(options.BaseURL+"/api/v1/users/:id", wrapper.DeleteAccount, options.OperationMiddlewares["deleteAccount"]...)
+	router.GET(options.BaseURL+"/api/v1/archive_pre", wrapper.GetArchivePre, options.OperationMiddlewares["getArchivePre"]...)
+	router.GET(options.BaseURL+"/api/v1/myinfo", wrapper.GetMyInfo, options.OperationMiddlewares["getMyInfo"]...)
 	router.GET(options.BaseURL+"/api/v1/configuration", wrapper.GetConfiguration, options.OperationMiddlewares["getConfiguration"]...)
 	router.PUT(options.BaseURL+"/api/v1/configuration", wrapper.UpdateConfiguration, options.OperationMiddlewares["updateConfiguration"]...)
 	router.GET(options.BaseURL+"/api/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
 	router.GET(options.BaseURL+"/api/v1/streamer_info", wrapper.ListRecordings, options.OperationMiddlewares["listRecordings"]...)
 	router.GET(options.BaseURL+"/api/v1/streamer_info/:id/files", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
+	router.GET(options.BaseURL+"/api/v1/videos", wrapper.ListVideos, options.OperationMiddlewares["listVideos"]...)
 	router.GET(options.BaseURL+"/api/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)
 	router.POST(options.BaseURL+"/api/v1/plugins/reload", wrapper.ReloadPlugins, options.OperationMiddlewares["reloadPlugins"]...)
 
@@ -1113,6 +1206,115 @@ type ErrorJSONResponse Error
 type StreamerJSONResponse Streamer
 
 type TemplateJSONResponse Template
+
+type GetArchivePreRequestObject struct {
+	Params GetArchivePreParams
+}
+
+type GetArchivePreResponseObject interface {
+	VisitGetArchivePreResponse(w http.ResponseWriter) error
+}
+
+type GetArchivePre200JSONResponse ArchivePre
+
+func (response GetArchivePre200JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre400JSONResponse struct{ ErrorJSONResponse }
+
+func (response GetArchivePre400JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre401JSONResponse Error
+
+func (response GetArchivePre401JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre404JSONResponse Error
+
+func (response GetArchivePre404JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre422JSONResponse Error
+
+func (response GetArchivePre422JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre503JSONResponse Error
+
+func (response GetArchivePre503JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePredefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetArchivePredefaultJSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type GetConfigurationRequestObject struct {
 }
@@ -1262,6 +1464,115 @@ type LogoutUserdefaultJSONResponse struct {
 }
 
 func (response LogoutUserdefaultJSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfoRequestObject struct {
+	Params GetMyInfoParams
+}
+
+type GetMyInfoResponseObject interface {
+	VisitGetMyInfoResponse(w http.ResponseWriter) error
+}
+
+type GetMyInfo200JSONResponse MyInfo
+
+func (response GetMyInfo200JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo400JSONResponse struct{ ErrorJSONResponse }
+
+func (response GetMyInfo400JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo401JSONResponse Error
+
+func (response GetMyInfo401JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo404JSONResponse Error
+
+func (response GetMyInfo404JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo422JSONResponse Error
+
+func (response GetMyInfo422JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo503JSONResponse Error
+
+func (response GetMyInfo503JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfodefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetMyInfodefaultJSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2755,6 +3066,58 @@ func (response DeleteAccountdefaultJSONResponse) VisitDeleteAccountResponse(w ht
 	return err
 }
 
+type ListVideosRequestObject struct {
+}
+
+type ListVideosResponseObject interface {
+	VisitListVideosResponse(w http.ResponseWriter) error
+}
+
+type ListVideos200JSONResponse []Video
+
+func (response ListVideos200JSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVideos401JSONResponse struct{ ErrorJSONResponse }
+
+func (response ListVideos401JSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVideosdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListVideosdefaultJSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -2809,6 +3172,9 @@ func (response GetHealthdefaultJSONResponse) VisitGetHealthResponse(w http.Respo
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetArchivePre What Bilibili offers for submissions, such as its categories
+	// (GET /api/v1/archive_pre)
+	GetArchivePre(ctx context.Context, request GetArchivePreRequestObject) (GetArchivePreResponseObject, error)
 	// GetConfiguration The settings for all rooms
 	// (GET /api/v1/configuration)
 	GetConfiguration(ctx context.Context, request GetConfigurationRequestObject) (GetConfigurationResponseObject, error)
@@ -2818,6 +3184,9 @@ type StrictServerInterface interface {
 	// LogoutUser End the session
 	// (GET /api/v1/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
+	// GetMyInfo Who a cookie file logs in as, asked at Bilibili
+	// (GET /api/v1/myinfo)
+	GetMyInfo(ctx context.Context, request GetMyInfoRequestObject) (GetMyInfoResponseObject, error)
 	// ListPlugins The plugins of plugins.hcl and how they are
 	// (GET /api/v1/plugins)
 	ListPlugins(ctx context.Context, request ListPluginsRequestObject) (ListPluginsResponseObject, error)
@@ -2878,6 +3247,9 @@ type StrictServerInterface interface {
 	// DeleteAccount Forget a Bilibili account
 	// (DELETE /api/v1/users/{id})
 	DeleteAccount(ctx context.Context, request DeleteAccountRequestObject) (DeleteAccountResponseObject, error)
+	// ListVideos The video files of the recordings folder
+	// (GET /api/v1/videos)
+	ListVideos(ctx context.Context, request ListVideosRequestObject) (ListVideosResponseObject, error)
 	// GetHealth Whether the server and its database answer
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -2893,6 +3265,31 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetArchivePre operation middleware
+func (sh *strictHandler) GetArchivePre(ctx echo.Context, params GetArchivePreParams) error {
+	var request GetArchivePreRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetArchivePre(ctx.Request().Context(), request.(GetArchivePreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetArchivePre")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetArchivePreResponseObject); ok {
+		return validResponse.VisitGetArchivePreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // GetConfiguration operation middleware
@@ -2981,6 +3378,31 @@ func (sh *strictHandler) LogoutUser(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(LogoutUserResponseObject); ok {
 		return validResponse.VisitLogoutUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMyInfo operation middleware
+func (sh *strictHandler) GetMyInfo(ctx echo.Context, params GetMyInfoParams) error {
+	var request GetMyInfoRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMyInfo(ctx.Request().Context(), request.(GetMyInfoRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMyInfo")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMyInfoResponseObject); ok {
+		return validResponse.VisitGetMyInfoResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3595,6 +4017,29 @@ func (sh *strictHandler) DeleteAccount(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(DeleteAccountResponseObject); ok {
 		return validResponse.VisitDeleteAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListVideos operation middleware
+func (sh *strictHandler) ListVideos(ctx echo.Context) error {
+	var request ListVideosRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVideos(ctx.Request().Context(), request.(ListVideosRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVideos")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListVideosResponseObject); ok {
+		return validResponse.VisitListVideosResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
+)
+
+// GetMyInfo answers what Bilibili says about the account of a cookie file.
+func (s *Server) GetMyInfo(ctx context.Context, request GetMyInfoRequestObject) (GetMyInfoResponseObject, error) {
+	account, err := s.loadAccount(request.Params.User)
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.bilibili.MyInfo(ctx, account)
+	if err != nil {
+		return nil, fromBilibili(err, account.File)
+	}
+	info["uname"] = info["name"]
+	return GetMyInfo200JSONResponse(info), nil
+}
+
+// GetArchivePre answers what there is to choose from in a submission.
+func (s *Server) GetArchivePre(ctx context.Context, request GetArchivePreRequestObject) (GetArchivePreResponseObject, error) {
+	account, err := s.accountOrFirst(ctx, request.Params.User)
+	if err != nil {
+		return nil, err
+	}
+	pre, err := s.bilibili.ArchivePre(ctx, account)
+	if err != nil {
+		return nil, fromBilibili(err, account.File)
+	}
+	return GetArchivePre200JSONResponse(pre), nil
+}
+
+// accountOrFirst is the account that was named, or else the first one whose file can be used.
+func (s *Server) accountOrFirst(ctx context.Context, user *string) (*bilibili.Account, error) {
+	if user != nil {
+		return s.loadAccount(*user)
+	}
+	rows, err := s.db.ListAccounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if account, err := bilibili.LoadAccount(s.dataDir, row.File); err == nil {
+			return account, nil
+		}
+	}
+	return nil, unusable(nil, "there is no Bilibili account that can be used; log one in with GET /api/v1/qrcode and add its file with POST /api/v1/users")
+}
+
+// loadAccount reads the cookie file that the parameter user names. It need not be in the list of accounts: what a login
+// answers can be tried before it is added.
+func (s *Server) loadAccount(user string) (*bilibili.Account, error) {
+	file, err := s.cookieFile("user", user)
+	if err != nil {
+		return nil, err
+	}
+	account, err := bilibili.LoadAccount(s.dataDir, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &problem{status: http.StatusNotFound, code: codeNotFound, message: fmt.Sprintf("user: there is no file %s in the data directory", file)}
+	case errors.Is(err, bilibili.ErrNoAccount):
+		return nil, unusable(err, "user: %s holds no Bilibili login that can be read; log in again", file)
+	case err != nil:
+		return nil, err
+	}
+	return account, nil
+}
+
+func unusable(cause error, format string, args ...any) *problem {
+	return &problem{status: http.StatusUnprocessableEntity, code: codeAccount, message: fmt.Sprintf(format, args...), cause: cause}
+}
+
+// fromBilibili turns an error of Bilibili into an answer. What Bilibili says is text from outside: it is quoted, and cut.
+func fromBilibili(err error, file string) error {
+	var refused *bilibili.RefusedError
+	switch {
+	case errors.As(err, &refused) && refused.Code == bilibili.CodeNotLoggedIn:
+		return unusable(err, "the login in %s is no longer valid; log in again", file)
+	case errors.As(err, &refused):
+		return unavailable(err, "Bilibili refused with code %d: %.200q; try again later", refused.Code, refused.Message)
+	case errors.Is(err, bilibili.ErrNotSent), errors.Is(err, bilibili.ErrAnswerLost):
+		return unavailable(err, "Bilibili does not answer, or not as expected; try again later")
+	}
+	return err
+}
