@@ -88,7 +88,7 @@ func BenchmarkBurstCopy(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		dir := b.TempDir()
-		response, err := http.Get(server.URL) //nolint:noctx // the server is this process
+		response, err := http.Get(server.URL)
 		if err != nil {
 			b.Fatal(err)
 		}

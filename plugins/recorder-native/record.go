@@ -107,7 +107,7 @@ func (r *recording) run(ctx context.Context) error {
 			return storage.error
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // stopped: everything received is in its files
 		}
 		end = r.again(ctx, end)
 	}
@@ -120,7 +120,7 @@ func (r *recording) first(ctx context.Context) (result, error) {
 	for _, stream := range r.streams {
 		end := r.connection(ctx, stream, seconds(r.options.IdleTimeout))
 		if end.media || ctx.Err() != nil || isStorage(end.err) {
-			return end, nil
+			return end, nil //nolint:nilerr // the error is part of end
 		}
 		reasons = append(reasons, reason(end.err))
 	}
