@@ -1,0 +1,171 @@
+package upload
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
+)
+
+// mortal ends a process at its nth statement: from then on nothing it does reaches the database.
+type mortal struct {
+	left atomic.Int64
+	die  context.CancelFunc
+}
+
+func (m *mortal) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	if m.left.Add(-1) >= 0 {
+		return ctx
+	}
+	m.die()
+	dead, cancel := context.WithCancel(ctx)
+	cancel()
+	return dead
+}
+
+func (m *mortal) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// mortalService is a service whose process dies after so many statements. Its jobs are run by hand.
+func (h *harness) mortalService(archives Archives, statements int) (s *Service, m *mortal, ctx context.Context) {
+	h.t.Helper()
+	config := h.db.Pool.Config()
+	config.MaxConns = 2
+	ctx, cancel := context.WithCancel(h.t.Context())
+	m = &mortal{die: cancel}
+	config.ConnConfig.Tracer = m
+	m.left.Store(1 << 40) // connecting is not counted
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(pool.Close)
+	h.t.Cleanup(cancel)
+	if err := pool.Ping(ctx); err != nil {
+		h.t.Fatal(err)
+	}
+	s, err = New(Options{
+		DB: &db.DB{Queries: db.New(pool), Pool: pool}, HostID: h.host.String(), DataDir: h.dir, Lines: h.lines, Archives: archives,
+		Pace: h.pace, Logger: slog.New(slog.NewTextHandler(h, nil)),
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	m.left.Store(int64(statements))
+	return s, m, ctx
+}
+
+// memory is Bilibili with archives by their first part.
+type memory struct {
+	mu       sync.Mutex
+	archives map[string]int
+}
+
+func (b *memory) Submit(_ context.Context, _ *bilibili.Account, archive bilibili.Archive) (bilibili.Accepted, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.archives[archive.Videos[0].Filename]++
+	return bilibili.Accepted{AID: 5, BVID: "BV5"}, nil
+}
+
+func (b *memory) made(part string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.archives[part]
+}
+
+// dying is Bilibili at whose call the process dies: before or after the archive was made.
+type dying struct {
+	Archives
+	before, after func()
+}
+
+func (d dying) Submit(ctx context.Context, account *bilibili.Account, archive bilibili.Archive) (bilibili.Accepted, error) {
+	if d.before != nil {
+		d.before()
+		return bilibili.Accepted{}, ctx.Err()
+	}
+	accepted, err := d.Archives.Submit(ctx, account, archive)
+	d.after()
+	return accepted, err
+}
+
+// A process that dies between any two statements, before, in or after any call, leaves what the next one turns into one
+// archive.
+func TestKillBetweenAnyTwoStepsMakesOneArchive(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	world := &memory{archives: make(map[string]int)}
+	living := h.archivesOf(world)
+	h.archives = living
+	healthy := h.service()
+
+	var recordings []int64
+	run := func(s *Service, ctx context.Context) (finished bool) {
+		recording := h.recording("recording")
+		recordings = append(recordings, recording)
+		segment := h.closed(healthy, recording, 1)
+		h.exec("DELETE FROM river_job", nil) // as if it were this process's, and was lost with it
+		transfer := &transferWorker{service: s}
+		_ = transfer.Work(ctx, &river.Job[transferArgs]{JobRow: &rivertype.JobRow{ID: -segment}, Args: transferArgs{segment}})
+		h.end(healthy, recording)
+		submit := &submitWorker{service: s}
+		_ = submit.Work(ctx, &river.Job[submitArgs]{JobRow: &rivertype.JobRow{ID: -recording}, Args: submitArgs{recording}})
+		submission, exists := h.submission(recording)
+		return exists && submission.State == "accepted"
+	}
+	statements := 0
+	for ; ; statements++ {
+		s, _, ctx := h.mortalService(living, statements)
+		if run(s, ctx) && ctx.Err() == nil {
+			break
+		}
+		if statements > 60 {
+			t.Fatal("a process that lives does not come to an end")
+		}
+	}
+	if statements < 8 {
+		t.Errorf("only %d statements were seen", statements)
+	}
+	for _, when := range []string{"before", "after"} {
+		var d dying
+		s, m, ctx := h.mortalService(nil, 1<<40)
+		die := func() { m.left.Store(0); m.die() }
+		d = dying{Archives: living, after: die}
+		if when == "before" {
+			d.before = die
+		}
+		s.Archives = d
+		run(s, ctx)
+	}
+
+	h.start(h.service())
+	for i, recording := range recordings {
+		h.untilSubmission(recording, "accepted")
+		if made := world.made(fmt.Sprintf("nr%d_001", recording)); made != 1 {
+			t.Errorf("death %d: %d archives, want 1", i, made)
+		}
+	}
+}
+
+// archivesOf answers from a memory.
+func (h *harness) archivesOf(world *memory) Archives {
+	return &fakeArchives{
+		submit: world.Submit,
+		find: func(_ context.Context, _ *bilibili.Account, parts []string) (bilibili.Accepted, error) {
+			if world.made(parts[0]) == 0 {
+				return bilibili.Accepted{}, bilibili.ErrNoArchive
+			}
+			return bilibili.Accepted{AID: 5, BVID: "BV5"}, nil
+		},
+	}
+}

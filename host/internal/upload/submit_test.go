@@ -1,0 +1,425 @@
+package upload
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/sdk/line"
+	simulator "github.com/lubod/lubod/sdk/simulator/bilibili"
+)
+
+// real replaces Bilibili by the strict simulator: files are stored there, and the client of the host talks to it.
+func (h *harness) real(options simulator.Options) *simulator.Server {
+	h.t.Helper()
+	sim := simulator.New(h.t, options)
+	account := sim.AddAccount(simulator.AccountOptions{})
+	content, err := json.Marshal(account.CookieFile())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, "a.json"), content, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	h.lines.upload = func(_ context.Context, file line.File, _ func(line.Progress) error) (line.Result, error) {
+		h.began(file)
+		object, err := sim.Store(account.MID, file.Line, file.Name, []byte(file.Path))
+		return line.Result{RemoteName: object.Name, RemoteID: object.BizID}, err
+	}
+	client := bilibili.New(bilibili.Options{MemberURL: sim.URL()})
+	h.t.Cleanup(client.Close)
+	h.archives = client
+	return sim
+}
+
+// published runs a whole recording of some segments up to its submission's state.
+func (h *harness) published(segments int, state string) (int64, db.Submission) {
+	h.t.Helper()
+	s := h.service()
+	recording := h.recording("recording")
+	for i := range segments {
+		h.closed(s, recording, i+1)
+	}
+	h.end(s, recording)
+	h.start(s)
+	return recording, h.untilSubmission(recording, state)
+}
+
+func TestRecordingBecomesOneArchive(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	sim := h.real(simulator.Options{})
+	h.exec(`UPDATE templates SET title = '{title} by {{streamer}}', description = '{url}', copyright = 2, tag = 'live, 录像，live'`, nil)
+	_, submission := h.published(3, "accepted")
+	archives := sim.Archives()
+	if len(archives) != 1 {
+		t.Fatalf("%d archives", len(archives))
+	}
+	archive := archives[0]
+	if archive.Title != "title by host" || archive.Desc != "http://room/1" || archive.Source != "http://room/1" || archive.Tag != "live,录像" {
+		t.Errorf("archive = %+v", archive)
+	}
+	for i, video := range archive.Videos {
+		if !strings.HasSuffix(video.Title, fmt.Sprintf("_%03d", i+1)) {
+			t.Errorf("part %d is %s", i+1, video.Title)
+		}
+	}
+	if submission.AID != archive.AID || submission.BVID != archive.BVID || submission.Attempts != 1 {
+		t.Errorf("submission = %+v", submission)
+	}
+	sim.RequireNoViolations(t)
+}
+
+func TestLostAnswerIsLookedUpAndNotSubmittedAgain(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]simulator.Fault{
+		"cut":       simulator.SubmitAnswerLost(),
+		"gateway":   {Match: simulator.Match{Call: simulator.CallSubmit}, Action: simulator.Action{Do: simulator.DoReplace, Status: 502}, Times: 1},
+		"not JSON":  {Match: simulator.Match{Call: simulator.CallSubmit}, Action: simulator.Action{Do: simulator.DoReplace, Status: 200, Body: "<html>"}, Times: 1},
+		"bad gate":  {Match: simulator.Match{Call: simulator.CallSubmit}, Action: simulator.Action{Do: simulator.DoReplace, Status: 504, Body: `{"code":-504}`}, Times: 1},
+		"nameless":  {Match: simulator.Match{Call: simulator.CallSubmit}, Action: simulator.Action{Do: simulator.DoEdit, Drop: []string{"data"}}, Times: 1},
+		"duplicate": {Match: simulator.Match{Call: simulator.CallSubmit}, Action: simulator.Action{Do: simulator.DoReplace, Status: 200, Body: `{"code":10009}`}, Times: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			sim := h.real(simulator.Options{})
+			sim.AddFault(fault)
+			_, submission := h.published(2, "accepted")
+			if archives, submits := sim.Archives(), sim.Submits(); len(archives) != 1 || len(submits) != 1 || submission.BVID != archives[0].BVID {
+				t.Errorf("%d archives after %d submits, submission %+v", len(archives), len(submits), submission)
+			}
+			sim.RequireNoViolations(t)
+		})
+	}
+}
+
+func TestSubmitThatNeverArrivedIsRepeatedAfterLooking(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	sim := h.real(simulator.Options{})
+	sim.AddFault(simulator.Reset(simulator.CallSubmit))
+	_, submission := h.published(1, "accepted")
+	if archives := sim.Archives(); len(archives) != 1 || submission.Attempts != 2 || submission.Lookups != 0 {
+		t.Errorf("%d archives, submission %+v", len(archives), submission)
+	}
+	var looks int
+	for _, request := range sim.Requests() {
+		if request.Path == "/x/web/archives" {
+			looks++
+		}
+	}
+	if looks != lookups {
+		t.Errorf("the list was read %d times before the second submit, want %d", looks, lookups)
+	}
+	sim.RequireNoViolations(t)
+}
+
+func TestEarlyLookProvesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.pace.Lookup = longTime
+	found := 0
+	h.archives = &fakeArchives{
+		submit: func(context.Context, *bilibili.Account, bilibili.Archive) (bilibili.Accepted, error) {
+			return bilibili.Accepted{}, bilibili.ErrAnswerLost
+		},
+		find: func(context.Context, *bilibili.Account, []string) (bilibili.Accepted, error) {
+			found++
+			return bilibili.Accepted{}, bilibili.ErrNoArchive
+		},
+	}
+	recording, _ := h.published(1, "unknown")
+	s := h.service()
+	for range 5 { // a restart, an edited template: jobs run early
+		step, err := s.submitStep(t.Context(), recording)
+		if err != nil || step.done || step.wait < longTime/2 {
+			t.Fatalf("step = %+v, %v", step, err)
+		}
+	}
+	if found != 0 {
+		t.Errorf("the list was read %d times within moments of the submit", found)
+	}
+}
+
+func TestDuplicateThatIsNeverFoundIsGivenUp(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	submits := 0
+	h.archives = &fakeArchives{
+		submit: func(context.Context, *bilibili.Account, bilibili.Archive) (bilibili.Accepted, error) {
+			submits++
+			return bilibili.Accepted{}, &bilibili.RefusedError{Code: 21012, Message: "duplicate"}
+		},
+		find: func(context.Context, *bilibili.Account, []string) (bilibili.Accepted, error) {
+			return bilibili.Accepted{}, bilibili.ErrNoArchive
+		},
+	}
+	s := h.service()
+	recording := h.recording("recording")
+	segment := h.closed(s, recording, 1)
+	h.exec("UPDATE uploads SET state = 'uploaded', remote_name = 'n1', account_file = 'data/a.json' WHERE segment_id = $1", []any{segment})
+	h.end(s, recording)
+	for steps := 0; ; steps++ {
+		h.exec("UPDATE submissions SET updated_at = now() - interval '1 minute'", nil)
+		step, err := s.submitStep(t.Context(), recording)
+		if err != nil || steps > 10*maxLost {
+			t.Fatalf("after %d steps: %v", steps, err)
+		}
+		if step.done {
+			break
+		}
+	}
+	submission, _ := h.submission(recording)
+	if submission.State != "failed" || submits != maxLost || !strings.Contains(submission.Error, "creator centre") {
+		t.Errorf("after %d submits: %+v", submits, submission)
+	}
+}
+
+func TestRefusalsByCode(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		code  int
+		state string
+		due   time.Duration
+	}{
+		{21070, "waiting", 35 * time.Second},
+		{601, "waiting", time.Hour},
+		{-101, "waiting", 15 * time.Minute},
+		{137022, "waiting", 2 * time.Hour},
+		{21103, "failed", 0},
+		{-400, "failed", 0},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.code), func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			sim := h.real(simulator.Options{})
+			sim.AddFault(simulator.Code(test.code).Always())
+			recording, submission := func() (int64, db.Submission) {
+				s := h.service()
+				recording := h.recording("recording")
+				h.closed(s, recording, 1)
+				h.end(s, recording)
+				h.start(s)
+				h.until("refused", func() bool { submission, _ := h.submission(recording); return submission.Error != "" })
+				submission, _ := h.submission(recording)
+				return recording, submission
+			}()
+			if submission.State != test.state || !strings.Contains(submission.Error, fmt.Sprint(test.code)) || submission.Attempts != 1 {
+				t.Errorf("submission %d = %+v, want %s", recording, submission, test.state)
+			}
+			if test.state == "failed" {
+				h.until("no job", func() bool { return h.jobs("submit", "completed") == 1 })
+				return
+			}
+			h.until("waits", func() bool { return h.jobs("submit", "scheduled") == 1 })
+			if due := h.dueIn("submit"); due < test.due-10*time.Second || due > test.due {
+				t.Errorf("next try in %v, want %v", due, test.due)
+			}
+		})
+	}
+}
+
+func TestRefusalsAreBounded(t *testing.T) {
+	pace := quick()
+	busy := &bilibili.RefusedError{Code: 21070}
+	if pace.judgeSubmit(busy, maxRefusals-1).final || !pace.judgeSubmit(busy, maxRefusals).final {
+		t.Error("a submission that is always refused is not given up after the last try")
+	}
+}
+
+func TestUnreachableBilibiliCountsNoTry(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	tries := 0
+	h.archives = &fakeArchives{submit: func(context.Context, *bilibili.Account, bilibili.Archive) (bilibili.Accepted, error) {
+		if tries++; tries < 3 {
+			return bilibili.Accepted{}, fmt.Errorf("%w: no network", bilibili.ErrNotSent)
+		}
+		return bilibili.Accepted{AID: 3, BVID: "BV3"}, nil
+	}}
+	if _, submission := h.published(1, "accepted"); submission.Attempts != 1 {
+		t.Errorf("%d tries were counted, want 1", submission.Attempts)
+	}
+}
+
+func TestArchiveOfTooManyPartsIsRefusedClearly(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.archives = &fakeArchives{}
+	s := h.service()
+	recording := h.recording("recording")
+	for i := range bilibili.MaxParts + 1 {
+		h.closed(s, recording, i+1)
+	}
+	h.exec("UPDATE uploads SET state = 'uploaded', remote_name = 'n' || segment_id, account_file = 'a.json'", nil)
+	h.end(s, recording)
+	if step, err := s.submitStep(t.Context(), recording); err != nil || !step.done {
+		t.Fatalf("step = %+v, %v", step, err)
+	}
+	submission, _ := h.submission(recording)
+	if submission.State != "failed" || !strings.Contains(submission.Error, "101 parts") || submission.Attempts != 0 {
+		t.Errorf("submission = %+v", submission)
+	}
+}
+
+func TestPartsOfTwoAccountsAreHeld(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.archives = &fakeArchives{}
+	s := h.service()
+	recording := h.recording("recording")
+	h.closed(s, recording, 1)
+	h.exec("UPDATE uploads SET state = 'uploaded', remote_name = 'n1', account_file = 'old.json'", nil)
+	h.end(s, recording)
+	if step, err := s.submitStep(t.Context(), recording); err != nil || step.done {
+		t.Fatalf("step = %+v, %v", step, err)
+	}
+	submission, _ := h.submission(recording)
+	if submission.State != "waiting" || !strings.Contains(submission.Error, `"old.json"`) {
+		t.Errorf("submission = %+v", submission)
+	}
+}
+
+func TestDatabaseAwayBeforeASubmitIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.archives = &fakeArchives{}
+	s := h.service()
+	recording := h.recording("recording")
+	h.closed(s, recording, 1)
+	h.exec("UPDATE uploads SET state = 'uploaded', remote_name = 'n1', account_file = 'a.json'", nil)
+	h.end(s, recording)
+	h.exec("ALTER TABLE templates RENAME TO gone", nil)
+	if _, err := s.submitStep(t.Context(), recording); err == nil {
+		t.Error("no error")
+	}
+	if submission, _ := h.submission(recording); submission.State != "waiting" || submission.Error != "" {
+		t.Errorf("submission = %+v", submission)
+	}
+}
+
+// Either the last upload or the end of the recording makes it complete: each alone does not, and both together order one
+// submission, whichever commits first.
+func TestLastUploadAndEndInAnyOrderOrderOneSubmission(t *testing.T) {
+	t.Parallel()
+	upload := func(tx pgx.Tx, h *harness, s *Service, recording, segment int64) error {
+		err := h.db.WithTx(tx).FinishUpload(t.Context(), db.FinishUploadParams{SegmentID: segment, RemoteName: "n"})
+		return errors.Join(err, s.RecordingEnded(t.Context(), tx, recording))
+	}
+	end := func(tx pgx.Tx, h *harness, s *Service, recording, _ int64) error {
+		err := h.db.WithTx(tx).EndRecording(t.Context(), db.EndRecordingParams{ID: recording, EndedAt: time.Now()})
+		return errors.Join(err, s.RecordingEnded(t.Context(), tx, recording))
+	}
+	type half func(tx pgx.Tx, h *harness, s *Service, recording, segment int64) error
+	for name, order := range map[string][]half{"upload first": {upload, end}, "end first": {end, upload}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			s := h.service()
+			recording := h.recording("recording")
+			segment := h.closed(s, recording, 1)
+			// The second transaction is under way while the first is not committed.
+			first, err := h.db.Pool.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = first.Rollback(context.WithoutCancel(t.Context())) }()
+			if err := order[0](first, h, s, recording, segment); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() {
+				done <- h.db.InTx(t.Context(), func(tx pgx.Tx, _ *db.Queries) error { return order[1](tx, h, s, recording, segment) })
+			}()
+			h.until("the second waits for the first", func() bool {
+				var waiting int
+				h.exec("SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database OR l.database IS NULL WHERE NOT l.granted AND d.datname = current_database()", nil, &waiting)
+				return waiting > 0
+			})
+			if err := first.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if n := h.jobs("submit"); n != 1 {
+				t.Errorf("%d submissions were ordered, want 1", n)
+			}
+		})
+	}
+}
+
+func TestLostOrdersAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.service()
+	pending, ended := h.recording("ended"), h.recording("ended")
+	first := h.closed(s, pending, 1)
+	second := h.closed(s, ended, 1)
+	h.exec("UPDATE uploads SET state = 'uploaded', remote_name = 'n2', account_file = 'a.json' WHERE segment_id = $1", []any{second})
+	h.exec("DELETE FROM river_job", nil)
+	h.start(h.service())
+	h.untilUpload(first, "uploaded")
+	h.untilSubmission(pending, "accepted")
+	h.untilSubmission(ended, "accepted")
+}
+
+func TestAcceptedArchiveIsSavedThoughTheHostStops(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	called, release := make(chan struct{}), make(chan struct{})
+	h.archives = &fakeArchives{submit: func(ctx context.Context, _ *bilibili.Account, _ bilibili.Archive) (bilibili.Accepted, error) {
+		close(called)
+		<-ctx.Done() // the stop begins while the call is under way, and the answer comes all the same
+		close(release)
+		return bilibili.Accepted{AID: 9, BVID: "BV9"}, nil
+	}}
+	s := h.service()
+	recording := h.recording("recording")
+	h.closed(s, recording, 1)
+	h.end(s, recording)
+	stop := h.start(s)
+	<-called
+	stop()
+	<-release
+	if submission, _ := h.submission(recording); submission.State != "accepted" || submission.AID != 9 {
+		t.Errorf("submission = %+v", submission)
+	}
+}
+
+func TestSegmentsThatAreNotWantedAreNoParts(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.service()
+	var parts []string
+	h.archives = &fakeArchives{submit: func(_ context.Context, _ *bilibili.Account, archive bilibili.Archive) (bilibili.Accepted, error) {
+		parts = filenames(archive)
+		return bilibili.Accepted{AID: 1, BVID: "BV1"}, nil
+	}}
+	recording, nothing := h.recording("recording"), h.recording("ended")
+	first := h.closed(s, recording, 1)
+	h.closed(s, recording, 2)
+	waived := h.closed(s, nothing, 1)
+	h.exec("UPDATE segments SET publish = 'waived' WHERE id IN ($1, $2)", []any{first, waived})
+	h.end(s, recording)
+	h.start(h.service())
+	h.untilSubmission(recording, "accepted")
+	if want := fmt.Sprintf("[nr%d_002]", recording); fmt.Sprint(parts) != want {
+		t.Errorf("parts = %v, want %s", parts, want)
+	}
+	if _, exists := h.submission(nothing); exists || len(h.begun()) != 1 {
+		t.Errorf("what nobody wants was published: %v", h.begun())
+	}
+}
