@@ -1,0 +1,376 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/recorder"
+)
+
+func TestSessionIsARowBeforeTheRecorderStarts(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.process.start = func(request recorder.Request) error {
+		if n := scalar[int](h, "SELECT count(*) FROM recorder_sessions WHERE id = $1 AND path_prefix = $2", request.SessionID, request.PathPrefix); n != 1 {
+			t.Errorf("the recorder was asked to start a session that is no row")
+		}
+		return nil
+	}
+	s := h.start()
+	request := h.request(h.begin(s))
+	if request.FirstIndex != 1 || request.SplitDuration != 20*time.Second || request.SplitSize != 3<<20 || request.Streams[0].URL != "http://cdn/1.flv" {
+		t.Errorf("request = %+v", request)
+	}
+	if !strings.HasPrefix(request.PathPrefix, h.root+"/host/host2") {
+		t.Errorf("prefix = %s", request.PathPrefix)
+	}
+	if !s.Active(h.streamer.ID) || h.rows("recordings") != 0 {
+		t.Error("a recording exists before any media, or the session is not active")
+	}
+}
+
+func TestLostAnswerToStartIsFoundOut(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.process.start = func(request recorder.Request) error {
+		h.process.take(request) // and the answer is lost
+		return sdk.Errorf(sdk.Unavailable, "connection cut")
+	}
+	s := h.start()
+	if err := s.Start(t.Context(), h.streamer, live); err == nil {
+		t.Error("a start that was not confirmed is no success")
+	}
+	id := h.lastSession()
+	h.process.emit(id, recorder.MediaArrived{}, h.closed(id, 1))
+	h.untilRows(1, "segments")
+}
+
+func TestStartThatNeverArrivedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.process.start = func(recorder.Request) error { return sdk.Errorf(sdk.Unsupported, "no such container") }
+	h.process.recover = func(string) ([]recorder.Segment, error) { return nil, nil }
+	s := h.start()
+	if err := s.Start(t.Context(), h.streamer, live); err == nil || !strings.Contains(err.Error(), "no such container") {
+		t.Errorf("error = %v", err)
+	}
+	h.until("given up", func() bool { return !s.Active(h.streamer.ID) })
+	if h.rows("recorder_sessions") != 0 || h.rows("recordings") != 0 {
+		t.Error("a session that never was left rows")
+	}
+	if len(h.asked) != 0 {
+		t.Error("the room is asked again at once, and fails again at once")
+	}
+}
+
+func TestMediaOpensOneRecording(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.exec("UPDATE streamers SET last_error = 'it broke'")
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, recorder.MediaArrived{}, recorder.SegmentOpened{Index: 1}, h.closed(id, 1), recorder.Note{Code: "x"}, h.closed(id, 2))
+	h.untilRows(2, "segments")
+	if n := h.rows("recordings"); n != 1 {
+		t.Errorf("%d recordings", n)
+	}
+	recording, err := h.db.GetRecording(t.Context(), scalar[int64](h, "SELECT id FROM recordings"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if recording.State != "recording" || recording.Title != "title" || recording.StreamerName != "name" || *recording.TemplateName != "t" {
+		t.Errorf("recording = %+v", recording)
+	}
+	if text := scalar[string](h, "SELECT last_error FROM streamers"); text != "" {
+		t.Errorf("a room that sends media still says %q", text)
+	}
+}
+
+func TestOfflineSessionLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, recorder.Ended{Reason: recorder.EndOffline})
+	h.until("ended", func() bool { return !s.Active(h.streamer.ID) })
+	if h.rows("recorder_sessions") != 0 || h.rows("recordings") != 0 {
+		t.Error("a room that sent nothing left rows")
+	}
+	if len(h.asked) != 0 {
+		t.Error("the room is asked again at once; one attempt per turn is enough")
+	}
+}
+
+func TestBrokenSessionIsExplained(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, recorder.MediaArrived{}, recorder.Ended{Reason: recorder.EndFailed, Message: "disk full\x00"})
+	if asked := <-h.asked; asked != h.streamer.ID {
+		t.Errorf("streamer %d is asked again", asked)
+	}
+	if text := scalar[string](h, "SELECT last_error FROM streamers"); !strings.Contains(text, "disk full") {
+		t.Errorf("last_error = %q", text)
+	}
+}
+
+func TestOddTitlesDoNotKeepARoomFromBeingRecorded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	odd := extractor.Status{Live: true, Title: "a\x00b\xff", Streamer: "\x00", CoverURL: "\xfe", Category: "c\x00", Streams: live.Streams}
+	if err := s.Start(t.Context(), h.streamer, odd); err != nil {
+		t.Fatal(err)
+	}
+	h.process.emit(h.lastSession(), recorder.MediaArrived{})
+	h.untilRows(1, "recordings")
+}
+
+func TestSegmentAndItsOrderAreOneTransaction(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	tries := 0
+	h.publisher.closed = func(int64) error {
+		if n := h.rows("segments"); n != 0 {
+			t.Errorf("the segment was committed before its upload was ordered")
+		}
+		if tries++; tries < 3 {
+			return errors.New("the job cannot be inserted")
+		}
+		return nil
+	}
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, h.closed(id, 1))
+	h.untilRows(1, "segments")
+	if h.publisher.ordered() != 1 {
+		t.Errorf("%d uploads were ordered", h.publisher.ordered())
+	}
+}
+
+func TestReplayedEventsCreateNothingTwice(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	id := h.begin(s)
+	h.process.mu.Lock()
+	h.process.sessions[id].noAcks = true
+	h.process.mu.Unlock()
+	h.process.emit(id, recorder.MediaArrived{}, h.closed(id, 1))
+	h.untilRows(1, "segments")
+	s.kill()
+	s = h.start()
+	h.process.emit(id, h.closed(id, 2))
+	h.untilRows(2, "segments")
+	s.kill()
+	// As if nothing of it had been noted: all events come again.
+	h.exec("UPDATE recorder_sessions SET last_seq = 0")
+	h.start()
+	h.until("replayed", func() bool { return scalar[int](h, "SELECT last_seq FROM recorder_sessions") == 3 })
+	if h.rows("segments") != 2 || h.rows("recordings") != 1 || h.publisher.ordered() != 2 {
+		t.Errorf("%d segments, %d recordings, %d orders; want 2, 1, 2", h.rows("segments"), h.rows("recordings"), h.publisher.ordered())
+	}
+}
+
+func TestHostComesBackAndWatchesOn(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, recorder.MediaArrived{}, h.closed(id, 1))
+	h.untilRows(1, "segments")
+	s.kill()
+	h.process.emit(id, h.closed(id, 2), h.closed(id, 3)) // while no host is there
+	s = h.start()
+	if !s.Active(h.streamer.ID) {
+		t.Error("the session of an earlier host is not active")
+	}
+	h.untilRows(3, "segments")
+	if err := s.Start(t.Context(), h.streamer, live); err != nil || h.lastSession() != id {
+		t.Errorf("a second session of one room was begun: %v", err)
+	}
+}
+
+func TestFilesOfADeadRecorderAreAdopted(t *testing.T) {
+	t.Parallel()
+	for _, known := range []bool{true, false} { // whether its media had become a recording
+		t.Run(fmt.Sprint(known), func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			second := newProcess("second")
+			second.recover = func(prefix string) ([]recorder.Segment, error) {
+				h.touch(prefix + "_002.flv")
+				return []recorder.Segment{file(prefix, 1), file(prefix, 2)}, nil
+			}
+			h.recorders.processes = []*fakeProcess{second, h.process}
+			s := h.start()
+			id := h.begin(s)
+			if known {
+				h.process.emit(id, h.closed(id, 1))
+				h.untilRows(1, "segments")
+			}
+			h.process.kill()
+			<-h.asked
+			if h.rows("segments") != 2 || h.publisher.ordered() != 2 {
+				t.Errorf("%d segments, %d orders, want 2", h.rows("segments"), h.publisher.ordered())
+			}
+			if state := scalar[string](h, "SELECT state FROM recordings"); state != "waiting" {
+				t.Errorf("the recording is %s", state)
+			}
+			// The room is recorded on by the next process: the same recording, and the numbers go on.
+			h.process = second
+			next := h.begin(s)
+			if first := h.request(next).FirstIndex; first != 3 {
+				t.Errorf("the next session begins with %d, want 3", first)
+			}
+			second.emit(next, h.closed(next, 3))
+			h.untilRows(3, "segments")
+			if n := h.rows("recordings"); n != 1 {
+				t.Errorf("%d recordings", n)
+			}
+		})
+	}
+}
+
+func TestRecorderThatCannotRecoverDoesNotBlockTheRoom(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	second := newProcess("second")
+	second.recover = func(string) ([]recorder.Segment, error) { return nil, sdk.Errorf(sdk.Unsupported, "no") }
+	h.recorders.processes = []*fakeProcess{second, h.process}
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, recorder.MediaArrived{})
+	h.untilRows(1, "recordings")
+	h.process.kill()
+	h.until("ended", func() bool { return !s.Active(h.streamer.ID) })
+	if !strings.Contains(h.logged(), "cannot finish the files") {
+		t.Error("nobody is told about files that may be left")
+	}
+}
+
+func TestRecoveryThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	tries := 0
+	second := newProcess("second")
+	second.recover = func(prefix string) ([]recorder.Segment, error) {
+		if tries++; tries < 3 {
+			return nil, sdk.Errorf(sdk.Unavailable, "a session is still running there")
+		}
+		return []recorder.Segment{file(prefix, 1)}, nil
+	}
+	h.recorders.processes = []*fakeProcess{second, h.process}
+	s := h.start()
+	h.begin(s)
+	h.process.kill()
+	h.untilRows(1, "segments")
+}
+
+func TestDownloadLimit(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.exec(`UPDATE configuration SET value = '{"download_limit": 1}'`)
+	h.exec("INSERT INTO streamers (url) VALUES ('http://room/2')")
+	all, err := h.db.WatchedStreamers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := h.start()
+	id := h.begin(s)
+	if err := s.Start(t.Context(), all[1], live); !errors.Is(err, ErrNoSlot) || !strings.Contains(err.Error(), "download_limit") {
+		t.Errorf("error = %v", err)
+	}
+	h.process.emit(id, recorder.Ended{Reason: recorder.EndOffline})
+	h.until("slot free", func() bool { return !s.Active(h.streamer.ID) })
+	if err := s.Start(t.Context(), all[1], live); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsPublished(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		prepare         string
+		publish, reason string
+	}{
+		"wanted":         {"SELECT 1", "wanted", ""},
+		"too small":      {`UPDATE configuration SET value = '{"filtering_threshold": 0.002}'`, "filtered", "filtering_threshold"},
+		"override":       {`UPDATE streamers SET override = '{"filtering_threshold": 0.002}'`, "filtered", "filtering_threshold"},
+		"no template":    {"UPDATE streamers SET template_name = NULL", "never", "no template"},
+		"broken setting": {`UPDATE configuration SET value = '{"filtering_threshold": "x"}'`, "filtered", "20 MB"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.exec(test.prepare)
+			h.reread()
+			s := h.start()
+			id := h.begin(s)
+			h.process.emit(id, h.closed(id, 1))
+			h.untilRows(1, "segments")
+			publish, reason := scalar[string](h, "SELECT publish FROM segments"), scalar[string](h, "SELECT reason FROM segments")
+			if publish != test.publish || !strings.Contains(reason, test.reason) {
+				t.Errorf("%s because %q, want %s because of %s", publish, reason, test.publish, test.reason)
+			}
+			if ordered := h.publisher.ordered(); (ordered == 1) != (test.publish == "wanted") {
+				t.Errorf("%d uploads were ordered", ordered)
+			}
+		})
+	}
+}
+
+func TestFileNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"主播/A": "主播_A", "../..": "_", " . ": "", "a\x00b\ufffd": "a_b_", "": "", `\:*?"<>|`: "________",
+	} {
+		if got := sanitize(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+	if long := sanitize(strings.Repeat("播", 100)); len(long) > maxName+3 || !strings.HasPrefix(strings.Repeat("播", 100), long) {
+		t.Errorf("a long name becomes %q", long)
+	}
+	if got := fileName(room{}); got != "room" {
+		t.Errorf("a nameless room becomes %q", got)
+	}
+}
+
+func TestPrefixIsNeverTakenTwice(t *testing.T) {
+	t.Parallel()
+	s := New(Options{Root: t.TempDir()})
+	now := time.Now()
+	known := room{Remark: "[a]*"}
+	first, err := s.prefix(known, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harness{t: t}
+	h.touch(first + "_001.flv.part")
+	second, err := s.prefix(known, now)
+	if err != nil || second == first {
+		t.Errorf("%s was given twice (%v)", second, err)
+	}
+}
+
+func TestStopOfTheHostLeavesSessionsRunning(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	h.begin(s)
+	s.kill()
+	if h.process.stops != 0 {
+		t.Error("the recorder was told to stop")
+	}
+	if err := s.Start(t.Context(), h.streamer, live); !errors.Is(err, context.Canceled) {
+		t.Errorf("a host that stopped began a session: %v", err)
+	}
+}
