@@ -1,0 +1,414 @@
+package monitor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/extractor"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
+
+// patience is how long a test waits for what must come; nothing depends on how fast it comes.
+const patience = 30 * time.Second
+
+// fakeRooms answers questions and takes orders to record, by functions.
+type fakeRooms struct {
+	resolve func(ctx context.Context, url string) (extractor.Status, error)
+	start   func(streamer db.Streamer) error // nil: fine
+	active  func(id int64) bool              // nil: no
+
+	mu      sync.Mutex
+	asked   map[string]int
+	started []int64
+}
+
+func (f *fakeRooms) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error) {
+	f.mu.Lock()
+	f.asked[ref.URL]++
+	f.mu.Unlock()
+	return f.resolve(ctx, ref.URL)
+}
+
+func (f *fakeRooms) Active(id int64) bool { return f.active != nil && f.active(id) }
+
+func (f *fakeRooms) Start(_ context.Context, streamer db.Streamer, _ extractor.Status) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.started = append(f.started, streamer.ID)
+	if f.start != nil {
+		return f.start(streamer)
+	}
+	return nil
+}
+
+func (f *fakeRooms) times(url string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[url]
+}
+
+func (f *fakeRooms) total() (rooms, questions int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range f.asked {
+		questions += n
+	}
+	return len(f.asked), questions
+}
+
+type harness struct {
+	t     *testing.T
+	db    *db.DB
+	rooms *fakeRooms
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// newHarness makes rooms that are asked once a day, so that any other question has a reason of its own.
+func newHarness(t *testing.T, rooms int) *harness {
+	t.Helper()
+	h := &harness{t: t, db: dbtest.New(t)}
+	h.rooms = &fakeRooms{asked: make(map[string]int), resolve: func(context.Context, string) (extractor.Status, error) { return extractor.Offline, nil }}
+	h.exec(`INSERT INTO configuration (value) VALUES ('{"event_loop_interval": 86400}')`)
+	h.exec("INSERT INTO streamers (url) SELECT 'http://room/' || n FROM generate_series(1, $1::int) n", rooms)
+	return h
+}
+
+func (h *harness) exec(statement string, args ...any) {
+	h.t.Helper()
+	if _, err := h.db.Pool.Exec(h.t.Context(), statement, args...); err != nil {
+		h.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func (h *harness) lastError(url string) string {
+	h.t.Helper()
+	var text string
+	if err := h.db.Pool.QueryRow(h.t.Context(), "SELECT last_error FROM streamers WHERE url = $1", url).Scan(&text); err != nil {
+		h.t.Fatal(err)
+	}
+	return text
+}
+
+func (h *harness) Write(text []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.Write(text)
+}
+
+func (h *harness) start() *Monitor {
+	h.t.Helper()
+	m := New(Options{DB: h.db, Extractors: h.rooms, Recorder: h.rooms, Logger: slog.New(slog.NewTextHandler(h, nil))})
+	ctx, cancel := context.WithCancel(h.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	h.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			h.t.Errorf("run: %v", err)
+		}
+	})
+	return m
+}
+
+func (h *harness) until(what string, condition func() bool) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			h.t.Fatalf("never came: %s", what)
+		}
+	}
+}
+
+var broadcast = extractor.Status{Live: true, Streams: []extractor.Stream{{URL: "http://cdn/1.flv"}}}
+
+func TestLiveRoomIsRecordedAndOfflineOneIsNot(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 2)
+	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
+		if url == "http://room/2" {
+			return broadcast, nil
+		}
+		return extractor.Offline, nil
+	}
+	h.start()
+	h.until("both asked", func() bool { rooms, _ := h.rooms.total(); return rooms == 2 })
+	h.until("recorded", func() bool { h.rooms.mu.Lock(); defer h.rooms.mu.Unlock(); return len(h.rooms.started) == 1 })
+	if h.rooms.started[0] != 2 {
+		t.Errorf("streamer %d is recorded", h.rooms.started[0])
+	}
+}
+
+func TestErrorIsNeverOfflineAndIsShownUntilItIsOver(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	const url = "http://room/1"
+	var mu sync.Mutex
+	cause := error(&sdk.Error{Kind: sdk.Bug, Message: "odd answer\x00\xff"})
+	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return extractor.Offline, cause
+	}
+	m := h.start()
+	h.until("shown", func() bool { return strings.HasPrefix(h.lastError(url), "odd answer") })
+	mu.Lock()
+	cause = nil
+	mu.Unlock()
+	m.Changed(1)
+	h.until("cleared", func() bool { return h.lastError(url) == "" })
+	if len(h.rooms.started) != 0 {
+		t.Error("a room that is not live was recorded")
+	}
+}
+
+func TestTroubleOfTheRecorderIsShown(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 2)
+	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
+		if url == "http://room/1" {
+			return extractor.Status{Live: true}, nil
+		}
+		return broadcast, nil
+	}
+	h.rooms.start = func(db.Streamer) error { return errors.New("no slot") }
+	h.start()
+	h.until("no stream", func() bool { return strings.Contains(h.lastError("http://room/1"), "no stream") })
+	h.until("no slot", func() bool { return strings.Contains(h.lastError("http://room/2"), "no slot") })
+}
+
+func TestActiveRoomsAreNotAsked(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 2)
+	h.rooms.active = func(id int64) bool { return id == 1 }
+	m := h.start()
+	m.Changed(1)
+	h.until("the other is asked", func() bool { return h.rooms.times("http://room/2") == 1 })
+	m.Changed(2)
+	h.until("the other is asked again", func() bool { return h.rooms.times("http://room/2") == 2 })
+	if n := h.rooms.times("http://room/1"); n != 0 {
+		t.Errorf("a room that is being recorded was asked %d times", n)
+	}
+}
+
+func TestWishDuringAQuestionIsAnsweredAfterIt(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	asking, goOn := make(chan struct{}, 10), make(chan struct{})
+	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
+		asking <- struct{}{}
+		<-goOn
+		return extractor.Offline, nil
+	}
+	m := h.start()
+	<-asking
+	m.Ask(1)
+	h.until("taken", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.wanted) == 0 })
+	if n := h.rooms.times("http://room/1"); n != 1 {
+		t.Errorf("%d questions at once", n)
+	}
+	close(goOn)
+	<-asking
+}
+
+func TestEndlessEndsDoNotBecomeAnEndlessLoop(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	m := h.start()
+	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+	m.Ask(1) // its session ended at once
+	h.until("taken", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.wanted) == 0 })
+	now := time.Now()
+	room := &watched{asked: now, interval: 30 * time.Second}
+	if soonest := room.soonest(false); soonest.Before(now.Add(shortest)) {
+		t.Errorf("asked again %v after the last question", soonest.Sub(now))
+	}
+	if soonest := room.soonest(true); soonest.After(time.Now()) {
+		t.Error("a change by a person waits")
+	}
+	room.asked = now.Add(-time.Hour)
+	if soonest := room.soonest(false); soonest.After(time.Now()) {
+		t.Error("a room whose long session ended waits")
+	}
+}
+
+func TestAddedChangedAndDroppedRooms(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	m := h.start()
+	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+
+	h.exec("INSERT INTO streamers (url) VALUES ('http://room/new')")
+	m.Changed(2)
+	h.until("a new room", func() bool { return h.rooms.times("http://room/new") == 1 })
+
+	h.exec("UPDATE streamers SET url = 'http://room/moved' WHERE id = 1")
+	m.Changed(1)
+	h.until("another URL", func() bool { return h.rooms.times("http://room/moved") == 1 })
+
+	h.exec("UPDATE streamers SET paused = true WHERE id = 1")
+	m.Changed(1)
+	h.exec("DELETE FROM streamers WHERE id = 2")
+	m.Changed(2)
+	h.exec("INSERT INTO streamers (url) VALUES ('http://room/last')")
+	m.Changed(3) // wishes are taken in order: the others are gone by now
+	h.until("a last room", func() bool { return h.rooms.times("http://room/last") == 1 })
+	if rooms, questions := h.rooms.total(); rooms != 4 || questions != 4 {
+		t.Errorf("%d rooms, %d questions; want 4 and 4: a paused or deleted room was asked", rooms, questions)
+	}
+}
+
+func TestRoomDroppedWhileItIsAsked(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 2)
+	asking, goOn := make(chan struct{}), make(chan struct{})
+	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
+		if url == "http://room/1" {
+			close(asking)
+			<-goOn
+		}
+		return extractor.Offline, nil
+	}
+	m := h.start()
+	<-asking
+	h.exec("DELETE FROM streamers WHERE id = 1")
+	m.Changed(1)
+	m.Changed(2)
+	h.until("read again", func() bool { return h.rooms.times("http://room/2") >= 1 })
+	close(goOn)
+	before := h.rooms.times("http://room/2")
+	m.Changed(2)
+	h.until("goes on", func() bool { return h.rooms.times("http://room/2") > before })
+	if n := h.rooms.times("http://room/1"); n != 1 {
+		t.Errorf("a deleted room was asked %d times", n)
+	}
+}
+
+func TestShorterIntervalTakesEffectAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	m := h.start()
+	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+	h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 1}'`)
+	m.ConfigurationChanged()
+	h.until("asked by the new interval", func() bool { return h.rooms.times("http://room/1") >= 2 })
+}
+
+func TestUnusableOverrideDoesNotKeepARoomFromBeingAsked(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	h.exec(`UPDATE streamers SET override = '{"delay": "x"}'`)
+	h.start()
+	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+}
+
+func TestDatabaseAwayKeepsTheList(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	m := h.start()
+	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+	h.exec("ALTER TABLE streamers RENAME TO away")
+	m.Changed(1)
+	h.until("asked all the same", func() bool { return h.rooms.times("http://room/1") == 2 })
+	h.exec("ALTER TABLE away RENAME TO streamers")
+	m.Changed(1)
+	h.until("asked again", func() bool { return h.rooms.times("http://room/1") == 3 })
+}
+
+func TestThousandRoomsAreAskedAFewAtATime(t *testing.T) {
+	t.Parallel()
+	const rooms = 1000
+	h := newHarness(t, rooms)
+	var mu sync.Mutex
+	now, most := 0, 0
+	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		defer func() { mu.Lock(); now--; mu.Unlock() }()
+		return extractor.Offline, nil
+	}
+	m := h.start()
+	h.until("read", func() bool { rooms, _ := h.rooms.total(); return rooms > 0 })
+	for id := range rooms {
+		m.Changed(int64(id + 1)) // all at once, instead of one after the other
+	}
+	h.until("all asked", func() bool { asked, _ := h.rooms.total(); return asked == rooms })
+	mu.Lock()
+	defer mu.Unlock()
+	if most > maxAsking {
+		t.Errorf("%d questions at once, want at most %d", most, maxAsking)
+	}
+}
+
+func TestStopCutsQuestions(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	asking := make(chan struct{})
+	h.rooms.resolve = func(ctx context.Context, _ string) (extractor.Status, error) {
+		close(asking)
+		<-ctx.Done()
+		return extractor.Offline, ctx.Err()
+	}
+	h.start()
+	<-asking
+	t.Cleanup(func() {
+		// After the stop: a cut question is no trouble of the room.
+		var text string
+		if err := h.db.Pool.QueryRow(context.Background(), "SELECT last_error FROM streamers").Scan(&text); err == nil && text != "" {
+			t.Errorf("last_error = %q", text)
+		}
+	})
+}
+
+func TestNextTryByKindOfError(t *testing.T) {
+	const interval = 30 * time.Second
+	kind := func(k sdk.Kind) error { return &sdk.Error{Kind: k} }
+	tests := []struct {
+		err      error
+		failures int
+		want     time.Duration
+	}{
+		{kind(sdk.Unavailable), 1, interval},
+		{kind(sdk.Unavailable), 100, interval},
+		{kind(sdk.Bug), 1, interval},
+		{errors.New("plain"), 1, interval},
+		{kind(sdk.RateLimited), 1, time.Minute},
+		{kind(sdk.RateLimited), 2, 2 * time.Minute},
+		{kind(sdk.RateLimited), 1000, maxPause},
+		{&sdk.Error{Kind: sdk.RateLimited, RetryAfter: time.Hour}, 1, time.Hour},
+		{kind(sdk.NotFound), 1, maxPause / 2},
+		{kind(sdk.LoginRequired), 1, maxPause / 2},
+		{kind(sdk.Challenged), 1, maxPause / 2},
+		{fmt.Errorf("wrapped: %w", kind(sdk.Forbidden)), 1, maxPause / 2},
+	}
+	for _, test := range tests {
+		if got := nextTry(test.err, interval, test.failures); got != test.want {
+			t.Errorf("%v after %d failures: %v, want %v", sdk.KindOf(test.err), test.failures, got, test.want)
+		}
+	}
+	if got := nextTry(kind(sdk.RateLimited), time.Hour, 3); got < time.Hour {
+		t.Errorf("a slow room is asked sooner after a failure: %v", got)
+	}
+}
