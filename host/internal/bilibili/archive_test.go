@@ -190,13 +190,12 @@ func TestListThatFailsIsNotAnEmptyOne(t *testing.T) {
 func served(t *testing.T, page func(number string) string, view func(bvid string) string) *Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := ""
+		answer := view
+		argument := r.URL.Query().Get("bvid")
 		if r.URL.Path == "/x/web/archives" {
-			answer = page(r.URL.Query().Get("pn"))
-		} else {
-			answer = view(r.URL.Query().Get("bvid"))
+			answer, argument = page, r.URL.Query().Get("pn")
 		}
-		_, _ = fmt.Fprintf(w, `{"code":0,"data":%s}`, answer)
+		_, _ = fmt.Fprintf(w, `{"code":0,"data":%s}`, answer(argument))
 	}))
 	client := New(Options{MemberURL: server.URL})
 	t.Cleanup(server.Close)

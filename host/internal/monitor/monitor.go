@@ -64,7 +64,9 @@ func New(options Options) *Monitor {
 // Ask has a room asked at once, or a moment after its last question: its session just ended, and it may be live again.
 func (m *Monitor) Ask(streamerID int64) {
 	m.mu.Lock()
-	m.wanted[streamerID] = m.wanted[streamerID]
+	if _, waiting := m.wanted[streamerID]; !waiting {
+		m.wanted[streamerID] = false
+	}
 	m.mu.Unlock()
 	m.signal()
 }
@@ -246,7 +248,7 @@ func (r *round) untilNext() time.Duration {
 func (r *round) askDue(ctx context.Context) {
 	now := time.Now()
 	for len(r.schedule) > 0 && r.busy < maxAsking && !r.schedule[0].due.After(now) {
-		room := heap.Pop(&r.schedule).(*watched) //nolint:errcheck,forcetypeassert // the schedule holds nothing else
+		room := heap.Pop(&r.schedule).(*watched)
 		if r.Recorder.Active(room.streamer.ID) {
 			room.due = now.Add(room.interval)
 			heap.Push(&r.schedule, room)

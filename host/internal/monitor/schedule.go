@@ -13,7 +13,7 @@ func (s schedule) Swap(i, j int) {
 
 // Push is called by container/heap only.
 func (s *schedule) Push(x any) {
-	room := x.(*watched) //nolint:errcheck,forcetypeassert // nothing else is ever pushed
+	room := x.(*watched)
 	room.place = len(*s)
 	*s = append(*s, room)
 }

@@ -245,7 +245,7 @@ func (s *Service) insertSegment(ctx context.Context, tx pgx.Tx, row *db.Recorder
 		return err
 	}
 	id, err := q.InsertSegment(ctx, db.InsertSegmentParams{
-		RecordingID: recordingID, Index: int32(segment.Index), Path: segment.Path, SizeBytes: segment.SizeBytes, //nolint:gosec // an index counts files
+		RecordingID: recordingID, Index: int32(segment.Index), Path: segment.Path, SizeBytes: segment.SizeBytes,
 		DurationMs: segment.Duration.Milliseconds(), StartedAt: segment.StartedAt, EndedAt: segment.EndedAt, Publish: publish, Reason: reason,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -265,7 +265,9 @@ func TestChangeWhileNoHostRanStopsTheSession(t *testing.T) {
 			s.kill()
 			h.exec(change)
 			h.start()
-			h.until("stopped", func() bool { return scalar[int](h, "SELECT count(*) FROM recorder_sessions WHERE end_reason = 'stopped'") == 1 })
+			h.until("stopped", func() bool {
+				return scalar[int](h, "SELECT count(*) FROM recorder_sessions WHERE end_reason = 'stopped'") == 1
+			})
 			if n := h.rows("segments"); n != 1 {
 				t.Errorf("%d segments are left", n)
 			}
@@ -290,7 +292,9 @@ func TestStopThatFailsIsGivenAgain(t *testing.T) {
 		return nil
 	}
 	h.start()
-	h.until("stopped", func() bool { return scalar[int](h, "SELECT count(*) FROM recorder_sessions WHERE end_reason = 'stopped'") == 1 })
+	h.until("stopped", func() bool {
+		return scalar[int](h, "SELECT count(*) FROM recorder_sessions WHERE end_reason = 'stopped'") == 1
+	})
 }
 
 func TestStopOfADeadRecorderAdoptsItsFiles(t *testing.T) {

@@ -41,7 +41,7 @@ const patience = 30 * time.Second
 func quick() Pace {
 	return Pace{
 		Database: time.Millisecond, Operator: 2 * time.Millisecond, Retry: time.Millisecond, RetryMax: 4 * time.Millisecond,
-		Throttled: 3 * time.Millisecond, Lookup: time.Millisecond, Sweep: time.Hour,
+		Throttled: 3 * time.Millisecond, Lookup: time.Millisecond, Sweep: time.Hour, Linger: patience,
 	}
 }
 

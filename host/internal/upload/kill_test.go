@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -104,6 +105,7 @@ func (d dying) Submit(ctx context.Context, account *bilibili.Account, archive bi
 func TestKillBetweenAnyTwoStepsMakesOneArchive(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
+	h.pace.Linger = time.Millisecond // the dead do not linger
 	world := &memory{archives: make(map[string]int)}
 	living := h.archivesOf(world)
 	h.archives = living

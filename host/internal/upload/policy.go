@@ -22,12 +22,14 @@ type Pace struct {
 	Lookup time.Duration
 	// Sweep between two searches for lost jobs.
 	Sweep time.Duration
+	// Linger is how long a stop waits for what Bilibili has done to be saved.
+	Linger time.Duration
 }
 
 func defaultPace() Pace {
 	return Pace{
 		Database: time.Second, Operator: 15 * time.Second, Retry: 5 * time.Second, RetryMax: 30 * time.Minute,
-		Throttled: time.Minute, Lookup: 15 * time.Second, Sweep: time.Minute,
+		Throttled: time.Minute, Lookup: 15 * time.Second, Sweep: time.Minute, Linger: 2 * time.Second,
 	}
 }
 

@@ -141,7 +141,7 @@ func (s *Service) stillUnknown(ctx context.Context, submission db.Submission, ca
 }
 
 func (s *Service) accepted(ctx context.Context, submission db.Submission, accepted bilibili.Accepted) (step, error) {
-	ctx, cancel := lingering(ctx)
+	ctx, cancel := s.lingering(ctx)
 	defer cancel()
 	err := s.persist(ctx, "accepted archive", func(ctx context.Context) error {
 		return s.DB.SubmissionAccepted(ctx, db.SubmissionAcceptedParams{
@@ -187,7 +187,7 @@ func (s *Service) refused(ctx context.Context, submission db.Submission, cause e
 		state = "failed"
 	}
 	s.Logger.Warn("submission not accepted", "recording", submission.RecordingID, "state", state, "error", cause, "next_try_in", verdict.wait)
-	ctx, cancel := lingering(ctx)
+	ctx, cancel := s.lingering(ctx)
 	defer cancel()
 	err := s.persist(ctx, "submission", func(ctx context.Context) error {
 		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{

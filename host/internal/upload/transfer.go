@@ -161,7 +161,7 @@ func (s *Service) template(ctx context.Context, q *db.Queries, recording db.Reco
 
 // finish commits a stored file, and orders the submission when it was the last one missing.
 func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line.Result) error {
-	ctx, cancel := lingering(ctx)
+	ctx, cancel := s.lingering(ctx)
 	defer cancel()
 	err := s.persist(ctx, "uploaded segment", func(ctx context.Context) error {
 		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {

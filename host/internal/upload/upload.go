@@ -296,12 +296,11 @@ func (s *Service) read(ctx context.Context, what string, query func(ctx context.
 
 // lingering returns a context that outlives the end of ctx by a moment: what Bilibili has done is worth saving even
 // when the host is stopping.
-func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
-	const moment = 2 * time.Second
+func (s *Service) lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		select {
-		case <-time.After(moment):
+		case <-time.After(s.Pace.Linger):
 			cancel()
 		case <-longer.Done():
 		}
