@@ -1,0 +1,111 @@
+// Command extractor-bilibili tells what is live in a room of live.bilibili.com and where the media can be fetched.
+//
+// The platform has no official description of these calls. They are what its own web page sends, as documented for
+// example at https://github.com/SocialSisterYi/bilibili-API-collect.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/fetch"
+)
+
+var info = sdk.Info{
+	Name:    "bilibili",
+	Version: "1.0.0",
+	Match: []string{
+		// A room by number, also as the h5 and the blank page show it. Other pages of the host are no rooms.
+		`^(?:(?i:https?)://)?(?i:live\.bilibili\.com)/(?:(?i:h5|blanc)/)?0*(?P<room>[1-9][0-9]{0,17})(?:[/?#].*)?$`,
+		`^(?:(?i:https?)://)?(?i:www\.bilibili\.com)/0*(?P<room>[1-9][0-9]{0,17})(?:[/?#].*)?$`,
+		`^(?:(?i:https?)://)?(?i:b23\.tv)/(?P<short>[0-9A-Za-z]{1,64})/?(?:[?#].*)?$`,
+	},
+}
+
+// userAgent is that of a desktop browser. The media servers get the same one as the API.
+const userAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+
+const (
+	connectTimeout = 10 * time.Second
+	answerTimeout  = 15 * time.Second
+	answerBytes    = 4 << 20
+)
+
+func main() { extractor.Serve(info, newBilibili) }
+
+// bilibili is shared by all calls. What it keeps are caches: without them it answers the same, with more requests.
+type bilibili struct {
+	base      options
+	client    *fetch.Client
+	transport http.RoundTripper
+	polite    *gate
+	keys      *keyring
+	visitor   *visitor
+	rooms     *roomCache
+	now       func() time.Time
+}
+
+func newBilibili(ctx context.Context, opts options) (*bilibili, error) {
+	opts, err := opts.checked()
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 4
+	transport.IdleConnTimeout = 30 * time.Second
+	transport.TLSHandshakeTimeout = connectTimeout
+	transport.ResponseHeaderTimeout = answerTimeout
+	context.AfterFunc(ctx, transport.CloseIdleConnections)
+	b := &bilibili{
+		base:      opts,
+		transport: transport,
+		client: fetch.New("", fetch.WithTransport(transport), fetch.WithUserAgent(userAgent),
+			fetch.WithTimeout(answerTimeout), fetch.WithMaxBytes(answerBytes)),
+		now: time.Now,
+	}
+	b.polite = newGate(time.Duration(opts.Interval)*time.Millisecond, b.clock)
+	b.rooms = &roomCache{}
+	b.keys = newKeyring(b)
+	b.visitor = newVisitor(b)
+	return b, nil
+}
+
+func (b *bilibili) clock() time.Time { return b.now() }
+
+// Resolve asks for the state of the room and, when it is live, for its streams.
+func (b *bilibili) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error) {
+	opts, err := b.base.ofRoom(ref)
+	if err != nil {
+		return extractor.Offline, err
+	}
+	number, err := b.number(ctx, ref.Groups)
+	if err != nil {
+		return extractor.Offline, err
+	}
+	s, err := b.newSession(opts, ref.Credentials)
+	if err != nil {
+		return extractor.Offline, err
+	}
+	r, err := s.room(ctx, number)
+	if err != nil {
+		return extractor.Offline, fmt.Errorf("room %s: %w", number, err)
+	}
+	if r.state != stateLive {
+		return extractor.Offline, nil
+	}
+	streams, err := s.streams(ctx, r)
+	if err != nil {
+		return extractor.Offline, fmt.Errorf("room %s: %w", number, err)
+	}
+	if streams == nil { // ended between the two questions
+		return extractor.Offline, nil
+	}
+	return extractor.Status{
+		Live: true, Title: r.title, Streamer: r.streamer, AvatarURL: r.avatar, CoverURL: r.cover, Category: r.category,
+		StartedAt: r.startedAt, Streams: streams,
+	}, nil
+}
