@@ -6,6 +6,9 @@
 
 plugin_dir = "bin/plugins" # relative to this file / 相对于本文件
 
+# Takes rooms of live.bilibili.com / B 站直播间
+plugin "extractor-bilibili" {}
+
 # Takes addresses that are themselves live media, such as http://…/live.flv / 直接给出媒体流的地址
 plugin "extractor-direct" {}
 
