@@ -6,14 +6,17 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/lubod/lubod/sdk/simulator/bilibili"
+	"github.com/lubod/lubod/sdk/simulator/live"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,6 +106,43 @@ func TestServeKeepsTheLoginOfAnEarlierRun(t *testing.T) {
 	}
 	if _, err := ask(t, "serve", "--listen", "127.0.0.1:0", "--cookie-file", path); err == nil || !strings.Contains(err.Error(), "remove it") {
 		t.Errorf("broken cookie file: %v", err)
+	}
+}
+
+func TestServesALiveStream(t *testing.T) {
+	clip, err := live.Encode(t.Context(), live.Encoding{Length: time.Second, Width: 96, Height: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "clip.flv")
+	if err := clip.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	url := start(t, "--flv", path, "--live-speed", "0", "--live-loop=false")["live"]
+	if !strings.HasSuffix(url, "/live/demo.flv") {
+		t.Fatalf("the stream is at %q", url)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, want := range []int{http.StatusOK, http.StatusNotFound} { // the stream, and nobody after it
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != want || want == http.StatusOK && !bytes.HasPrefix(body, []byte("FLV")) {
+			t.Errorf("status %d, want %d; %d bytes, %v", response.StatusCode, want, len(body), err)
+		}
+	}
+	for flag, value := range map[string]string{"--flv": path + "x", "--live-speed": "-1"} {
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--flv", path, flag, value}
+		if _, err := ask(t, args...); err == nil {
+			t.Errorf("%s %s was accepted", flag, value)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type serveOptions struct {
 	liveListen string
 	flv        string
 	liveSpeed  float64
+	liveLoop   bool
 }
 
 func newServeCommand() *cobra.Command {
@@ -55,7 +56,8 @@ func newServeCommand() *cobra.Command {
 		"keep the account's login here; an existing file is taken over / 账号登录文件；已有文件会被沿用")
 	f.StringVar(&o.liveListen, "live-listen", "127.0.0.1:19161", "address of the live stream / 直播流的监听地址")
 	f.StringVar(&o.flv, "flv", "", "FLV file that feeds the live stream; none: no live stream / 作为直播源的 FLV 文件；留空则不提供直播")
-	f.Float64Var(&o.liveSpeed, "live-speed", 1, "speed of the live stream, 1 is real time / 直播速度，1 为实时")
+	f.Float64Var(&o.liveSpeed, "live-speed", 1, "speed of the live stream; 1: real time, 0: as fast as viewers read / 直播速度；1 为实时，0 为不限速")
+	f.BoolVar(&o.liveLoop, "live-loop", true, "begin the file again at its end; else the stream is over there / 播放到文件末尾后从头循环；否则直播结束")
 	return c
 }
 
@@ -70,7 +72,7 @@ func serve(ctx context.Context, o serveOptions, out, log io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	live, err := startLive(o.liveListen, o.flv, o.liveSpeed)
+	live, err := startLive(o, log)
 	if err != nil {
 		return err
 	}

@@ -2,200 +2,222 @@ package live
 
 import (
 	"bytes"
-	"crypto/md5" // the hash that ffprobe prints; nothing depends on its strength
-	"encoding/binary"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"sort"
+	"time"
 )
 
-// Types of FLV tags.
+// Track says what a tag carries.
+type Track string
+
+// The tracks.
 const (
-	typeAudio  = 8
-	typeVideo  = 9
-	typeScript = 18
-
-	fileHeader = 9
-	tagHeader  = 11
-	trailer    = 4
+	Video  Track = "video"
+	Audio  Track = "audio"
+	Script Track = "script"
 )
 
-// Clip is an FLV file in memory.
+// Clip is an FLV file in memory. It never changes, so that any number of servers can share it.
 type Clip struct {
-	script      []byte
-	videoHeader []byte
-	audioHeader []byte
-	frames      []frame
-	// length of the clip in milliseconds, from its first to behind its last frame.
-	length int64
+	tags     []tag
+	keys     []int // tags at which a client can begin, rising
+	tracks   map[Track]bool
+	base     uint32 // time in the first frame
+	duration time.Duration
 }
 
-// frame is one media tag.
-type frame struct {
-	kind    byte
-	key     bool
-	ms      int64 // from the first frame of the clip
-	payload []byte
+// tag is one tag of a clip.
+type tag struct {
+	track Track
+	ms    uint32        // as in the file
+	at    time.Duration // since the first frame; never falls, whatever ms does
+	body  []byte
+	// config is set for parameter sets and metadata, which a client needs before anything else.
+	config bool
+	key    bool
+	// payload is where the codec's own bytes begin in body, hash their SHA-256.
+	payload int
 	hash    string
 }
 
-// Load reads an FLV file with AVC or AAC or both. It accepts no flaw at all: what this server breaks, it breaks on
-// purpose.
+// Load reads an FLV file. It accepts no flaw: a file that was cut off is refused.
 func Load(path string) (*Clip, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("load clip: %w", err)
 	}
 	c, err := Parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("load clip %s: %w", path, err)
 	}
 	return c, nil
 }
 
-// Parse is Load for bytes. The clip keeps them.
+// Parse is Load for bytes, which the clip keeps and changes: duration and file size in the metadata become 0, as a live
+// stream has neither.
 func Parse(b []byte) (*Clip, error) {
-	if len(b) < fileHeader+trailer || !bytes.Equal(b[:4], []byte{'F', 'L', 'V', 1}) {
-		return nil, errors.New("not an FLV file of version 1")
+	tags, err := parse(b)
+	if err != nil {
+		return nil, err
 	}
-	if n := binary.BigEndian.Uint32(b[5:]); n != fileHeader || binary.BigEndian.Uint32(b[fileHeader:]) != 0 {
-		return nil, errors.New("odd FLV file header")
-	}
-	c := &Clip{}
-	for at := fileHeader + trailer; at < len(b); {
-		n, err := c.parseTag(b[at:])
-		if err != nil {
-			return nil, fmt.Errorf("at byte %d: %w", at, err)
-		}
-		at += n
-	}
-	return c, c.finish()
+	c := &Clip{tags: tags, tracks: map[Track]bool{}}
+	return c, c.index()
 }
 
-func (c *Clip) parseTag(b []byte) (int, error) {
-	if len(b) < tagHeader {
-		return 0, errors.New("the file ends inside a tag header")
-	}
-	size := int(b[1])<<16 | int(b[2])<<8 | int(b[3])
-	whole := tagHeader + size + trailer
-	switch {
-	case len(b) < whole:
-		return 0, errors.New("the file ends inside a tag")
-	case b[8] != 0 || b[9] != 0 || b[10] != 0:
-		return 0, errors.New("stream id is not 0")
-	case binary.BigEndian.Uint32(b[whole-trailer:]) != uint32(size+tagHeader):
-		return 0, errors.New("the size behind the tag is wrong")
-	case size == 0:
-		return 0, errors.New("empty tag")
-	}
-	// The extension byte holds the highest eight bits.
-	ms := int64(int32(uint32(b[4])<<16 | uint32(b[5])<<8 | uint32(b[6]) | uint32(b[7])<<24))
-	return whole, c.add(b[0], ms, b[tagHeader:tagHeader+size])
-}
-
-func (c *Clip) add(kind byte, ms int64, payload []byte) error {
-	switch kind {
-	case typeScript:
-		if c.script == nil {
-			c.script = payload
-		}
-		return nil
-	case typeVideo:
-		return c.addVideo(ms, payload)
-	case typeAudio:
-		return c.addAudio(ms, payload)
-	}
-	return fmt.Errorf("unknown tag type %d", kind)
-}
-
-func (c *Clip) addVideo(ms int64, payload []byte) error {
-	const avc, skip = 7, 5
-	if payload[0]&0x0f != avc || len(payload) < skip {
-		return fmt.Errorf("video is not AVC (first byte %#x)", payload[0])
-	}
-	switch payload[1] {
-	case 0:
-		return header(&c.videoHeader, payload)
-	case 1:
-		c.frames = append(c.frames, frame{kind: typeVideo, key: payload[0]>>4 == 1, ms: ms, payload: payload, hash: hash(payload[skip:])})
-		return nil
-	case 2:
-		return nil // end of sequence: the file's, not the live stream's
-	}
-	return fmt.Errorf("unknown AVC packet type %d", payload[1])
-}
-
-func (c *Clip) addAudio(ms int64, payload []byte) error {
-	const aac, skip = 10, 2
-	if payload[0]>>4 != aac || len(payload) < skip {
-		return fmt.Errorf("audio is not AAC (first byte %#x)", payload[0])
-	}
-	if payload[1] == 0 {
-		return header(&c.audioHeader, payload)
-	}
-	c.frames = append(c.frames, frame{kind: typeAudio, ms: ms, payload: payload, hash: hash(payload[skip:])})
-	return nil
-}
-
-func header(have *[]byte, payload []byte) error {
-	if *have != nil && !bytes.Equal(*have, payload) {
-		return errors.New("the parameter sets change inside the clip")
-	}
-	*have = payload
-	return nil
-}
-
-func hash(b []byte) string {
-	sum := md5.Sum(b)
-	return hex.EncodeToString(sum[:])
-}
-
-func (c *Clip) finish() error {
-	if len(c.frames) == 0 {
-		return errors.New("no media in the file")
-	}
-	if c.videoHeader != nil && !c.frames[c.nextEntry(0)].key {
-		return errors.New("no keyframe in the file")
-	}
-	first, last, step := c.frames[0].ms, c.frames[0].ms, int64(1)
-	previous := map[byte]int64{}
-	for _, f := range c.frames {
-		first = min(first, f.ms)
-		last = max(last, f.ms)
-		if at, ok := previous[f.kind]; ok {
-			if f.ms < at {
-				return fmt.Errorf("time runs backwards at %d ms", f.ms)
+// index finds out where each tag lies in time, where a client can begin, and how long the clip is.
+func (c *Clip) index() error {
+	var now time.Duration
+	first, last := map[Track]time.Duration{}, map[Track]time.Duration{}
+	frames := 0
+	for i := range c.tags {
+		t := &c.tags[i]
+		if !t.config {
+			if frames++; frames == 1 {
+				c.base = t.ms
 			}
-			step = max(step, f.ms-at)
+			own := time.Duration(int32(t.ms-c.base)) * time.Millisecond
+			now = max(now, own)
+			if _, ok := first[t.track]; !ok {
+				first[t.track], last[t.track] = own, own
+			}
+			// The last frame is as long as the one before it. Tracks need not begin together, so the longest counts, and
+			// not the time from the first frame of all to the last one: each track then goes on in a loop without a step.
+			c.duration = max(c.duration, own-first[t.track]+own-last[t.track])
+			last[t.track] = own
 		}
-		previous[f.kind] = f.ms
+		c.tracks[t.track] = true
+		t.at = now
+		sum := sha256.Sum256(t.body[t.payload:])
+		t.hash = hex.EncodeToString(sum[:])
 	}
-	for i := range c.frames {
-		c.frames[i].ms -= first
+	if frames == 0 {
+		return errors.New("there is no frame in the file")
 	}
-	c.length = last - first + step
+	for i, t := range c.tags {
+		if !t.config && (t.key || !c.tracks[Video]) {
+			c.keys = append(c.keys, i)
+		}
+		if t.track == Script {
+			blank(t.body, "duration")
+			blank(t.body, "filesize")
+		}
+	}
+	if len(c.keys) == 0 {
+		return errors.New("there is no keyframe in the file")
+	}
+	c.duration = max(c.duration, time.Millisecond)
 	return nil
 }
 
-// entry says whether a client can begin at frame i.
-func (c *Clip) entry(i int) bool { return c.videoHeader == nil || c.frames[i].key }
-
-// nextEntry is the first frame from i on where a client can begin, going around the end. It is i if there is none.
-func (c *Clip) nextEntry(i int) int {
-	for n := range c.frames {
-		if j := (i + n) % len(c.frames); c.entry(j) {
-			return j
-		}
+// blank sets a number in AMF0 metadata to 0.
+func blank(body []byte, name string) {
+	const number, size = "\x00", 8
+	if i := bytes.Index(body, []byte(name+number)); i >= 0 && i+len(name)+1+size <= len(body) {
+		clear(body[i+len(name)+1 : i+len(name)+1+size])
 	}
-	return i
 }
 
-// Frames lists the clip's frames in order, as they would be sent without any fault.
-func (c *Clip) Frames() []Sent {
-	sent := make([]Sent, len(c.frames))
-	for i, f := range c.frames {
-		sent[i] = f.sent(f.ms, true)
+// Duration is how long the clip takes, its last frame included.
+func (c *Clip) Duration() time.Duration { return c.duration }
+
+// Hashes lists the SHA-256 of the frames of a track, in the order of the file.
+func (c *Clip) Hashes(track Track) []string {
+	var hashes []string
+	for _, t := range c.tags {
+		if t.track == track && !t.config {
+			hashes = append(hashes, t.hash)
+		}
 	}
-	return sent
+	return hashes
+}
+
+// Keyframes is how many places there are at which a client can begin: keyframes, or every frame when there is no video.
+func (c *Clip) Keyframes() int { return len(c.keys) }
+
+// WriteTo writes the clip as an FLV file.
+func (c *Clip) WriteTo(w io.Writer) (int64, error) {
+	b := fileHeader(c.tracks)
+	for _, t := range c.tags {
+		b = t.append(b, t.ms)
+	}
+	n, err := w.Write(b)
+	return int64(n), err
+}
+
+// WriteFile writes the clip as an FLV file.
+func (c *Clip) WriteFile(path string) error {
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o600)
+}
+
+// The methods below count tags on an endless clock: behind the last one comes the first one again.
+
+func (c *Clip) tag(seq int) *tag { return &c.tags[seq%len(c.tags)] }
+
+// lap is how often the clip ended before seq.
+func (c *Clip) lap(seq int) time.Duration { return time.Duration(seq / len(c.tags)) }
+
+func (c *Clip) at(seq int) time.Duration { return c.lap(seq)*c.duration + c.tag(seq).at }
+
+// after is the first tag behind a moment.
+func (c *Clip) after(moment time.Duration) int {
+	lap := int(moment / c.duration)
+	rest := moment % c.duration
+	return lap*len(c.tags) + sort.Search(len(c.tags), func(i int) bool { return c.tags[i].at > rest })
+}
+
+// keyFrom is the first tag from seq on at which a client can begin.
+func (c *Clip) keyFrom(seq int) int {
+	lap, i := seq/len(c.tags), seq%len(c.tags)
+	if j, _ := slices.BinarySearch(c.keys, i); j < len(c.keys) {
+		return lap*len(c.tags) + c.keys[j]
+	}
+	return (lap+1)*len(c.tags) + c.keys[0]
+}
+
+// keyUpTo is the last tag up to seq at which a client can begin, or the first one at all.
+func (c *Clip) keyUpTo(seq int) int {
+	lap, i := seq/len(c.tags), seq%len(c.tags)
+	j, found := slices.BinarySearch(c.keys, i)
+	switch {
+	case found:
+		return seq
+	case j > 0:
+		return lap*len(c.tags) + c.keys[j-1]
+	case lap > 0:
+		return (lap-1)*len(c.tags) + c.keys[len(c.keys)-1]
+	}
+	return c.keys[0]
+}
+
+// configs are the metadata and parameter sets in force at seq.
+func (c *Clip) configs(seq int) []*tag {
+	latest := map[Track]*tag{}
+	collect := func(tags []tag) {
+		for i := range tags {
+			if tags[i].config {
+				latest[tags[i].track] = &tags[i]
+			}
+		}
+	}
+	if seq >= len(c.tags) {
+		collect(c.tags)
+	}
+	collect(c.tags[:seq%len(c.tags)])
+	var list []*tag
+	for _, track := range []Track{Script, Video, Audio} {
+		if t := latest[track]; t != nil {
+			list = append(list, t)
+		}
+	}
+	return list
 }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
@@ -9,13 +10,13 @@ import (
 	"time"
 )
 
-// Encoding describes a test clip. Zero values: 10 s of 320x240 at 30 frames a second with a keyframe every second, no
-// B-frames, and a tone at 44.1 kHz.
+// Encoding describes a clip that ffmpeg makes. Zero values: 10 s of 320x240 at 30 frames a second with a keyframe every
+// second and no B-frames, and noise at 44.1 kHz.
 type Encoding struct {
 	Length        time.Duration
 	Width, Height int
 	FrameRate     int
-	// GOP is the distance of keyframes in frames.
+	// GOP is the distance of keyframes in frames; default: a second.
 	GOP       int
 	BFrames   int
 	AudioRate int
@@ -25,32 +26,38 @@ type Encoding struct {
 }
 
 func (e Encoding) withDefaults() Encoding {
-	or := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	or(&e.Width, 320)
-	or(&e.Height, 240)
-	or(&e.FrameRate, 30)
-	or(&e.GOP, e.FrameRate)
-	or(&e.AudioRate, 44100)
-	if e.Length == 0 {
-		e.Length = 10 * time.Second
-	}
+	setDefault(&e.Length, 10*time.Second)
+	setDefault(&e.Width, 320)
+	setDefault(&e.Height, 240)
+	setDefault(&e.FrameRate, 30)
+	setDefault(&e.GOP, e.FrameRate)
+	setDefault(&e.AudioRate, 44100)
 	return e
 }
 
-// Encode makes an FLV file of a moving test picture and a tone with ffmpeg, which has to be in PATH. Every frame is
-// different from all others.
-func Encode(ctx context.Context, path string, e Encoding) error {
-	e = e.withDefaults()
-	args := []string{"-nostdin", "-v", "error", "-y"}
+// Encode makes a clip with ffmpeg, which has to be in PATH and needs libx264. No frame is like any other one, so that a
+// hash says which one it is.
+func Encode(ctx context.Context, e Encoding) (*Clip, error) {
+	program, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		return nil, fmt.Errorf("encode a clip: %w (install ffmpeg with libx264, and put it on the PATH)", err)
+	}
+	var out, complaints bytes.Buffer
+	command := exec.CommandContext(ctx, program, e.withDefaults().arguments()...)
+	command.Stdout, command.Stderr = &out, &complaints
+	if err := command.Run(); err != nil {
+		return nil, fmt.Errorf("encode a clip with ffmpeg: %w: %s", err, strings.TrimSpace(complaints.String()))
+	}
+	return Parse(out.Bytes())
+}
+
+func (e Encoding) arguments() []string {
+	args := []string{"-nostdin", "-v", "error"}
 	if !e.NoVideo {
 		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%dx%d:rate=%d", e.Width, e.Height, e.FrameRate))
 	}
 	if !e.NoAudio {
-		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:beep_factor=4:sample_rate=%d", e.AudioRate))
+		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("anoisesrc=color=pink:seed=1:amplitude=0.3:sample_rate=%d", e.AudioRate))
 	}
 	if !e.NoVideo {
 		gop := strconv.Itoa(e.GOP)
@@ -62,12 +69,8 @@ func Encode(ctx context.Context, path string, e Encoding) error {
 		}
 	}
 	if !e.NoAudio {
-		args = append(args, "-c:a", "aac", "-b:a", "96k")
+		args = append(args, "-c:a", "aac", "-b:a", "64k")
 	}
-	args = append(args, "-t", strconv.FormatFloat(e.Length.Seconds(), 'f', 3, 64), "-f", "flv", path)
-	out, err := exec.CommandContext(ctx, "ffmpeg", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("encode a test clip with ffmpeg (is it installed, with libx264?): %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
+	return append(args, "-t", strconv.FormatFloat(e.Length.Seconds(), 'f', 3, 64),
+		"-flvflags", "no_duration_filesize", "-f", "flv", "pipe:1")
 }

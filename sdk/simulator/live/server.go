@@ -4,224 +4,237 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// Options of a Server. Clip is required.
+// Unpaced, as a speed, sends as fast as the client reads.
+const Unpaced = 0
+
+// Options of a server. Clip is required; the rest is for one strict, unpaced broadcast of it.
 type Options struct {
-	Clip *Clip
-	// Speed 1 sends in real time, 2 twice as fast; 0: as fast as the client reads.
+	// Listen is the address of a server made by Start or New; default 127.0.0.1:0.
+	Listen string
+	// Paths are those of the stream, as of several networks that carry one broadcast; default: every path.
+	Paths []string
+	Clip  *Clip
+	// Speed 1 sends in real time, 2 twice as fast; Unpaced, the default, as fast as the client reads. The media's clock
+	// begins to run with the first connection to a broadcast. Unpaced, it stands wherever the connection that got
+	// farthest is.
 	Speed float64
-	// Loop starts the clip again at its end, on a clock that goes on. Otherwise the broadcast ends there.
+	// Loop begins the clip again at its end, on a clock that goes on. Otherwise the broadcast is over there.
 	Loop bool
-	// GOPCache: a client begins with the keyframe before what is being sent, as most networks do it, not with the next.
-	GOPCache bool
-	// AnyTag: a client begins in the middle of a group of pictures.
-	AnyTag bool
-	// StartAt is the time in the first tag; it may be below 0.
+	// GOPCache is how much of what was sent before a new connection gets at once, from the keyframe before that.
+	// 0: it begins with the next keyframe.
+	GOPCache time.Duration
+	// FromStart sends every connection the clip from its start, by a clock of its own. The broadcast is then over only
+	// after End.
+	FromStart bool
+	// StartAt is the time in the first frame of a broadcast; it may be below 0.
 	StartAt time.Duration
 	// Offline: nobody is live before GoLive.
 	Offline bool
-	// AllowConcurrent: several connections at a time are no mistake.
-	AllowConcurrent bool
-	Faults          []Fault
+	// Identity sends bodies that end with the connection, instead of chunked ones.
+	Identity bool
+	// Clients is how many are expected, each with one connection at a time; default 1. Below 0: any number.
+	Clients int
+	// RequestLog is how many requests and connections are remembered, default 20000, and TagLog how many tags, default
+	// 1000000. What is older is forgotten.
+	RequestLog, TagLog int
+	// Logger hears of violations, and at debug level of faults; default: nobody.
+	Logger *slog.Logger
 }
 
-// Server is a live stream for any number of clients. It is an http.Handler; Listen serves it on a port of its own.
+const (
+	defaultPath       = "/live/demo.flv"
+	defaultRequestLog = 20000
+	defaultTagLog     = 1000000
+)
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Listen, "127.0.0.1:0")
+	setDefault(&o.Clients, 1)
+	setDefault(&o.RequestLog, defaultRequestLog)
+	setDefault(&o.TagLog, defaultTagLog)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.Clip == nil:
+		return errors.New("there is no clip: make one with Load, Parse or Encode")
+	case o.Speed < 0:
+		return fmt.Errorf("a speed of %v would send backwards: use 0 for unpaced, 1 for real time", o.Speed)
+	case o.GOPCache < 0:
+		return fmt.Errorf("a GOP cache of %v is not possible", o.GOPCache)
+	case o.RequestLog < 1 || o.TagLog < 1:
+		return errors.New("logs must keep at least one entry")
+	}
+	return nil
+}
+
+// Server is a live stream for any number of clients, and an http.Handler. All methods may be called from any goroutine.
 type Server struct {
-	options Options
-	handler sync.WaitGroup
+	options  Options
+	listener net.Listener // nil for one that is only a handler
+	http     *http.Server
 
-	mu          sync.Mutex
+	closeOnce sync.Once
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	serving   sync.WaitGroup // the accept loop
+	handling  sync.WaitGroup // requests
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced whenever something below changes
+
+	live      bool
+	broadcast int       // counts GoLive
+	started   time.Time // of the broadcast's clock; zero: it does not run yet
+	edge      int       // unpaced: the tag behind the last one that anybody was sent
+
+	faults      []*rule
+	lastFault   FaultID
+	lastRequest int
+	requests    []*Request
 	connections []*Connection
-	mistakes    []string
-	open        int
-	closed      bool
-	live        bool
-	finished    bool      // the clip was sent to its end
-	began       time.Time // real time of the clip's time resumed
-	resumed     int64     // ms on the clip's endless clock
-	edge        int       // without pacing: the frame behind the last one that anyone was sent
-	generation  chan struct{}
-	ending      string        // why the generation was closed
-	release     chan struct{} // closed by Release
-	changed     chan struct{} // closed whenever something was sent or ended
-
-	listener *http.Server
-	url      string
-	serving  chan error
-	stopping sync.Once
-	stopErr  error
+	viewers     map[*Connection]*viewer // open ones
+	accepted    int                     // connections ever
+	ended       int                     // of those
+	frames      int                     // whole ones ever sent
+	logged      int                     // tags remembered
+	violations  []Violation
 }
 
-// New returns a server for use as an http.Handler. Close ends its connections.
-func New(o Options) *Server {
-	s := &Server{options: o, release: make(chan struct{}), generation: make(chan struct{}), changed: make(chan struct{})}
-	if !o.Offline {
+// Handler makes a server that listens nowhere: the caller serves it as an http.Handler, behind TLS for example. Close ends
+// what it sends.
+func Handler(options Options) (*Server, error) {
+	options = options.withDefaults()
+	if err := options.validate(); err != nil {
+		return nil, fmt.Errorf("start live simulator: %w", err)
+	}
+	s := &Server{options: options, changed: make(chan struct{}), viewers: map[*Connection]*viewer{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if !options.Offline {
 		s.GoLive()
 	}
-	return s
-}
-
-// Listen serves on a free port of 127.0.0.1 until Close.
-func Listen(o Options) (*Server, error) { return ListenOn("127.0.0.1:0", o) }
-
-// ListenOn serves on addr until Close.
-func ListenOn(addr string, o Options) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("live simulator: %w", err)
-	}
-	s := New(o)
-	s.listener = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	s.url = "http://" + l.Addr().String()
-	s.serving = make(chan error, 1)
-	go func() { s.serving <- s.listener.Serve(l) }()
 	return s, nil
 }
 
-// URL is the address of the stream on a server made by Listen.
-func (s *Server) URL() string { return s.url + "/live.flv" }
-
-// Close ends all connections, waits for them, and frees the port. It may be called again.
-func (s *Server) Close() error {
-	s.stopping.Do(func() { s.stopErr = s.shutdown() })
-	return s.stopErr
+// Start listens and serves until Close.
+func Start(options Options) (*Server, error) {
+	s, err := Handler(options)
+	if err != nil {
+		return nil, err
+	}
+	var config net.ListenConfig
+	s.listener, err = config.Listen(s.ctx, "tcp", s.options.Listen)
+	if err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("start live simulator: %w", err)
+	}
+	s.http = &http.Server{
+		Handler: s, ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
+	}
+	s.serving.Go(func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.options.Logger.Error("simulated live stream stopped listening", "address", s.listener.Addr(), "error", err)
+		}
+	})
+	return s, nil
 }
 
-func (s *Server) shutdown() error {
-	s.mu.Lock()
-	s.closed = true
-	s.endGeneration("closed")
-	s.mu.Unlock()
-	s.handler.Wait()
-	if s.listener == nil {
-		return nil
-	}
-	err := s.listener.Close()
-	if serveErr := <-s.serving; !errors.Is(serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, serveErr)
-	}
+// closeGrace is how long a client has to take what is on its way when the server closes.
+const closeGrace = time.Second
+
+// Close ends all bodies properly, lets go of what faults hold back, and waits until nothing runs any more. A client that does
+// not read is cut off. It may be called more than once.
+func (s *Server) Close() error {
+	var err error
+	s.closeOnce.Do(func() {
+		s.mu.Lock() // so that a request is either refused or waited for
+		s.live = false
+		s.cancel()
+		s.mu.Unlock()
+		s.handling.Wait()
+		if s.http == nil {
+			return
+		}
+		// Shutting down lets the ends of bodies out; what hangs after that has no claim.
+		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+		defer cancel()
+		if s.http.Shutdown(ctx) != nil {
+			err = s.http.Close()
+		}
+		s.serving.Wait()
+	})
 	return err
 }
 
-// GoLive begins the broadcast, or goes on with it where End ended it.
-func (s *Server) GoLive() {
+// URL is the address of the stream, at the first of its paths.
+func (s *Server) URL() string {
+	if len(s.options.Paths) > 0 {
+		return s.URLOf(s.options.Paths[0])
+	}
+	return s.URLOf(defaultPath)
+}
+
+// URLOf is the address of a path. Without a listener it is the path alone.
+func (s *Server) URLOf(path string) string {
+	if s.listener == nil {
+		return path
+	}
+	return "http://" + s.listener.Addr().String() + path
+}
+
+// update changes the state and wakes those who wait for a change.
+func (s *Server) update(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live || s.closed {
-		return
-	}
-	if s.finished {
-		s.finished, s.resumed, s.edge = false, 0, 0
-	}
-	s.live, s.began = true, time.Now()
+	change()
 	s.announce()
 }
 
-// End ends the broadcast: bodies end cleanly, new requests get 404.
-func (s *Server) End() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.off()
-	s.endGeneration(endingOver)
-}
-
-// Break resets all open connections. The broadcast goes on.
-func (s *Server) Break() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.endGeneration(endingBroken)
-}
-
-// Endings that treat the last bytes differently.
-const (
-	endingOver   = "ended"
-	endingBroken = "broken"
-)
-
-// Release lets stalled connections go on.
-func (s *Server) Release() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	close(s.release)
-	s.release = make(chan struct{})
-}
-
-// Wait returns when done says so about the connections, which it is asked whenever something was sent or ended.
-func (s *Server) Wait(ctx context.Context, done func([]Connection) bool) error {
-	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
-		if done(s.Connections()) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// The functions below are called with the lock held.
-
-// off: new clients find nobody.
-func (s *Server) off() { s.resumed, s.live = s.now(), false }
-
-func (s *Server) endGeneration(why string) {
-	s.ending = why
-	close(s.generation)
-	s.generation = make(chan struct{})
-	s.announce()
-}
-
+// announce is for callers that hold the lock.
 func (s *Server) announce() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// now is the time on the clip's endless clock, in ms.
-func (s *Server) now() int64 {
-	if !s.live || s.options.Speed == 0 {
-		return s.resumed
+// TB is the part of *testing.T that New and RequireNoViolations need.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// New starts a server for one test and closes it when the test ends.
+func New(t TB, options Options) *Server {
+	t.Helper()
+	s, err := Start(options)
+	if err != nil {
+		t.Fatalf("%v", err)
+		return nil
 	}
-	return s.resumed + int64(float64(time.Since(s.began).Milliseconds())*s.options.Speed)
-}
-
-// at is the time of frame k on the endless clock.
-func (s *Server) at(k int) int64 {
-	c := s.options.Clip
-	return int64(k/len(c.frames))*c.length + c.frames[k%len(c.frames)].ms
-}
-
-// join is the first frame for a client that comes now.
-func (s *Server) join() int {
-	c := s.options.Clip
-	k := s.edge
-	if s.options.Speed > 0 {
-		k = 0
-		for now := s.now(); s.at(k) < now; k++ {
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close live simulator: %v", err)
 		}
-	}
-	if s.options.AnyTag {
-		return k
-	}
-	if s.options.GOPCache {
-		for j := k; j >= 0 && j > k-len(c.frames); j-- {
-			if c.entry(j % len(c.frames)) {
-				return j
-			}
-		}
-	}
-	i := k % len(c.frames)
-	return k + (c.nextEntry(i)-i+len(c.frames))%len(c.frames)
-}
-
-func (s *Server) mistake(format string, a ...any) {
-	s.mistakes = append(s.mistakes, fmt.Sprintf(format, a...))
+	})
+	return s
 }

@@ -2,380 +2,393 @@ package live_test
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/lubod/lubod/sdk/simulator/live"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// clipFile encodes one clip for all tests: 4 s, a keyframe every second.
-var clipFile = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "lubod-live")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "clip.flv")
-	if err := live.Encode(context.Background(), path, live.Encoding{Length: 4 * time.Second, BFrames: 2}); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
-func clip(t *testing.T) *live.Clip {
-	t.Helper()
-	b, err := clipFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := live.Parse(slices.Clone(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func serve(t *testing.T, o live.Options) *live.Server {
-	t.Helper()
-	if o.Clip == nil {
-		o.Clip = clip(t)
-	}
-	s, err := live.Listen(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
+func TestStartRefusesWrongOptions(t *testing.T) {
+	for name, options := range map[string]live.Options{
+		"no clip": {}, "speed": {Clip: clip(t), Speed: -1}, "cache": {Clip: clip(t), GOPCache: -1},
+		"log": {Clip: clip(t), TagLog: -1}, "address": {Clip: clip(t), Listen: "nowhere:x"},
+	} {
+		if s, err := live.Start(options); err == nil {
+			t.Errorf("%s was accepted", name)
+			s.Close()
 		}
-	})
-	return s
+	}
 }
 
-// get reads one whole answer.
-func get(t *testing.T, s *live.Server) (int, []byte, error) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, body, err
-}
-
-// probe returns the hashes of the packets of a file, as ffprobe sees them.
-func probe(t *testing.T, body []byte, stream string) []string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "body.flv")
-	if err := os.WriteFile(path, body, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-select_streams", stream, "-show_packets",
-		"-show_data_hash", "md5", "-show_entries", "packet=data_hash", "-of", "csv=p=0", path).Output()
-	if err != nil {
-		t.Fatalf("ffprobe (is ffmpeg installed?): %v", err)
-	}
-	var hashes []string
-	for line := range strings.FieldsSeq(string(out)) {
-		hashes = append(hashes, strings.ToLower(strings.TrimPrefix(line, "MD5:")))
-	}
-	return hashes
-}
-
-func TestSendsWhatFFprobeSees(t *testing.T) {
-	for _, speed := range []float64{0, 20} {
-		s := serve(t, live.Options{Speed: speed})
-		status, body, err := get(t, s)
-		if err != nil || status != http.StatusOK {
-			t.Fatalf("status %d, %v", status, err)
-		}
-		sent := s.Connections()[0]
-		for stream, video := range map[string]bool{"v": true, "a": false} {
-			got, want := probe(t, body, stream), live.Hashes(sent.Tags, video)
-			if len(want) == 0 || !slices.Equal(got, want) {
-				t.Errorf("speed %v, stream %s: ffprobe sees %d packets, the server noted %d, or they differ", speed, stream, len(got), len(want))
+func TestServesWhatFFprobeReads(t *testing.T) {
+	for name, options := range map[string]live.Options{
+		"unpaced": {}, "paced": {Speed: 20}, "identity": {Identity: true}, "from start": {FromStart: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, options)
+			direct := clip(t).Hashes(live.Video)
+			if options.Identity { // where ffprobe takes every end for one that came too early
+				get(t, s)
+			} else {
+				direct = probe(t, s.URL(), live.Video)
 			}
-		}
-		if sent.Bytes != int64(len(body)) || sent.Open || sent.Ending != "clip over" {
-			t.Errorf("%d bytes received; noted: %d bytes, open %t, ending %q", len(body), sent.Bytes, sent.Open, sent.Ending)
-		}
-		if status, _, _ := get(t, s); status != http.StatusNotFound {
-			t.Errorf("after the broadcast: status %d, want 404", status)
-		}
-		if m := s.Mistakes(); len(m) > 0 {
-			t.Errorf("mistakes of a good client: %v", m)
+			if err := s.WaitEnded(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			if want := s.Expected(live.Video); len(want) != 60 || !slices.Equal(direct, want) || !slices.Equal(want, clip(t).Hashes(live.Video)) {
+				t.Errorf("%d frames were sent, ffprobe reads %d, or they differ", len(want), len(direct))
+			}
+			s.GoLive()
+			got := get(t, s)
+			path := store(t, got.body)
+			for _, track := range []live.Track{live.Video, live.Audio} {
+				want := clip(t).Hashes(track)
+				if sent := live.Hashes(s.Connections()[1].Tags, track); len(want) == 0 || !slices.Equal(sent, want) || !slices.Equal(probe(t, path, track), want) {
+					t.Errorf("%s: the clip, what was sent and what ffprobe reads differ", track)
+				}
+			}
+			program(t, "ffmpeg", "-v", "error", "-xerror", "-i", path, "-f", "null", "-")
+			c := s.Connections()[1]
+			if got.err != nil || c.Bytes != int64(len(got.body)) || c.Open || c.Ending != live.Ended || c.Keyframes != 4 {
+				t.Errorf("%v, %d bytes, noted %+v", got.err, len(got.body), c.Bytes)
+			}
+			s.RequireNoViolations(t)
+		})
+	}
+}
+
+func TestNoTwoFramesAreAlike(t *testing.T) {
+	for _, track := range []live.Track{live.Video, live.Audio} {
+		hashes := clip(t).Hashes(track)
+		n := len(hashes)
+		slices.Sort(hashes)
+		if n == 0 || len(slices.Compact(hashes)) != n {
+			t.Errorf("%s: some of %d frames are alike", track, n)
 		}
 	}
 }
 
-func TestRefusesFilesWithAnyFlaw(t *testing.T) {
-	b, err := clipFile()
-	if err != nil {
-		t.Fatal(err)
+func TestManifestSaysWhereEachTagIs(t *testing.T) {
+	s := serve(t, live.Options{StartAt: 9000 * time.Second})
+	body := get(t, s).body
+	tags, rest := read(body)
+	sent := s.Connections()[0].Tags
+	if len(rest) > 0 || len(tags) != len(sent) {
+		t.Fatalf("%d tags received, %d sent", len(tags), len(sent))
 	}
-	flaws := map[string]func([]byte) []byte{
-		"not FLV":       func(b []byte) []byte { b[0] = 'X'; return b },
-		"cut":           func(b []byte) []byte { return b[:len(b)-7] },
-		"stream id":     func(b []byte) []byte { b[13+10] = 1; return b },
-		"trailer":       func(b []byte) []byte { b[len(b)-1]++; return b },
-		"tag type":      func(b []byte) []byte { b[13] = 7; return b },
-		"header only":   func(b []byte) []byte { return b[:13] },
-		"nothing":       func([]byte) []byte { return nil },
-		"file header":   func(b []byte) []byte { b[8] = 10; return b },
-		"size of a tag": func(b []byte) []byte { b[13+3]++; return b },
+	for i, tag := range tags {
+		n := sent[i]
+		header := body[n.Offset:]
+		if tag.ms != n.Timestamp || len(tag.body) != n.Size || header[0] != tag.kind || tag.config() != n.Config || !n.Whole {
+			t.Fatalf("tag %d: received %d ms, %d bytes; noted %+v", i, tag.ms, len(tag.body), n)
+		}
 	}
-	for name, damage := range flaws {
-		if _, err := live.Parse(damage(slices.Clone(b))); err == nil {
-			t.Errorf("%s: accepted", name)
+	for i, track := range []live.Track{live.Script, live.Video, live.Audio} {
+		if sent[i].Track != track || !sent[i].Config || sent[i].Timestamp != 9_000_000 {
+			t.Errorf("tag %d is %+v", i, sent[i])
 		}
 	}
 }
 
-func FuzzParse(f *testing.F) {
-	if b, err := clipFile(); err == nil {
-		f.Add(b[:4096])
-	}
-	f.Add([]byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00\x09\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x17\x01\x00\x00\x00\x00\x00\x00\x10"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := live.Parse(b); err == nil && len(c.Frames()) == 0 {
-			t.Error("a clip without frames was accepted")
-		}
-	})
-}
-
-func TestEndings(t *testing.T) {
-	tests := []struct {
-		name   string
-		do     live.Action
-		status int
-		err    func(error) bool
-		tags   int
-		body   string
+func TestJoin(t *testing.T) {
+	for name, test := range map[string]struct {
+		cache time.Duration
+		want  time.Duration
 	}{
-		{"close", live.CloseCleanly{}, 200, isNil, 30, ""},
-		{"cut", live.CutMidTag{}, 200, isNil, 31, ""},
-		{"abort", live.Abort{}, 200, is(io.ErrUnexpectedEOF), 30, ""},
-		{"reset", live.Reset{}, 200, is(syscall.ECONNRESET), 30, ""},
-		{"reset in a tag", live.Reset{MidTag: true}, 200, is(syscall.ECONNRESET), 31, ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s := serve(t, live.Options{Faults: []live.Fault{{Connection: 1, AfterTags: 30, Do: test.do}}})
-			status, body, err := get(t, s)
-			if status != test.status || !test.err(err) {
-				t.Errorf("status %d, error %v", status, err)
+		"next keyframe": {0, 3 * time.Second}, "latest keyframe": {time.Millisecond, 2 * time.Second},
+		"a second back": {time.Second, time.Second}, "all there is": {time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, live.Options{GOPCache: test.cache})
+			s.AddFault(live.Cut(live.At{Media: 2500 * time.Millisecond}))
+			get(t, s)
+			body := get(t, s).body
+			first := sentFrames(s, 2)[0]
+			if off := first.Media - test.want; !first.Key || off.Abs() > 50*time.Millisecond {
+				t.Errorf("the second connection begins at %v, want %v", first.Media, test.want)
 			}
-			c := s.Connections()[0]
-			if int64(len(body)) != c.Bytes {
-				t.Errorf("%d bytes arrived of the %d that were sent before the end", len(body), c.Bytes)
+			if int64(first.Timestamp) != first.Media.Milliseconds() {
+				t.Errorf("its clock says %d at %v", first.Timestamp, first.Media)
 			}
-			if len(c.Tags) != test.tags {
-				t.Errorf("%d tags noted, want %d", len(c.Tags), test.tags)
-			}
-			if status, _, err := get(t, s); status != http.StatusOK || err != nil {
-				t.Errorf("the next connection: status %d, %v", status, err)
+			probe(t, store(t, body), live.Video)
+			if lost := len(s.Expected(live.Video)) != 60; lost != (test.cache == 0) {
+				t.Errorf("%d frames were sent", len(s.Expected(live.Video)))
 			}
 		})
 	}
 }
 
-func isNil(err error) bool               { return err == nil }
-func is(want error) func(err error) bool { return func(err error) bool { return errors.Is(err, want) } }
-
-func TestAnswersInPlaceOfTheStream(t *testing.T) {
-	tests := []struct {
-		do     live.Action
-		status int
-		body   string
-	}{
-		{live.Refuse{Status: http.StatusForbidden}, 403, "Forbidden"},
-		{live.Answer{ContentType: "text/html", Body: "<html>"}, 200, "<html>"},
-		{live.Redirect{To: "/elsewhere"}, 302, ""},
-	}
-	for _, test := range tests {
-		s := serve(t, live.Options{Faults: []live.Fault{{Connection: 1, Do: test.do}}})
-		status, body, err := get(t, s)
-		if status != test.status || string(body) != test.body || err != nil {
-			t.Errorf("%T: status %d, %q, %v", test.do, status, body, err)
-		}
-		if c := s.Connections()[0]; c.Status != test.status || len(c.Tags) > 0 {
-			t.Errorf("%T: noted %+v", test.do, c)
-		}
-	}
-}
-
-func TestNextConnectionGoesOnAtAKeyframe(t *testing.T) {
-	for cache, want := range map[bool]int{false: 2, true: 1} {
-		s := serve(t, live.Options{GOPCache: cache, Faults: []live.Fault{{Connection: 1, AfterKeyframes: 2, AfterTags: 100, Do: live.Abort{}}}})
-		_, _, _ = get(t, s)
-		_, _, _ = get(t, s)
-		first, second := s.Connections()[0].Tags, s.Connections()[1].Tags
-		if !second[0].Key {
-			t.Errorf("cache %t: the second connection begins with no keyframe", cache)
-		}
-		keys := 0
-		for _, tag := range first {
-			if tag.Key && tag.Ms < second[0].Ms {
-				keys++
-			}
-		}
-		if keys != want {
-			t.Errorf("cache %t: the second connection begins at %d ms, the first ended at %d ms", cache, second[0].Ms, first[len(first)-1].Ms)
-		}
-	}
-}
-
-func TestStallUntilReleased(t *testing.T) {
-	s := serve(t, live.Options{Faults: []live.Fault{{AfterTags: 10, Do: live.Stall{}}}})
-	done := make(chan error, 1)
-	go func() { _, _, err := get(t, s); done <- err }()
-	if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) == 1 && c[0].Stalled }); err != nil {
+func TestPacedJoinFollowsTheClock(t *testing.T) {
+	s := serve(t, live.Options{Speed: 4, GOPCache: time.Millisecond, Clients: 2})
+	first := watch(t, s)
+	if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) > 0 && c[0].Keyframes == 3 }); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(s.Connections()[0].Tags); n != 10 {
-		t.Errorf("stalled after %d tags, want 10", n)
+	second := get(t, s)
+	if got := <-first; got.err != nil || second.err != nil {
+		t.Fatal(got.err, second.err)
 	}
-	s.Release()
-	if err := <-done; err != nil || len(s.Connections()[0].Tags) != len(clip(t).Frames()) {
-		t.Errorf("after the stall: %v", err)
+	if begin := sentFrames(s, 2)[0]; !begin.Key || begin.Media < 1900*time.Millisecond {
+		t.Errorf("the second connection begins with %+v", begin)
+	}
+	if got := get(t, s); got.status != http.StatusNotFound {
+		t.Errorf("after the clip: status %d", got.status)
+	}
+	s.RequireNoViolations(t)
+}
+
+func TestLoopGoesOnWithoutAStep(t *testing.T) {
+	s := serve(t, live.Options{Loop: true})
+	s.AddFault(live.Close(live.AfterKeyframes(10)))
+	got := get(t, s)
+	if hashes := probe(t, store(t, got.body), live.Video); len(hashes) != 150 {
+		t.Errorf("%d frames", len(hashes))
+	}
+	tags, _ := read(got.body)
+	last := map[byte]uint32{}
+	configs := 0
+	for _, tag := range tags {
+		if tag.config() {
+			configs++
+			continue
+		}
+		if before, ok := last[tag.kind]; ok && (tag.ms <= before || tag.ms > before+150) {
+			t.Errorf("tag of type %d at %d ms after %d ms", tag.kind, tag.ms, before)
+		}
+		last[tag.kind] = tag.ms
+	}
+	if configs != 3 || !s.Live() {
+		t.Errorf("%d headers, live %v", configs, s.Live())
 	}
 }
 
 func TestControls(t *testing.T) {
 	s := serve(t, live.Options{Offline: true, Speed: 1, Loop: true})
-	if status, _, _ := get(t, s); status != http.StatusNotFound {
-		t.Errorf("before GoLive: status %d, want 404", status)
+	if got := get(t, s); got.status != http.StatusNotFound || s.Live() {
+		t.Errorf("before GoLive: status %d", got.status)
 	}
-	for _, step := range []struct {
-		end  func()
-		want func(error) bool
-	}{{s.Break, is(syscall.ECONNRESET)}, {s.End, isNil}} {
-		s.GoLive()
-		n := len(s.Connections())
-		done := make(chan error, 1)
-		go func() { _, _, err := get(t, s); done <- err }()
-		media := func(c []live.Connection) bool { return len(c) > n && len(c[n].Tags) > 3 }
-		if err := s.Wait(t.Context(), media); err != nil {
+	s.GoLive()
+	s.GoLive() // no second one
+	started := func(n int) {
+		t.Helper()
+		if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) == n && c[n-1].Frames > 3 }); err != nil {
 			t.Fatal(err)
 		}
-		step.end()
-		if err := <-done; !step.want(err) {
-			t.Errorf("the body ended with %v", err)
-		}
 	}
-	if status, _, _ := get(t, s); status != http.StatusNotFound {
-		t.Errorf("after End: status %d, want 404", status)
+	first := watch(t, s)
+	started(1)
+	s.Break()
+	if got := <-first; !errors.Is(got.err, io.ErrUnexpectedEOF) {
+		t.Errorf("Break: the body ended with %v", got.err)
 	}
+	second := watch(t, s)
+	started(2)
+	s.End()
+	got := <-second
+	if tags, rest := read(got.body); got.err != nil || len(rest) > 0 || len(tags) != len(s.Connections()[1].Tags) {
+		t.Errorf("End: the body ended with %v, %d bytes too many", got.err, len(rest))
+	}
+	if got := get(t, s); got.status != http.StatusNotFound || s.Live() {
+		t.Errorf("after End: status %d", got.status)
+	}
+	s.GoLive()
+	third := watch(t, s)
+	started(3)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := <-third; got.err != nil {
+		t.Errorf("Close: the body ended with %v", got.err)
+	}
+	if frame := sentFrames(s, 3)[0]; frame.Timestamp != 0 {
+		t.Errorf("a new broadcast begins with %+v", frame)
+	}
+	endings := []live.Ending{}
+	for _, c := range s.Connections() {
+		endings = append(endings, c.Ending)
+	}
+	if !slices.Equal(endings, []live.Ending{live.Broken, live.Ended, live.Shutdown}) {
+		t.Errorf("endings %v", endings)
+	}
+	s.RequireNoViolations(t)
 }
 
-func TestSwitchAndJumpAndDamage(t *testing.T) {
-	other := filepath.Join(t.TempDir(), "other.flv")
-	if err := live.Encode(t.Context(), other, live.Encoding{Length: time.Second, Width: 160, Height: 120, AudioRate: 48000}); err != nil {
-		t.Fatal(err)
-	}
-	second, err := live.Load(other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t, live.Options{StartAt: -68 * time.Millisecond, Faults: []live.Fault{
-		{AfterTags: 20, Do: live.Garbage{Bytes: 3000}},
-		{AfterTags: 30, Do: live.Jump{By: 13 * time.Second}},
-		{AfterTags: 40, Do: live.RepeatHeaders{}},
-		{AfterTags: 50, Do: live.DamageTag{Size: 1 << 20}},
-		{AfterTags: 60, Do: live.Switch{To: second, Late: 3}},
-	}})
-	_, body, err := get(t, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tags := s.Connections()[0].Tags
-	if tags[0].Ms != -68 || tags[30].Ms-tags[29].Ms < 12_900 || tags[50].Whole {
-		t.Errorf("first time %d ms, step at the jump %d ms, damaged tag whole %t", tags[0].Ms, tags[30].Ms-tags[29].Ms, tags[50].Whole)
-	}
-	joined := second.Frames()
-	joined = joined[slices.IndexFunc(joined, func(s live.Sent) bool { return s.Key }):]
-	if got := len(tags) - len(joined); got < 61 || got > 75 {
-		t.Errorf("%d tags of the first clip were sent", got)
-	}
-	if last := tags[len(tags)-len(joined):]; !last[0].Key || last[0].Ms <= tags[60].Ms {
-		t.Errorf("the second clip begins with %+v", last[0])
-	}
-	if n := bytes.Count(body, []byte("onMetaData")); n != 3 {
-		t.Errorf("%d script tags, want 3", n)
-	}
-}
-
-func TestMistakesOfClients(t *testing.T) {
-	s := serve(t, live.Options{Speed: 1})
-	head, err := http.NewRequestWithContext(t.Context(), http.MethodHead, s.URL(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	response, err := client.Do(head)
-	if err != nil || response.StatusCode != http.StatusMethodNotAllowed {
-		t.Fatalf("HEAD: %v, %v", response, err)
-	}
-	_ = response.Body.Close()
-	var bodies []io.Closer
-	for range 2 {
-		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL(), nil)
-		request.Header.Set("Range", "bytes=0-")
-		response, err := client.Do(request) //nolint:bodyclose // closed below, after both are open
+func TestClientThatLeaves(t *testing.T) {
+	s := serve(t, live.Options{Speed: 1, Loop: true})
+	for n := range 3 {
+		response, err := http.Get(s.URL())
 		if err != nil {
 			t.Fatal(err)
 		}
-		bodies = append(bodies, response.Body)
+		response.Body.Close()
+		if err := s.WaitEnded(t.Context(), n+1); err != nil {
+			t.Fatal(err)
+		}
+		if c := s.Connections()[n]; c.Ending != live.Left {
+			t.Errorf("noted %q", c.Ending)
+		}
 	}
-	for _, b := range bodies {
-		_ = b.Close()
+	s.RequireNoViolations(t)
+}
+
+// A client that closes one connection before it opens the next has one at a time, however late the close is noticed.
+func TestReconnectingClientHasOneConnectionAtATime(t *testing.T) {
+	s := serve(t, live.Options{Speed: 1, Loop: true})
+	for range 20 {
+		response, err := http.Get(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
 	}
-	if m := s.Mistakes(); len(m) != 4 {
-		t.Errorf("mistakes noted: %q; want the method, two ranges and a second connection", m)
+	s.RequireNoViolations(t)
+}
+
+func TestViolations(t *testing.T) {
+	s := serve(t, live.Options{Speed: 1, Loop: true})
+	for _, method := range []string{http.MethodHead, http.MethodPost} {
+		if got := fetch(t.Context(), method, s.URL()); got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != http.MethodGet {
+			t.Errorf("%s: status %d", method, got.status)
+		}
+	}
+	first := watch(t, s)
+	if err := s.WaitConnections(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	second := make(chan answer, 1)
+	go func() {
+		second <- fetch(ctx, http.MethodGet, s.URL(), "Range", "bytes=0-", "Referer", "https://example.org/")
+	}()
+	if err := s.WaitConnections(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	s.End()
+	for _, got := range []answer{<-first, <-second} {
+		if got.status != http.StatusOK || got.err != nil {
+			t.Errorf("status %d, %v", got.status, got.err)
+		}
+	}
+	rules := []live.Rule{}
+	for _, v := range s.Violations() {
+		rules = append(rules, v.Rule)
+	}
+	if !slices.Equal(rules, []live.Rule{live.RuleMethod, live.RuleMethod, live.RuleRange, live.RuleConnections}) {
+		t.Errorf("violations %v", s.Violations())
+	}
+	requests := s.Requests()
+	if last := requests[len(requests)-1]; len(requests) != 4 || last.Header.Get("Referer") == "" || last.Status != 200 || last.Connection != 2 {
+		t.Errorf("requests %+v", requests)
+	}
+	complaints := &recorder{}
+	s.RequireNoViolations(complaints)
+	if complaints.n != 4 {
+		t.Errorf("a test is told of %d violations", complaints.n)
 	}
 }
 
-// A client that does not read must not hold up the end.
-func TestCloseWithAClientThatDoesNotRead(t *testing.T) {
-	s := serve(t, live.Options{Loop: true})
-	address := strings.TrimSuffix(strings.TrimPrefix(s.URL(), "http://"), "/live.flv")
-	conn, err := net.Dial("tcp", address)
+type recorder struct{ n int }
+
+func (*recorder) Helper()                 {}
+func (*recorder) Cleanup(func())          {}
+func (r *recorder) Errorf(string, ...any) { r.n++ }
+func (*recorder) Fatalf(string, ...any)   {}
+
+func TestPathsShareABroadcast(t *testing.T) {
+	s := serve(t, live.Options{Paths: []string{"/a.flv", "/b.flv"}, GOPCache: time.Millisecond})
+	s.AddFault(live.Cut(live.AfterTags(50)).OfPath("/a*"))
+	fetch(t.Context(), http.MethodGet, s.URL()+"?token=1")
+	if got := fetch(t.Context(), http.MethodGet, s.URLOf("/b.flv")); got.err != nil {
+		t.Error(got.err)
+	}
+	if got := fetch(t.Context(), http.MethodGet, s.URLOf("/c.flv")); got.status != http.StatusNotFound {
+		t.Errorf("another path: status %d", got.status)
+	}
+	if !slices.Equal(s.Expected(live.Video), clip(t).Hashes(live.Video)) {
+		t.Error("both paths together did not send the clip")
+	}
+	if c := s.Connections(); c[0].Path != "/a.flv" || c[1].Path != "/b.flv" || s.Requests()[0].Query.Get("token") != "1" {
+		t.Errorf("connections %v", c)
+	}
+}
+
+func TestHandlerBehindTLS(t *testing.T) {
+	s, err := live.Handler(live.Options{Clip: clip(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /live.flv HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	s.AddFault(live.Cut(live.AfterTags(20)).InMidTag())
+	front := httptest.NewTLSServer(s)
+	defer front.Close()
+	response, err := front.Client().Get(front.URL + s.URL())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bufio.NewReaderSize(conn, 16).ReadString('\n'); err != nil {
-		t.Fatal(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if c := s.Connections()[0]; !errors.Is(err, io.ErrUnexpectedEOF) || c.Ending != live.ByCut || c.Bytes != int64(len(body)) {
+		t.Errorf("%v, %d bytes, %+v", err, len(body), c)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+	if got := httptest.NewRecorder(); true {
+		s.ServeHTTP(got, httptest.NewRequest(http.MethodGet, "/", nil))
+		if got.Code != http.StatusServiceUnavailable {
+			t.Errorf("after Close: status %d", got.Code)
+		}
+	}
+}
+
+// A client that does not read must hold up neither the end nor other clients.
+func TestCloseWithAClientThatDoesNotRead(t *testing.T) {
+	for _, end := range []func(*live.Server){func(*live.Server) {}, (*live.Server).Break, (*live.Server).End} {
+		s := serve(t, live.Options{Loop: true})
+		conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(s.URL(), "http://"), "/live/demo.flv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /live.flv HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bufio.NewReaderSize(conn, 16).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		end(s)
+		for range 2 {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := s.WaitFrames(t.Context(), 1<<40); err == nil {
+			t.Error("waiting for a closed server has no end")
+		}
+	}
+}
+
+func TestLogsAreBounded(t *testing.T) {
+	s := serve(t, live.Options{FromStart: true, TagLog: 100, RequestLog: 4})
+	for range 9 {
+		get(t, s)
+	}
+	tags := 0
+	connections := s.Connections()
+	for _, c := range connections {
+		tags += len(c.Tags)
+		if c.Frames+3 != len(c.Tags)+c.Forgotten {
+			t.Errorf("%d frames, %d remembered, %d forgotten", c.Frames, len(c.Tags), c.Forgotten)
+		}
+	}
+	if tags == 0 || tags > 100 || len(connections) > 4 || len(s.Requests()) > 4 {
+		t.Errorf("%d tags, %d connections, %d requests", tags, len(connections), len(s.Requests()))
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// drained waits until the peer has acknowledged everything: a reset throws away what is still under way, and what was
+// drain waits until the peer has acknowledged everything: a reset throws away what is still under way, and what was
 // recorded as sent must have arrived.
-func drained(conn *net.TCPConn) {
+func drain(conn *net.TCPConn) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return
