@@ -1,7 +1,6 @@
 package host_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,18 +17,8 @@ func liveRoom(t *testing.T) *live.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	room, err := live.Listen(live.Options{Clip: clip, Speed: 1, Loop: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := room.Close(); err != nil {
-			t.Error(err)
-		}
-		for _, mistake := range room.Mistakes() {
-			t.Errorf("the live server complains: %s", mistake)
-		}
-	})
+	room := live.New(t, live.Options{Clip: clip, Speed: 1, Loop: true})
+	t.Cleanup(func() { room.RequireNoViolations(t) })
 	return room
 }
 
@@ -103,7 +92,7 @@ func TestEditPauseAndDeleteLoseNothing(t *testing.T) {
 	}
 	sent := 0
 	for _, connection := range room.Connections() {
-		sent += len(live.Hashes(connection.Tags, true))
+		sent += len(live.Hashes(connection.Tags, live.Video))
 	}
 	// What was on its way in the moment of a stop is the only difference: far less than a second for each of two.
 	if frames > sent || sent-frames > 60 {
@@ -139,17 +128,11 @@ func TestRoomThatIsNotLiveLeavesNoTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	room, err := live.Listen(live.Options{Clip: clip, Offline: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = room.Close() })
+	room := live.New(t, live.Options{Clip: clip, Offline: true})
 	daemon := hosttest.New(t, hosttest.Options{})
 	prepare(t, daemon)
 	addStreamer(daemon, room.URL(), 4)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if err := room.Wait(ctx, func(all []live.Connection) bool { return len(all) >= 2 }); err != nil {
+	if err := room.WaitRequests(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
 	if status := watched(t, daemon)["status"]; status != "Idle" {

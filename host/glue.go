@@ -118,7 +118,7 @@ func trimmed(text []byte) []byte { return bytes.TrimSpace(text) }
 // writeFile writes a small private file that a crash leaves whole or absent.
 func writeFile(path, content string) error {
 	temporary := path + ".new"
-	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600) //nolint:gosec // inside the data directory
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

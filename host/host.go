@@ -72,7 +72,12 @@ func (h *Host) Reload(ctx context.Context) error {
 // reverse when ctx ends or a part fails. Recordings go on in their recorder processes; the next Run takes them up.
 func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) {
 	parts := newStages(h.logger)
-	defer func() { err = errors.Join(err, parts.stop()) }()
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // a stop during the start is no failure
+		}
+		err = errors.Join(err, parts.stop())
+	}()
 
 	if err := h.prepareDataDir(); err != nil {
 		return err
@@ -81,7 +86,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	if err != nil {
 		return fmt.Errorf("another lubod runs on this data directory: %w", err)
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
+	parts.onStop(ctx, "data directory", time.Second, func(context.Context) error { return lock.Release() })
 	hostID, err := h.identity()
 	if err != nil {
 		return err
@@ -120,6 +125,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	})
 	answers, err := api.New(api.Deps{
 		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Bilibili: client,
+		Accounts: bilibili.NewAccountFiles(h.config.DataDir), QRLogin: h.config.QRLogin,
 		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	if err != nil {
@@ -157,7 +163,7 @@ func (h *Host) prepareDataDir() error {
 // identity is the number of this data directory among the hosts that may share one database.
 func (h *Host) identity() (uuid.UUID, error) {
 	path := filepath.Join(h.config.DataDir, "host-id")
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the data directory
+	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		id := uuid.New()
 		if err := writeFile(path, id.String()+"\n"); err != nil {

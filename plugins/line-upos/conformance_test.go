@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 	plugintest.Line(t, info, build, options{MemberURL: sim.URL()},
 		plugintest.LineCase{
 			Name: "ten chunks", Cookies: account.Cookies,
-			Stored: func(t *testing.T, r line.Result) []byte { return stored(t, sim, r) },
+			Stored:   func(t *testing.T, r line.Result) []byte { return stored(t, sim, r) },
 			Received: func() int64 { return received(sim) },
 		},
 		plugintest.LineCase{Name: "logged out", Size: 1, Cookies: loggedOut.Cookies, WantKind: sdk.LoginRequired},

@@ -54,7 +54,7 @@ func (b backoff) pause(n int) time.Duration {
 	}
 	pause = min(pause, b.most)
 	if b.jitter > 0 {
-		pause += rand.N(b.jitter)
+		pause += rand.N(b.jitter) //nolint:gosec // spreads retries, hides nothing
 	}
 	return pause
 }

@@ -91,7 +91,7 @@ func (s *source) unchanged() error {
 	}
 	atPath, err := os.Stat(s.path)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // renamed or deleted: the opened file is still whole
 	}
 	if opened, err := s.file.Stat(); err != nil || !os.SameFile(opened, atPath) {
 		return s.changed()

@@ -65,7 +65,7 @@ func newUpos(_ context.Context, o options) (*upos, error) {
 }
 
 // Close ends idle connections.
-func (u *upos) Close() error {
+func (u *upos) Close() error { //nolint:unparam // io.Closer, by which the SDK finds it
 	u.client.close()
 	return nil
 }

@@ -29,7 +29,8 @@ func recordUntilKilled() {
 // A killed recorder loses nothing but what it had not received, and an incomplete tag.
 func TestKilledAndRecovered(t *testing.T) {
 	const tags = 300
-	s := serve(t, live.Options{Faults: []live.Fault{{AfterTags: tags, Do: live.Stall{}}}})
+	s := serve(t, live.Options{})
+	stall := s.AddFault(live.Stall(live.AfterTags(tags)))
 	prefix := t.TempDir() + "/room"
 	command := exec.Command(os.Args[0], "-test.run=^$")
 	command.Env = append(os.Environ(), crashPrefix+"="+prefix, crashURL+"="+s.URL())
@@ -37,7 +38,7 @@ func TestKilledAndRecovered(t *testing.T) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) == 1 && c[0].Stalled }); err != nil {
+	if err := s.WaitFault(t.Context(), stall, 1); err != nil {
 		t.Fatal(err)
 	}
 	waitForTags(t, prefix, tags)

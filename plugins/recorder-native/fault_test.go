@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -15,24 +14,26 @@ import (
 // The tail is kept however a connection ends, and recording goes on over a new one when the network was at fault.
 func TestBreaks(t *testing.T) {
 	const tags = 100
+	here := live.AfterTags(tags)
 	tests := []struct {
 		name     string
-		do       live.Action
+		fault    live.Fault
 		requests int
 	}{
-		{"end", live.CloseCleanly{}, 1},
-		{"end in a tag", live.CutMidTag{}, 2},
-		{"end without the end of the body", live.Abort{}, 2},
-		{"reset", live.Reset{}, 2},
-		{"reset in a tag", live.Reset{MidTag: true}, 2},
+		{"end", live.Close(here), 1},
+		{"end in a tag", live.Close(here).InMidTag(), 2},
+		{"end without the end of the body", live.Cut(here), 2},
+		{"end in a tag without the end of the body", live.Cut(here).InMidTag(), 2},
+		{"reset", live.Reset(here), 2},
+		{"reset in a tag", live.Reset(here).InMidTag(), 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, live.Options{Faults: []live.Fault{{Connection: 1, AfterTags: tags, Do: test.do}}})
+			s := serve(t, live.Options{}, test.fault)
 			r := begin(t, at(s.URL()))
 			r.must()
-			if n := len(s.Connections()); n != test.requests {
+			if n := len(s.Requests()); n != test.requests {
 				t.Errorf("%d requests, want %d", n, test.requests)
 			}
 			if n := len(r.session.segments()); n != test.requests {
@@ -46,10 +47,10 @@ func TestBreaks(t *testing.T) {
 
 // The stream breaks and is not to be opened again: that is its end, and everything received is kept.
 func TestBreakWithoutReturn(t *testing.T) {
-	s := serve(t, live.Options{Faults: []live.Fault{{AfterTags: 100, Do: live.Reset{MidTag: true}}}})
+	s := serve(t, live.Options{}, live.Reset(live.AfterTags(100)).InMidTag())
 	r := begin(t, at(s.URL()), func(r *run) { r.options.Reconnect = 0 })
 	r.must()
-	if n := len(s.Connections()); n != 1 {
+	if n := len(s.Requests()); n != 1 {
 		t.Errorf("%d requests without reconnecting", n)
 	}
 	wantAll(t, s, r.session.segments())
@@ -60,11 +61,7 @@ func TestBreakWithoutReturn(t *testing.T) {
 
 // Addresses that are refused after a break are reported, and new ones used.
 func TestRefreshedAddresses(t *testing.T) {
-	faults := []live.Fault{{Connection: 1, AfterTags: 100, Do: live.Reset{}}}
-	for n := 2; n < 20; n++ {
-		faults = append(faults, live.Fault{Connection: n, Do: live.Refuse{Status: http.StatusForbidden}})
-	}
-	old := serve(t, live.Options{Faults: faults})
+	old := serve(t, live.Options{}, live.Reset(live.AfterTags(100)), live.Forbidden().Always().After(1))
 	fresh := serve(t, live.Options{Clip: clip(t, "other")})
 	r := begin(t, at(old.URL()))
 	r.session.wait(t, "wish for new addresses", func(p recorder.Payload) bool { _, ok := p.(recorder.RefreshWanted); return ok })
@@ -74,26 +71,27 @@ func TestRefreshedAddresses(t *testing.T) {
 	if len(segments) != 2 {
 		t.Fatalf("segments: %+v", segments)
 	}
-	wantHashes(t, "first address", hashes(t, segments[:1], "video"), sent(old, true))
-	wantHashes(t, "second address", hashes(t, segments[1:], "video"), sent(fresh, true))
+	wantHashes(t, "first address", hashes(t, segments[:1], "video"), sent(old, live.Video))
+	wantHashes(t, "second address", hashes(t, segments[1:], "video"), sent(fresh, live.Video))
 }
 
 // A stall longer than the idle timeout is given up like a broken connection.
 func TestStallIsGivenUp(t *testing.T) {
-	s := serve(t, live.Options{AllowConcurrent: true, Faults: []live.Fault{{Connection: 1, AfterTags: 100, Do: live.Stall{}}}})
+	s := serve(t, live.Options{}, live.Stall(live.AfterTags(100)))
 	r := begin(t, at(s.URL()), func(r *run) { r.options.IdleTimeout = 1 })
 	r.must()
 	wantAll(t, s, r.session.segments())
-	if len(s.Connections()) != 2 {
-		t.Errorf("%d requests", len(s.Connections()))
+	if n := len(s.Requests()); n != 2 {
+		t.Errorf("%d requests", n)
 	}
 }
 
 // Everything received before a stop is in the files, and stopping is no failure.
 func TestStopKeepsTheTail(t *testing.T) {
-	s := serve(t, live.Options{Faults: []live.Fault{{AfterTags: 123, Do: live.Stall{}}}})
+	s := serve(t, live.Options{})
+	stall := s.AddFault(live.Stall(live.AfterTags(123)))
 	r := begin(t, at(s.URL()))
-	if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) == 1 && c[0].Stalled }); err != nil {
+	if err := s.WaitFault(t.Context(), stall, 1); err != nil {
 		t.Fatal(err)
 	}
 	r.cancel()
@@ -110,19 +108,22 @@ func TestOddStreams(t *testing.T) {
 		segments int
 		notes    []string
 	}{
-		{"garbage between tags", []live.Fault{{AfterTags: 50, Do: live.Garbage{Bytes: 3000}}}, 1, []string{"resync"}},
-		{"size of a tag is damaged", []live.Fault{{AfterTags: 50, Do: live.DamageTag{Size: 1 << 20}}}, 1, []string{"resync"}},
-		{"size of a tag is too small", []live.Fault{{AfterTags: 50, Do: live.DamageTag{Size: 3}}}, 1, []string{"resync"}},
-		{"sizes behind tags are wrong", []live.Fault{{Do: live.WrongTrailers{}}}, 1, []string{"previous-tag-size"}},
-		{"headers are repeated", []live.Fault{{AfterTags: 20, Do: live.RepeatHeaders{}}, {AfterTags: 70, Do: live.RepeatHeaders{}}}, 1, nil},
-		{"clock jumps ahead", []live.Fault{{AfterTags: 100, Do: live.Jump{By: 13 * time.Second}}}, 2, []string{"clock-jump"}},
-		{"clock falls back", []live.Fault{{AfterTags: 200, Do: live.Jump{By: -3 * time.Hour}}}, 2, []string{"clock-jump"}},
-		{"small hole", []live.Fault{{AfterTags: 100, Do: live.Jump{By: 400 * time.Millisecond}}}, 1, nil},
+		{"garbage between tags", []live.Fault{live.Garbage(live.AfterTags(50), 3000)}, 1, []string{"resync"}},
+		{"size of a tag is damaged", []live.Fault{live.WrongSize(live.AfterTags(50), 1<<20)}, 1, []string{"resync"}},
+		{"size of a tag is too small", []live.Fault{live.WrongSize(live.AfterTags(50), 3)}, 1, []string{"resync"}},
+		{"sizes behind tags are wrong", []live.Fault{live.NoTrailers(live.At{})}, 1, []string{"previous-tag-size"}},
+		{"headers are repeated", []live.Fault{live.RepeatHeaders(live.AfterTags(20)), live.RepeatHeaders(live.AfterTags(70))}, 1, nil},
+		{"parameter sets change", []live.Fault{live.ChangeHeader(live.AfterKeyframes(4))}, 2, []string{"header-change"}},
+		{"clock jumps ahead", []live.Fault{live.Jump(live.AfterTags(100), 13*time.Second)}, 2, []string{"clock-jump"}},
+		{"clock falls back", []live.Fault{live.Jump(live.AfterTags(200), -3*time.Hour)}, 2, []string{"clock-jump"}},
+		{"clock begins again", []live.Fault{live.Restart(live.AfterTags(200))}, 2, []string{"clock-jump"}},
+		{"small hole", []live.Fault{live.Jump(live.AfterTags(100), 400*time.Millisecond)}, 1, nil},
+		{"a group is lost", []live.Fault{live.SkipGOP(live.AfterTags(100))}, 1, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, live.Options{Faults: test.faults})
+			s := serve(t, live.Options{StartAt: time.Minute}, test.faults...)
 			r := begin(t, at(s.URL()))
 			r.must()
 			if n := len(r.session.segments()); n != test.segments {
@@ -163,7 +164,7 @@ func TestClocksAtTheirEnds(t *testing.T) {
 
 // Other parameter sets begin another segment; every segment can be decoded on its own.
 func TestEncoderChanges(t *testing.T) {
-	s := serve(t, live.Options{Faults: []live.Fault{{AfterTags: 100, Do: live.Switch{To: clip(t, "other")}}}})
+	s := serve(t, live.Options{}, live.Switch(live.AfterTags(100), clip(t, "other")))
 	r := begin(t, at(s.URL()))
 	r.must()
 	segments := r.session.segments()
@@ -172,25 +173,6 @@ func TestEncoderChanges(t *testing.T) {
 	}
 	wantAll(t, s, segments)
 	wantSound(t, segments)
-}
-
-// Parameter sets that come before their keyframe cost the frames between them, which nothing could decode, and no sound.
-func TestEncoderChangesEarly(t *testing.T) {
-	const late = 10
-	s := serve(t, live.Options{Faults: []live.Fault{{AfterTags: 100, Do: live.Switch{To: clip(t, "other"), Late: late}}}})
-	r := begin(t, at(s.URL()))
-	r.must()
-	got, want := hashes(t, r.session.segments(), "video"), sent(s, true)
-	if len(want)-len(got) > late || len(got) == 0 {
-		t.Errorf("%d frames recorded, %d sent; up to %d are expected to be missing", len(got), len(want), late)
-	}
-	if !slices.Equal(got[len(got)-10:], want[len(want)-10:]) {
-		t.Error("the new encoding is not recorded to its end")
-	}
-	if n := len(hashes(t, r.session.segments(), "audio")); n != len(sent(s, false)) {
-		t.Errorf("%d sounds recorded, %d sent", n, len(sent(s, false)))
-	}
-	wantSound(t, r.session.segments())
 }
 
 // Files that exist are never touched: the segment takes the next number.

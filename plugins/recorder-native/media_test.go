@@ -27,14 +27,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// media are the clips of all tests, encoded once. A GOP of 12 frames at 25 a second is 480 ms.
-var media = sync.OnceValues(func() (map[string][]byte, error) {
-	dir, err := os.MkdirTemp("", "lubod-recorder")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	clips := map[string][]byte{}
+// media are the clips of all tests, encoded once. A group of 12 pictures at 25 a second is 480 ms.
+var media = sync.OnceValues(func() (map[string]*live.Clip, error) {
+	clips := map[string]*live.Clip{}
 	for name, e := range map[string]live.Encoding{
 		"plain":     {Length: 6 * time.Second, FrameRate: 25, GOP: 12, BFrames: 2},
 		"other":     {Length: 2 * time.Second, FrameRate: 25, GOP: 12, Width: 160, Height: 120, AudioRate: 48000},
@@ -42,13 +37,11 @@ var media = sync.OnceValues(func() (map[string][]byte, error) {
 		"pictures":  {Length: 3 * time.Second, FrameRate: 25, GOP: 12, NoAudio: true},
 		"one group": {Length: 3 * time.Second, FrameRate: 25, GOP: 1000},
 	} {
-		path := filepath.Join(dir, "clip.flv")
-		if err := live.Encode(context.Background(), path, e); err != nil {
+		c, err := live.Encode(context.Background(), e)
+		if err != nil {
 			return nil, err
 		}
-		if clips[name], err = os.ReadFile(path); err != nil {
-			return nil, err
-		}
+		clips[name] = c
 	}
 	return clips, nil
 })
@@ -59,31 +52,20 @@ func clip(t testing.TB, name string) *live.Clip {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := live.Parse(slices.Clone(clips[name]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return clips[name]
 }
 
 // serve broadcasts; the test fails when the recorder was a bad client.
-func serve(t *testing.T, o live.Options) *live.Server {
+func serve(t *testing.T, o live.Options, faults ...live.Fault) *live.Server {
 	t.Helper()
 	if o.Clip == nil {
 		o.Clip = clip(t, "plain")
 	}
-	s, err := live.Listen(o)
-	if err != nil {
-		t.Fatal(err)
+	s := live.New(t, o)
+	for _, f := range faults {
+		s.AddFault(f)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if m := s.Mistakes(); len(m) > 0 {
-			t.Errorf("the recorder is a bad client: %q", m)
-		}
-	})
+	t.Cleanup(func() { s.RequireNoViolations(t) })
 	return s
 }
 
@@ -246,7 +228,7 @@ type packet struct {
 // packets reads a file as ffprobe does. Any complaint of ffprobe fails the test.
 func packets(t *testing.T, path string) []packet {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "ffprobe", "-v", "warning", "-show_packets", "-show_data_hash", "md5",
+	command := exec.CommandContext(t.Context(), "ffprobe", "-v", "warning", "-show_packets", "-show_data_hash", "sha256",
 		"-show_entries", "packet=codec_type,pts_time,dts_time,flags,data_hash", "-of", "json", path)
 	var complaints strings.Builder
 	command.Stderr = &complaints
@@ -268,18 +250,18 @@ func hashes(t *testing.T, segments []recorder.Segment, codec string) []string {
 	for _, s := range segments {
 		for _, p := range packets(t, s.Path) {
 			if p.Codec == codec {
-				list = append(list, strings.ToLower(strings.TrimPrefix(p.Hash, "MD5:")))
+				list = append(list, strings.ToLower(strings.TrimPrefix(p.Hash, "SHA256:")))
 			}
 		}
 	}
 	return list
 }
 
-// sent are the hashes of the frames that were sent whole, over all connections, from the first keyframe on.
-func sent(s *live.Server, video bool) []string {
+// sent are the hashes of the frames that were sent whole, over all connections.
+func sent(s *live.Server, track live.Track) []string {
 	var list []string
 	for _, c := range s.Connections() {
-		list = append(list, live.Hashes(c.Tags, video)...)
+		list = append(list, live.Hashes(c.Tags, track)...)
 	}
 	return list
 }
@@ -287,8 +269,8 @@ func sent(s *live.Server, video bool) []string {
 // wantAll fails unless the segments hold exactly what was sent.
 func wantAll(t *testing.T, s *live.Server, segments []recorder.Segment) {
 	t.Helper()
-	for codec, video := range map[string]bool{"video": true, "audio": false} {
-		wantHashes(t, codec, hashes(t, segments, codec), sent(s, video))
+	for _, track := range []live.Track{live.Video, live.Audio} {
+		wantHashes(t, string(track), hashes(t, segments, string(track)), sent(s, track))
 	}
 }
 

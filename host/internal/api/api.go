@@ -79,7 +79,11 @@ type Deps struct {
 	Plugins Plugins
 	// Bilibili is asked about accounts.
 	Bilibili *bilibili.Client
-	Logger   *slog.Logger
+	// Accounts writes the cookie files in DataDir.
+	Accounts *bilibili.AccountFiles
+	// QRLogin says who may log an account in by QR code: QRLoginPublic (also when empty), QRLoginUsers or QRLoginOff.
+	QRLogin string
+	Logger  *slog.Logger
 	// DataDir is where cookie files are.
 	DataDir string
 	Version string
@@ -107,6 +111,9 @@ type Server struct {
 	// bilibili is asked about accounts.
 	bilibili *bilibili.Client
 	log      *slog.Logger
+	accounts *bilibili.AccountFiles
+	qrLogin  string
+	qrKeys   *qrKeys
 	dataDir  string
 	version  string
 
@@ -120,6 +127,9 @@ type Server struct {
 	echo       *echo.Echo
 	// readTimeout is how long a request may take to arrive.
 	readTimeout time.Duration
+	// stopping ends when the server stops: requests that wait for something then answer what they know.
+	stopping     context.Context
+	announceStop context.CancelFunc
 }
 
 var _ StrictServerInterface = (*Server)(nil)
@@ -141,11 +151,13 @@ func New(deps Deps) (*Server, error) {
 		}
 	}
 	s := &Server{
-		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, bilibili: deps.Bilibili, log: deps.Logger, dataDir: dataDir, version: deps.Version,
+		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, bilibili: deps.Bilibili, accounts: deps.Accounts,
+		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout,
 	}
+	s.stopping, s.announceStop = context.WithCancel(context.Background())
 	s.echo = s.routes()
 	return s, nil
 }
@@ -197,6 +209,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
+	s.announceStop()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {

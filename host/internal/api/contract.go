@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 // operation is one operation of the contract, as the middleware needs it.
@@ -16,6 +19,19 @@ type operation struct {
 	public bool
 	// anonymous ones do not even look who is calling.
 	anonymous bool
+	// timeout is how long a handler may take.
+	timeout time.Duration
+}
+
+// timeoutOf gives more time to the operations that wait for more than the database and one call to the outside.
+func timeoutOf(operationID string) time.Duration {
+	switch operationID {
+	case "reloadPlugins":
+		return reloadTimeout
+	case "loginByQRCode":
+		return bilibili.QRLife + requestTimeout
+	}
+	return requestTimeout
 }
 
 // loadContract reads openapi.yaml and indexes its operations by method and echo's form of the path.
@@ -37,7 +53,7 @@ func loadContract() (*openapi3.T, map[string]*operation, error) {
 			}
 			operations[method+" "+echoPath] = &operation{
 				route:  &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
-				public: len(security) == 0, anonymous: op.OperationID == "getHealth",
+				public: len(security) == 0, anonymous: op.OperationID == "getHealth", timeout: timeoutOf(op.OperationID),
 			}
 		}
 	}

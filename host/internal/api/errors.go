@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -29,6 +28,9 @@ const (
 	codeMethod          = "method_not_allowed"
 	codeTimeout         = "request_timeout"
 	codeConflict        = "conflict"
+	codeClosed          = "closed"
+	codeQRPending       = "qr_pending"
+	codeQRExpired       = "qr_expired"
 	codeTooLarge        = "too_large"
 	codeMediaType       = "unsupported_media_type"
 	codePlugins         = "invalid_plugins"
@@ -129,8 +131,7 @@ func (s *Server) classify(err error, c echo.Context) *problem {
 		}
 	}
 	incident := incidentID()
-	s.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", slog.String("incident", incident),
-		slog.String("method", c.Request().Method), slog.String("path", c.Path()), slog.Any("error", err))
+	s.log.Error("request failed", "incident", incident, "method", c.Request().Method, "path", c.Path(), "error", err)
 	return &problem{
 		status: http.StatusInternalServerError, code: codeInternal,
 		message: "the server made a mistake; its log says more under incident " + incident,

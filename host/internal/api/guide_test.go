@@ -27,12 +27,19 @@ func TestGuide(t *testing.T) {
 	}
 	h := newHarness(t, dbtest.New(t))
 	h.addAccount(t, "cookies.json", sim.AccountOptions{})
+	qrKey := ""
 	missing := make(map[string]bool)
 	for key := range h.server.operations {
 		missing[key] = true
 	}
 	for _, command := range english {
 		method, path, body, headers := parseCurl(t, command)
+		if strings.HasSuffix(path, "/login_by_qrcode") {
+			body = strings.Replace(body, "KEY", qrKey, 1)
+			if err := h.sim.ConfirmQR("", 0); err != nil {
+				t.Fatal(err)
+			}
+		}
 		a := h.call(t, method, path, body, headers...)
 		want := 200
 		switch {
@@ -43,6 +50,11 @@ func TestGuide(t *testing.T) {
 		}
 		if a.status != want {
 			t.Errorf("%s\nanswered %d %s", command, a.status, a.body)
+		}
+		if strings.HasSuffix(path, "/qrcode") {
+			var code QRCode
+			a.decode(t, &code)
+			qrKey = code.QrcodeKey
 		}
 		path, _, _ = strings.Cut(path, "?")
 		delete(missing, method+" "+regexp.MustCompile(`/1\b`).ReplaceAllString(path, "/:id"))

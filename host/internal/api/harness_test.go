@@ -135,7 +135,14 @@ func newHarness(t *testing.T, database *db.DB) *harness {
 // start makes another server on the same database and data directory, as after a restart.
 func (h *harness) start(t *testing.T) *Server {
 	t.Helper()
+	return h.startWith(t, Deps{})
+}
+
+// startWith makes a server with other options.
+func (h *harness) startWith(t *testing.T, options Deps) *Server {
+	t.Helper()
 	server, err := New(Deps{
+		QRLogin: options.QRLogin, Accounts: bilibili.NewAccountFiles(h.dataDir),
 		DB: h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -40,7 +40,7 @@ func (s *Server) contain(next echo.HandlerFunc) echo.HandlerFunc {
 			if r == nil {
 				return
 			}
-			if r == http.ErrAbortHandler {
+			if cause, ok := r.(error); ok && errors.Is(cause, http.ErrAbortHandler) {
 				panic(r)
 			}
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -64,8 +64,8 @@ func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		timeout := requestTimeout
-		if op := s.operations[c.Request().Method+" "+c.Path()]; op != nil && op.route.Operation.OperationID == "reloadPlugins" {
-			timeout = reloadTimeout
+		if op := s.operations[c.Request().Method+" "+c.Path()]; op != nil {
+			timeout = op.timeout
 		}
 		r := c.Request()
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
@@ -120,6 +120,7 @@ func (s *Server) check(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 		}
+		s.allowTime(c, op.timeout)
 		params := make(map[string]string)
 		for i, name := range c.ParamNames() {
 			params[name] = c.ParamValues()[i]
@@ -135,6 +136,19 @@ func (s *Server) check(next echo.HandlerFunc) echo.HandlerFunc {
 			return invalid("", "the body holds a NUL character (\\u0000), which cannot be stored")
 		}
 		return next(c)
+	}
+}
+
+// allowTime lets an operation take longer than the connection's limits for reading a request and writing its answer. It
+// comes after the body: that one must not take longer. The limit for reading would end the handler's context otherwise.
+func (s *Server) allowTime(c echo.Context, timeout time.Duration) {
+	if timeout <= requestTimeout {
+		return
+	}
+	until := time.Now().Add(timeout + 30*time.Second)
+	connection := http.NewResponseController(c.Response())
+	if err := errors.Join(connection.SetReadDeadline(until), connection.SetWriteDeadline(until)); err != nil {
+		s.log.Debug("a request cannot be given more time", "path", c.Path(), "error", err)
 	}
 }
 

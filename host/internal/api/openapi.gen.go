@@ -331,6 +331,27 @@ type Plugin struct {
 	Version string `json:"version"`
 }
 
+// QRCode defines model for QRCode.
+type QRCode struct {
+	// QrcodeKey For /login_by_qrcode of this server.
+	QrcodeKey string `json:"qrcode_key"`
+
+	// URL What the QR code holds.
+	URL string `json:"url"`
+}
+
+// QRLoggedIn defines model for QRLoggedIn.
+type QRLoggedIn struct {
+	// Filename The cookie file, as /users, /myinfo and templates take it.
+	Filename string `json:"filename"`
+}
+
+// QRLogin defines model for QRLogin.
+type QRLogin struct {
+	// QrcodeKey From /qrcode.
+	QrcodeKey string `json:"qrcode_key"`
+}
+
 // RecordStatus defines model for RecordStatus.
 type RecordStatus string
 
@@ -673,6 +694,9 @@ type RegisterUserParams struct {
 // UpdateConfigurationJSONRequestBody defines body for UpdateConfiguration for application/json ContentType.
 type UpdateConfigurationJSONRequestBody = ConfigurationChange
 
+// LoginByQRCodeJSONRequestBody defines body for LoginByQRCode for application/json ContentType.
+type LoginByQRCodeJSONRequestBody = QRLogin
+
 // CreateStreamerJSONRequestBody defines body for CreateStreamer for application/json ContentType.
 type CreateStreamerJSONRequestBody = StreamerDraft
 
@@ -702,6 +726,9 @@ type ServerInterface interface {
 	// UpdateConfiguration Change settings
 	// (PUT /api/v1/configuration)
 	UpdateConfiguration(ctx echo.Context) error
+	// LoginByQRCode Wait until a QR code is confirmed, and keep the login
+	// (POST /api/v1/login_by_qrcode)
+	LoginByQRCode(ctx echo.Context) error
 	// LogoutUser End the session
 	// (GET /api/v1/logout)
 	LogoutUser(ctx echo.Context) error
@@ -714,6 +741,9 @@ type ServerInterface interface {
 	// ReloadPlugins Read plugins.hcl again
 	// (POST /api/v1/plugins/reload)
 	ReloadPlugins(ctx echo.Context) error
+	// GetQRCode Begin a login at Bilibili by QR code
+	// (GET /api/v1/qrcode)
+	GetQRCode(ctx echo.Context) error
 	// GetStatus Everything that is under way, and why something is not
 	// (GET /api/v1/status)
 	GetStatus(ctx echo.Context) error
@@ -817,6 +847,15 @@ func (w *ServerInterfaceWrapper) UpdateConfiguration(ctx echo.Context) error {
 	return err
 }
 
+// LoginByQRCode converts echo context to params.
+func (w *ServerInterfaceWrapper) LoginByQRCode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LoginByQRCode(ctx)
+	return err
+}
+
 // LogoutUser converts echo context to params.
 func (w *ServerInterfaceWrapper) LogoutUser(ctx echo.Context) error {
 	var err error
@@ -859,6 +898,15 @@ func (w *ServerInterfaceWrapper) ReloadPlugins(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ReloadPlugins(ctx)
+	return err
+}
+
+// GetQRCode converts echo context to params.
+func (w *ServerInterfaceWrapper) GetQRCode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetQRCode(ctx)
 	return err
 }
 
@@ -1184,6 +1232,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/users", wrapper.ListAccounts, options.OperationMiddlewares["listAccounts"]...)
 	router.POST(options.BaseURL+"/api/v1/users", wrapper.AddAccount, options.OperationMiddlewares["addAccount"]...)
 	router.DELETE(options.BaseURL+"/api/v1/users/:id", wrapper.DeleteAccount, options.OperationMiddlewares["deleteAccount"]...)
+	router.GET(options.BaseURL+"/api/v1/qrcode", wrapper.GetQRCode, options.OperationMiddlewares["getQRCode"]...)
+	router.POST(options.BaseURL+"/api/v1/login_by_qrcode", wrapper.LoginByQRCode, options.OperationMiddlewares["loginByQRCode"]...)
 	router.GET(options.BaseURL+"/api/v1/archive_pre", wrapper.GetArchivePre, options.OperationMiddlewares["getArchivePre"]...)
 	router.GET(options.BaseURL+"/api/v1/myinfo", wrapper.GetMyInfo, options.OperationMiddlewares["getMyInfo"]...)
 	router.GET(options.BaseURL+"/api/v1/configuration", wrapper.GetConfiguration, options.OperationMiddlewares["getConfiguration"]...)
@@ -1424,6 +1474,143 @@ type UpdateConfigurationdefaultJSONResponse struct {
 }
 
 func (response UpdateConfigurationdefaultJSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCodeRequestObject struct {
+	Body *LoginByQRCodeJSONRequestBody
+}
+
+type LoginByQRCodeResponseObject interface {
+	VisitLoginByQRCodeResponse(w http.ResponseWriter) error
+}
+
+type LoginByQRCode200JSONResponse QRLoggedIn
+
+func (response LoginByQRCode200JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode400JSONResponse struct{ ErrorJSONResponse }
+
+func (response LoginByQRCode400JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode401JSONResponse Error
+
+func (response LoginByQRCode401JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode403JSONResponse Error
+
+func (response LoginByQRCode403JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode404JSONResponse Error
+
+func (response LoginByQRCode404JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode409JSONResponse Error
+
+func (response LoginByQRCode409JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode429JSONResponse Error
+
+func (response LoginByQRCode429JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode503JSONResponse Error
+
+func (response LoginByQRCode503JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCodedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response LoginByQRCodedefaultJSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1691,6 +1878,100 @@ type ReloadPluginsdefaultJSONResponse struct {
 }
 
 func (response ReloadPluginsdefaultJSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCodeRequestObject struct {
+}
+
+type GetQRCodeResponseObject interface {
+	VisitGetQRCodeResponse(w http.ResponseWriter) error
+}
+
+type GetQRCode200JSONResponse QRCode
+
+func (response GetQRCode200JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCode401JSONResponse struct{ ErrorJSONResponse }
+
+func (response GetQRCode401JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCode403JSONResponse Error
+
+func (response GetQRCode403JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCode429JSONResponse Error
+
+func (response GetQRCode429JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCode503JSONResponse Error
+
+func (response GetQRCode503JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCodedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetQRCodedefaultJSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3181,6 +3462,9 @@ type StrictServerInterface interface {
 	// UpdateConfiguration Change settings
 	// (PUT /api/v1/configuration)
 	UpdateConfiguration(ctx context.Context, request UpdateConfigurationRequestObject) (UpdateConfigurationResponseObject, error)
+	// LoginByQRCode Wait until a QR code is confirmed, and keep the login
+	// (POST /api/v1/login_by_qrcode)
+	LoginByQRCode(ctx context.Context, request LoginByQRCodeRequestObject) (LoginByQRCodeResponseObject, error)
 	// LogoutUser End the session
 	// (GET /api/v1/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
@@ -3193,6 +3477,9 @@ type StrictServerInterface interface {
 	// ReloadPlugins Read plugins.hcl again
 	// (POST /api/v1/plugins/reload)
 	ReloadPlugins(ctx context.Context, request ReloadPluginsRequestObject) (ReloadPluginsResponseObject, error)
+	// GetQRCode Begin a login at Bilibili by QR code
+	// (GET /api/v1/qrcode)
+	GetQRCode(ctx context.Context, request GetQRCodeRequestObject) (GetQRCodeResponseObject, error)
 	// GetStatus Everything that is under way, and why something is not
 	// (GET /api/v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
@@ -3361,6 +3648,52 @@ func (sh *strictHandler) UpdateConfiguration(ctx echo.Context) error {
 	return nil
 }
 
+// LoginByQRCode operation middleware
+func (sh *strictHandler) LoginByQRCode(ctx echo.Context) error {
+	var request LoginByQRCodeRequestObject
+
+	var body LoginByQRCodeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LoginByQRCode(ctx.Request().Context(), request.(LoginByQRCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LoginByQRCode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LoginByQRCodeResponseObject); ok {
+		return validResponse.VisitLoginByQRCodeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // LogoutUser operation middleware
 func (sh *strictHandler) LogoutUser(ctx echo.Context) error {
 	var request LogoutUserRequestObject
@@ -3449,6 +3782,29 @@ func (sh *strictHandler) ReloadPlugins(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ReloadPluginsResponseObject); ok {
 		return validResponse.VisitReloadPluginsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetQRCode operation middleware
+func (sh *strictHandler) GetQRCode(ctx echo.Context) error {
+	var request GetQRCodeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetQRCode(ctx.Request().Context(), request.(GetQRCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetQRCode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetQRCodeResponseObject); ok {
+		return validResponse.VisitGetQRCodeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

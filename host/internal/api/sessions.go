@@ -162,7 +162,7 @@ func (s *sessions) end(ctx context.Context) (string, error) {
 }
 
 func cookie(ctx context.Context, token string, expiry time.Time) string {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // Secure follows how the caller came: on a home server that is mostly plain HTTP
 		Name: sessionCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: callerOf(ctx).secure, Expires: expiry, MaxAge: int(time.Until(expiry).Seconds()),
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	MemberURL   string
 	APIURL      string
 	PassportURL string
+	// QRLogin says who may log a Bilibili account in by QR code: public, users or off.
+	QRLogin string
 }
 
 // Setting is one value of Config that an operator can give. A flag wins over its environment variable, the variable
@@ -67,6 +69,12 @@ func Settings() []Setting {
 			Usage:   "PostgreSQL to use (postgres://user:password@host/name); empty: a private one in the data directory",
 			UsageZH: "使用的 PostgreSQL（postgres://用户:密码@主机/库名）；留空则在数据目录内运行内置数据库",
 			field:   func(c *Config) *string { return &c.DatabaseURL }, check: checkDatabaseURL,
+		},
+		{
+			Flag: "qr-login", Env: "LUBOD_QR_LOGIN", Default: "public",
+			Usage:   "who may log Bilibili accounts in by QR code: public, users (who are logged in) or off",
+			UsageZH: "谁可以扫码登录 B 站账号：public（所有人）、users（已登录的用户）或 off（关闭）",
+			field:   func(c *Config) *string { return &c.QRLogin }, check: checkQRLogin,
 		},
 		bilibili("MEMBER", "https://member.bilibili.com", func(c *Config) *string { return &c.MemberURL }),
 		bilibili("API", "https://api.bilibili.com", func(c *Config) *string { return &c.APIURL }),
@@ -161,6 +169,14 @@ func checkDatabaseURL(value string) (string, error) {
 		return "", errors.New("is no PostgreSQL URL; write postgres://user:password@host:port/name")
 	}
 	return value, nil
+}
+
+func checkQRLogin(value string) (string, error) {
+	switch value {
+	case "public", "users", "off":
+		return value, nil
+	}
+	return "", fmt.Errorf("%q must be public, users or off", value)
 }
 
 func checkBaseURL(value string) (string, error) {

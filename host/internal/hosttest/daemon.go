@@ -140,7 +140,7 @@ func (d *Daemon) Start() {
 // Launch runs the daemon without waiting for it.
 func (d *Daemon) Launch() {
 	d.t.Helper()
-	command := exec.Command(filepath.Join(Programs(d.t), "lubod"), "server", //nolint:gosec // ours
+	command := exec.Command(filepath.Join(Programs(d.t), "lubod"), "server",
 		"--listen", d.options.Listen, "--data-dir", d.DataDir, "--plugins", d.Plugins, "--database-url", d.options.DatabaseURL)
 	command.Env = append(os.Environ(),
 		"LUBOD_BILIBILI_MEMBER_URL="+d.Sim.URL(), "LUBOD_BILIBILI_API_URL="+d.Sim.URL(), "LUBOD_BILIBILI_PASSPORT_URL="+d.Sim.URL())

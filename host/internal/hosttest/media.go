@@ -46,7 +46,7 @@ func EncodeClip(t testing.TB, seconds int) Clip {
 
 func run(t testing.TB, name string, arguments ...string) []byte {
 	t.Helper()
-	output, err := exec.Command(name, arguments...).CombinedOutput() //nolint:gosec // our own arguments
+	output, err := exec.Command(name, arguments...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, output)
 	}
@@ -64,7 +64,7 @@ func ServeLive(t testing.TB, clip Clip) *LiveServer {
 	t.Helper()
 	address := fmt.Sprintf("http://127.0.0.1:%d/live.flv", freePort(t))
 	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-i", clip.Path, "-c", "copy", "-f", "flv", "-listen", "1", address) //nolint:gosec // ours
+	command := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-i", clip.Path, "-c", "copy", "-f", "flv", "-listen", "1", address)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var complaints bytes.Buffer
 	command.Stderr = &complaints

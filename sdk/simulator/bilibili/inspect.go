@@ -77,7 +77,7 @@ func writeInspected(w http.ResponseWriter, r *http.Request, handle func(*http.Re
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	encoder.Encode(value) // a client that went away is its own business
+	_ = encoder.Encode(value) // a client that went away is its own business
 }
 
 func (s *Server) inspectIndex(*http.Request) (any, error) {
@@ -177,7 +177,7 @@ func (s *Server) inspectData(w http.ResponseWriter, r *http.Request) {
 	}
 	defer content.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	io.Copy(w, content) // a client that went away is its own business
+	_, _ = io.Copy(w, content) // a client that went away is its own business
 }
 
 func (s *Server) inspectArchives(r *http.Request) (any, error) {

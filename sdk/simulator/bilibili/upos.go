@@ -294,7 +294,7 @@ func (x *exchange) getObject() (out *answer) {
 	}
 	out.file = func(w http.ResponseWriter, _ *http.Request) {
 		defer content.Close()
-		io.Copy(w, content) // a client that went away is its own business
+		_, _ = io.Copy(w, content) // a client that went away is its own business
 	}
 	return out
 }

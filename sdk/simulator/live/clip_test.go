@@ -133,8 +133,11 @@ func TestConnectionsOverlapAsFarAsTheCacheGoes(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(file(f, clip(f))[:4096])
-	f.Add(file(f, otherClip(f)))
+	tiny, err := live.Encode(f.Context(), live.Encoding{Length: 200 * time.Millisecond, Width: 32, Height: 32})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file(f, tiny))
 	f.Add([]byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00\x09\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00\x17\x01\x00\x00\x00\x41\x00\x00\x00\x11"))
 	f.Add([]byte("FLV\x01\x01\x00\x00\x00\x09\x00\x00\x00\x00\x09\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x91hvc1\x00\x00\x00\x41\x00\x00\x00\x14"))
 	f.Fuzz(func(t *testing.T, b []byte) {

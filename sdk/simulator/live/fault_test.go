@@ -148,7 +148,7 @@ func TestHolds(t *testing.T) {
 		} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				t.Parallel()
-				s := serve(t, live.Options{})
+				s, fault := serve(t, live.Options{}), fault
 				if release == nil {
 					fault = fault.Lasting(10 * time.Millisecond)
 				}

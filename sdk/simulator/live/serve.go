@@ -99,7 +99,7 @@ func hold(ctx context.Context, fault strike) error {
 
 // overlapGrace is how long a connection that was closed by its client may take to be noticed, before the next one counts
 // as one too many.
-const overlapGrace = time.Second
+const overlapGrace = 2 * time.Second
 
 // admit opens a connection and decides where it begins. False: nobody is live.
 func (s *Server) admit(v *viewer) bool {

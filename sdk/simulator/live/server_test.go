@@ -127,22 +127,40 @@ func TestJoin(t *testing.T) {
 }
 
 func TestPacedJoinFollowsTheClock(t *testing.T) {
-	s := serve(t, live.Options{Speed: 4, GOPCache: time.Millisecond, Clients: 2})
+	s := serve(t, live.Options{Speed: 2, Loop: true, GOPCache: time.Millisecond, Clients: 2})
 	first := watch(t, s)
-	if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) > 0 && c[0].Keyframes == 3 }); err != nil {
+	if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) > 0 && c[0].Keyframes == 2 }); err != nil {
 		t.Fatal(err)
 	}
-	second := get(t, s)
-	if got := <-first; got.err != nil || second.err != nil {
-		t.Fatal(got.err, second.err)
+	second := watch(t, s)
+	if err := s.Wait(t.Context(), func(c []live.Connection) bool { return len(c) > 1 && c[1].Frames > 0 }); err != nil {
+		t.Fatal(err)
 	}
-	if begin := sentFrames(s, 2)[0]; !begin.Key || begin.Media < 1900*time.Millisecond {
+	s.End()
+	for _, got := range []answer{<-first, <-second} {
+		if got.err != nil {
+			t.Error(got.err)
+		}
+	}
+	if begin := sentFrames(s, 2)[0]; !begin.Key || begin.Media < 900*time.Millisecond {
 		t.Errorf("the second connection begins with %+v", begin)
 	}
-	if got := get(t, s); got.status != http.StatusNotFound {
-		t.Errorf("after the clip: status %d", got.status)
-	}
 	s.RequireNoViolations(t)
+}
+
+// Nobody watches, and the broadcast is over by the clock all the same.
+func TestPacedBroadcastEndsWithoutViewers(t *testing.T) {
+	s := serve(t, live.Options{Speed: 1e6})
+	s.AddFault(live.Cut(live.At{}))
+	get(t, s)
+	for s.Live() {
+		if t.Context().Err() != nil {
+			t.Fatal("it never ends")
+		}
+	}
+	if got := get(t, s); got.status != http.StatusNotFound {
+		t.Errorf("status %d", got.status)
+	}
 }
 
 func TestLoopGoesOnWithoutAStep(t *testing.T) {

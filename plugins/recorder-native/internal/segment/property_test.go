@@ -30,10 +30,10 @@ func (l *life) connect() {
 	l.clock = rapid.Int64Range(-100_000, 1<<31).Draw(l.r, "start")
 	l.heard = l.clock - l.lag
 	if l.picture {
-		l.sender.header(flv.Video, 1)
+		l.header(flv.Video, 1)
 	}
 	if l.sound {
-		l.sender.header(flv.Audio, 1)
+		l.header(flv.Audio, 1)
 	}
 	if l.picture && rapid.Bool().Draw(l.r, "joined late") {
 		l.unexpected(flv.Video, l.clock, false)
@@ -85,14 +85,14 @@ func (l *life) event() {
 		if !l.picture {
 			return
 		}
-		l.sender.header(flv.Video, l.video%3+1)
+		l.header(flv.Video, l.video%3+1)
 		l.pending = true
 		for range rapid.IntRange(0, 2).Draw(l.r, "orphans") {
 			l.frame()
 		}
 	case "audio":
 		if l.sound {
-			l.sender.header(flv.Audio, l.audio%3+1)
+			l.header(flv.Audio, l.audio%3+1)
 			l.step(40)
 		}
 	case "cut":
