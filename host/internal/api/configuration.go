@@ -33,7 +33,7 @@ func (s *Server) UpdateConfiguration(ctx context.Context, request UpdateConfigur
 		return nil, err
 	}
 	// Plugins are asked before the row is locked: they may have to be started first.
-	changes, err := s.settings(ctx, json.RawMessage(*request.Body), before)
+	changes, err := s.settings(ctx, *request.Body, before)
 	if err != nil {
 		return nil, err
 	}
