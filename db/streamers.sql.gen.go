@@ -147,6 +147,29 @@ func (q *Queries) SetStreamerPaused(ctx context.Context, arg SetStreamerPausedPa
 	return i, err
 }
 
+const streamerByURL = `-- name: StreamerByURL :one
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at FROM streamers WHERE url = $1
+`
+
+func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, error) {
+	row := q.db.QueryRow(ctx, streamerByURL, url)
+	var i Streamer
+	err := row.Scan(
+		&i.ID,
+		&i.URL,
+		&i.TemplateName,
+		&i.Remark,
+		&i.SplitTime,
+		&i.SplitSize,
+		&i.Override,
+		&i.Paused,
+		&i.LastError,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const streamerStates = `-- name: StreamerStates :many
 WITH open_uploads AS (
     SELECT r.streamer_id,

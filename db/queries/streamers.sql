@@ -36,6 +36,9 @@ RETURNING *;
 -- name: GetStreamer :one
 SELECT * FROM streamers WHERE id = $1;
 
+-- name: StreamerByURL :one
+SELECT * FROM streamers WHERE url = $1;
+
 -- name: LockStreamer :one
 SELECT * FROM streamers WHERE id = $1 FOR UPDATE;
 

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -50,13 +53,51 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 		SplitTime: valueOr(body.SplitTime, defaultSplitTime), SplitSize: valueOr(body.SplitSize, defaultSplitSize), Override: override,
 	})
 	if violates(err, "streamers_url_key") {
-		return nil, conflict("url: there is a streamer with this URL already")
+		return s.createdAlready(ctx, body, roomURL)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.rooms.Changed(row.ID)
 	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row))}, nil
+}
+
+// createdAlready answers a request that was sent again, as scripts do at each start: the streamer is as it says, so there is
+// nothing to do. One that wants something else is refused, since it may not know what it would change.
+func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomURL string) (CreateStreamerResponseObject, error) {
+	row, err := s.db.StreamerByURL(ctx, roomURL)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, conflict("url: the streamer with this URL was deleted just now; try again")
+	}
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	existing, err := json.Marshal(streamer(row))
+	if err != nil {
+		return nil, err
+	}
+	if field := differs(wanted, existing); field != "" {
+		return nil, conflict("url: streamer %d has this URL already, with another %s; change it with PUT /api/v1/streamers", row.ID, field)
+	}
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row))}, nil
+}
+
+// differs names the first field of an object that the other one has another value for. A null leaves the choice open.
+func differs(wanted, existing []byte) string {
+	var left, right map[string]any
+	if json.Unmarshal(wanted, &left) != nil || json.Unmarshal(existing, &right) != nil {
+		return "shape"
+	}
+	for _, field := range slices.Sorted(maps.Keys(left)) {
+		if field != "url" && left[field] != nil && !reflect.DeepEqual(left[field], right[field]) {
+			return field
+		}
+	}
+	return ""
 }
 
 // UpdateStreamer changes what the body names.

@@ -193,7 +193,7 @@ func TestStreamerMistakesAreNamedAndChangeNothing(t *testing.T) {
 		"URL too long":             {"POST", `{"url":"http://a.example/` + strings.Repeat("a", 2000) + `"}`, 400, []string{"url:", "2000"}},
 		"URL too long in bytes":    {"POST", `{"url":"http://a.example/` + strings.Repeat("播", 1900) + `"}`, 400, []string{"url:", "2000 bytes"}},
 		"URL that nobody takes":    {"POST", `{"url":"https://nobody.example/1"}`, 400, []string{"url:", "extractor-direct takes"}},
-		"URL that exists":          {"POST", `{"url":"https://a.example/1"}`, 409, []string{"url:", "already"}},
+		"URL that exists":          {"POST", `{"url":"https://a.example/1","split_time":77}`, 409, []string{"url:", "already", "split_time"}},
 		"split_time a text":        {"POST", `{"url":"https://a.example/2","split_time":"60"}`, 400, []string{"split_time: must be a whole number, not a text"}},
 		"split_time a fraction":    {"POST", `{"url":"https://a.example/2","split_time":1.5}`, 400, []string{"split_time: must be a whole number"}},
 		"split_time 1.0":           {"POST", `{"url":"https://a.example/2","split_time":1.0}`, 400, []string{"split_time: must be a whole number, written without"}},
@@ -376,4 +376,22 @@ func insertSegment(t *testing.T, database *db.DB, recording int64, publish, reas
 		t.Fatal(err)
 	}
 	return id
+}
+
+// Scripts create their streamers at each start.
+func TestStreamerIsCreatedOnceHoweverOftenItIsAskedFor(t *testing.T) {
+	h := newLoggedIn(t)
+	body := `{"url":"https://a.example/1","remark":"主播","template_name":null,"override":{"delay":60,"lines":"qn"}}`
+	first := h.api(t, "POST", "/streamers", body).must(t, 200)
+	h.notes.take()
+	if again := h.api(t, "POST", "/streamers", body).must(t, 200); again.body != first.body {
+		t.Errorf("the second answer is %s, the first %s", again.body, first.body)
+	}
+	h.api(t, "POST", "/streamers", `{"url":" https://a.example/1 "}`).must(t, 200)
+	for _, other := range []string{`"remark":"另一个"`, `"split_size":1`, `"override":{"delay":60}`, `"template_name":"x"`} {
+		h.api(t, "POST", "/streamers", `{"url":"https://a.example/1",`+other+`}`).refused(t, 409, "streamer 1", "PUT")
+	}
+	if noted := h.notes.take(); noted != "" {
+		t.Errorf("nothing changed, but: %s", noted)
+	}
 }
