@@ -98,7 +98,7 @@ func (n *notes) take() string {
 }
 
 // newHarness starts a server where nobody is registered.
-func newHarness(t *testing.T, database *db.DB) *harness {
+func newHarness(t testing.TB, database *db.DB) *harness {
 	t.Helper()
 	h := &harness{db: database, notes: &notes{}, log: &notes{}, dataDir: t.TempDir()}
 	h.rooms = &fakeRooms{
@@ -133,13 +133,13 @@ func newHarness(t *testing.T, database *db.DB) *harness {
 }
 
 // start makes another server on the same database and data directory, as after a restart.
-func (h *harness) start(t *testing.T) *Server {
+func (h *harness) start(t testing.TB) *Server {
 	t.Helper()
 	return h.startWith(t, Deps{})
 }
 
 // startWith makes a server with other options.
-func (h *harness) startWith(t *testing.T, options Deps) *Server {
+func (h *harness) startWith(t testing.TB, options Deps) *Server {
 	t.Helper()
 	server, err := New(Deps{
 		QRLogin: options.QRLogin, Accounts: bilibili.NewAccountFiles(h.dataDir),
@@ -155,7 +155,7 @@ func (h *harness) startWith(t *testing.T, options Deps) *Server {
 }
 
 // newLoggedIn is a harness whose browser is logged in as admin.
-func newLoggedIn(t *testing.T) *harness {
+func newLoggedIn(t testing.TB) *harness {
 	t.Helper()
 	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
@@ -164,7 +164,7 @@ func newLoggedIn(t *testing.T) *harness {
 }
 
 // serve runs a server on a port of its own until the test ends.
-func serve(t *testing.T, server *Server) string {
+func serve(t testing.TB, server *Server) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -188,7 +188,7 @@ type browser struct {
 	client *http.Client
 }
 
-func newBrowser(t *testing.T, base string) *browser {
+func newBrowser(t testing.TB, base string) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -210,7 +210,7 @@ type answer struct {
 }
 
 // decode returns the body as JSON.
-func (a answer) decode(t *testing.T, into any) {
+func (a answer) decode(t testing.TB, into any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), into); err != nil {
 		t.Fatalf("decode %s: %v", a.body, err)
@@ -218,7 +218,7 @@ func (a answer) decode(t *testing.T, into any) {
 }
 
 // must checks the status.
-func (a answer) must(t *testing.T, status int) answer {
+func (a answer) must(t testing.TB, status int) answer {
 	t.Helper()
 	if a.status != status {
 		t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
@@ -227,7 +227,7 @@ func (a answer) must(t *testing.T, status int) answer {
 }
 
 // refused checks the status of an error answer and that its sentence holds each of the words.
-func (a answer) refused(t *testing.T, status int, words ...string) {
+func (a answer) refused(t testing.TB, status int, words ...string) {
 	t.Helper()
 	a.must(t, status)
 	var e Error
@@ -240,7 +240,7 @@ func (a answer) refused(t *testing.T, status int, words ...string) {
 }
 
 // call sends a request; body is JSON text, or empty for none. Headers come in pairs.
-func (b *browser) call(t *testing.T, method, path, body string, headers ...string) answer {
+func (b *browser) call(t testing.TB, method, path, body string, headers ...string) answer {
 	t.Helper()
 	var reader io.Reader
 	if body != "" {
@@ -263,7 +263,7 @@ func (b *browser) call(t *testing.T, method, path, body string, headers ...strin
 	return b.send(t, request)
 }
 
-func (b *browser) send(t *testing.T, request *http.Request) answer {
+func (b *browser) send(t testing.TB, request *http.Request) answer {
 	t.Helper()
 	response, err := b.client.Do(request)
 	if err != nil {
@@ -277,23 +277,23 @@ func (b *browser) send(t *testing.T, request *http.Request) answer {
 	return answer{status: response.StatusCode, header: response.Header, body: string(body)}
 }
 
-func (b *browser) api(t *testing.T, method, path, body string, headers ...string) answer {
+func (b *browser) api(t testing.TB, method, path, body string, headers ...string) answer {
 	t.Helper()
 	return b.call(t, method, "/api/v1"+path, body, headers...)
 }
 
-func (b *browser) register(t *testing.T, name, password string) {
+func (b *browser) register(t testing.TB, name, password string) {
 	t.Helper()
 	b.api(t, "POST", "/users/register", fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)).must(t, 200)
 }
 
-func (b *browser) login(t *testing.T, name, password string) answer {
+func (b *browser) login(t testing.TB, name, password string) answer {
 	t.Helper()
 	return b.api(t, "POST", "/users/login", fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)).must(t, 200)
 }
 
 // addAccount makes an account at Bilibili and puts its cookie file into the data directory.
-func (h *harness) addAccount(t *testing.T, file string, options sim.AccountOptions) sim.Account {
+func (h *harness) addAccount(t testing.TB, file string, options sim.AccountOptions) sim.Account {
 	t.Helper()
 	account := h.sim.AddAccount(options)
 	raw, err := json.Marshal(account.CookieFile())
@@ -306,7 +306,7 @@ func (h *harness) addAccount(t *testing.T, file string, options sim.AccountOptio
 	return account
 }
 
-func (b *browser) sessionToken(t *testing.T) string {
+func (b *browser) sessionToken(t testing.TB) string {
 	t.Helper()
 	base, err := url.Parse(b.base)
 	if err != nil {
@@ -322,12 +322,12 @@ func (b *browser) sessionToken(t *testing.T) string {
 
 // contractTransport fails the test when an answer is not what openapi.yaml promises.
 type contractTransport struct {
-	t      *testing.T
+	t      testing.TB
 	next   http.RoundTripper
 	router routers.Router
 }
 
-func newContractTransport(t *testing.T, next http.RoundTripper) *contractTransport {
+func newContractTransport(t testing.TB, next http.RoundTripper) *contractTransport {
 	t.Helper()
 	spec, _, err := loadContract()
 	if err != nil {
