@@ -20,6 +20,7 @@ import (
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/monitor"
+	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/record"
 	"github.com/lubod/lubod/host/internal/upload"
@@ -110,6 +111,13 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 
 	client := bilibili.New(bilibili.Options{MemberURL: h.config.MemberURL, APIURL: h.config.APIURL, PassportURL: h.config.PassportURL})
 	defer client.Close()
+	allowed, err := outgoing.ParseAllowed(h.config.AllowAddresses)
+	if err != nil {
+		return err
+	}
+	// Everything that goes to an address which a user chose goes through it.
+	outside := outgoing.New(outgoing.Options{Allowed: allowed, UserAgent: "lubod/" + h.version})
+	defer outside.Close()
 	uploads, err := upload.New(upload.Options{
 		DB: database, HostID: hostID.String(), DataDir: h.config.DataDir, Lines: lines{manager}, Archives: client, Logger: h.logger.With("part", "upload"),
 	})

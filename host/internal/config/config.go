@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/lubod/lubod/host/internal/outgoing"
 )
 
 // Config is what the daemon was started with.
@@ -28,6 +30,9 @@ type Config struct {
 	PassportURL string
 	// QRLogin says who may log a Bilibili account in by QR code: public, users or off.
 	QRLogin string
+	// AllowAddresses are the addresses besides public ones that requests of users may go to, as outgoing.ParseAllowed reads
+	// them.
+	AllowAddresses string
 }
 
 // Setting is one value of Config that an operator can give. A flag wins over its environment variable, the variable
@@ -75,6 +80,12 @@ func Settings() []Setting {
 			Usage:   "who may log Bilibili accounts in by QR code: public, users (who are logged in) or off",
 			UsageZH: "谁可以扫码登录 B 站账号：public（所有人）、users（已登录的用户）或 off（关闭）",
 			field:   func(c *Config) *string { return &c.QRLogin }, check: checkQRLogin,
+		},
+		{
+			Flag: "allow-addresses", Env: "LUBOD_ALLOW_ADDRESSES",
+			Usage:   "networks, addresses and host names, with commas between, that webhooks and the proxy may reach though they are not public",
+			UsageZH: "允许 webhook 和代理访问的非公网网段、地址和主机名，用逗号分隔",
+			field:   func(c *Config) *string { return &c.AllowAddresses }, check: checkAllowed,
 		},
 		bilibili("MEMBER", "https://member.bilibili.com", func(c *Config) *string { return &c.MemberURL }),
 		bilibili("API", "https://api.bilibili.com", func(c *Config) *string { return &c.APIURL }),
@@ -177,6 +188,11 @@ func checkQRLogin(value string) (string, error) {
 		return value, nil
 	}
 	return "", fmt.Errorf("%q must be public, users or off", value)
+}
+
+func checkAllowed(value string) (string, error) {
+	_, err := outgoing.ParseAllowed(value)
+	return value, err
 }
 
 func checkBaseURL(value string) (string, error) {

@@ -62,7 +62,7 @@ func TestLoadNamesEveryMistakeWithFlagAndVariable(t *testing.T) {
 	variables := map[string]string{
 		"LUBOD_DATABASE_URL":        "mysql://root:hunter2@db/x",
 		"LUBOD_BILIBILI_MEMBER_URL": "member.bilibili.com", "LUBOD_BILIBILI_API_URL": "ftp://x",
-		"LUBOD_BILIBILI_PASSPORT_URL": "http://x/?a=b",
+		"LUBOD_BILIBILI_PASSPORT_URL": "http://x/?a=b", "LUBOD_ALLOW_ADDRESSES": "192.168.0.0/16, 10.0.0.0/99",
 	}
 	_, err := Load(lookup(flags), environment(variables))
 	if err == nil {
@@ -73,6 +73,7 @@ func TestLoadNamesEveryMistakeWithFlagAndVariable(t *testing.T) {
 		`--data-dir (or LUBOD_DATA_DIR): must not be empty; write a path`,
 		`--plugins (or LUBOD_PLUGINS): must not be empty; write a path`,
 		`LUBOD_DATABASE_URL (or --database-url): is no PostgreSQL URL; write postgres://user:password@host:port/name`,
+		`LUBOD_ALLOW_ADDRESSES (or --allow-addresses): "10.0.0.0/99" is no network, address or host name; write for example 192.168.1.0/24, 192.168.1.5 or nas.lan`,
 		`LUBOD_BILIBILI_MEMBER_URL: "member.bilibili.com" is no base URL; write http://host:port or https://host`,
 		`LUBOD_BILIBILI_API_URL: "ftp://x" is no base URL; write http://host:port or https://host`,
 		`LUBOD_BILIBILI_PASSPORT_URL: "http://x/?a=b" must be a scheme, a host and at most a path`,
