@@ -103,6 +103,19 @@ type Streamer struct {
 	LastError string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// Template of file names; NULL: the configuration's.
+	FilenamePrefix *string
+	// Container of finished files; NULL: as they were recorded.
+	Format *string
+	// When the room may be recorded, as it was given; NULL: always.
+	TimeRange []byte
+	// A title that holds one of them is not recorded.
+	ExcludedKeywords []string
+	// This and the three columns after it: lists of steps, as they were given.
+	Preprocessor        []byte
+	SegmentProcessor    []byte
+	DownloadedProcessor []byte
+	Postprocessor       []byte
 }
 
 type Submission struct {

@@ -523,7 +523,7 @@ func (q *Queries) WaitRecording(ctx context.Context, arg WaitRecordingParams) er
 }
 
 const watchedStreamers = `-- name: WatchedStreamers :many
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at FROM streamers WHERE NOT paused ORDER BY id
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE NOT paused ORDER BY id
 `
 
 func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
@@ -547,6 +547,14 @@ func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
 			&i.LastError,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.FilenamePrefix,
+			&i.Format,
+			&i.TimeRange,
+			&i.ExcludedKeywords,
+			&i.Preprocessor,
+			&i.SegmentProcessor,
+			&i.DownloadedProcessor,
+			&i.Postprocessor,
 		); err != nil {
 			return nil, err
 		}

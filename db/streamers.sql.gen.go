@@ -10,7 +10,7 @@ import (
 )
 
 const deleteStreamer = `-- name: DeleteStreamer :one
-DELETE FROM streamers WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at
+DELETE FROM streamers WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
 `
 
 func (q *Queries) DeleteStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -28,12 +28,20 @@ func (q *Queries) DeleteStreamer(ctx context.Context, id int64) (Streamer, error
 		&i.LastError,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
 	)
 	return i, err
 }
 
 const getStreamer = `-- name: GetStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at FROM streamers WHERE id = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE id = $1
 `
 
 func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -51,23 +59,40 @@ func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
 		&i.LastError,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
 	)
 	return i, err
 }
 
 const insertStreamer = `-- name: InsertStreamer :one
-INSERT INTO streamers (url, template_name, remark, split_time, split_size, override)
-VALUES ($1, $2, $3, $4, $5, $6)
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at
+INSERT INTO streamers (url, template_name, remark, split_time, split_size, override, filename_prefix, format, time_range, excluded_keywords,
+    preprocessor, segment_processor, downloaded_processor, postprocessor)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
 `
 
 type InsertStreamerParams struct {
-	URL          string
-	TemplateName *string
-	Remark       string
-	SplitTime    int64
-	SplitSize    int64
-	Override     []byte
+	URL                 string
+	TemplateName        *string
+	Remark              string
+	SplitTime           int64
+	SplitSize           int64
+	Override            []byte
+	FilenamePrefix      *string
+	Format              *string
+	TimeRange           []byte
+	ExcludedKeywords    []string
+	Preprocessor        []byte
+	SegmentProcessor    []byte
+	DownloadedProcessor []byte
+	Postprocessor       []byte
 }
 
 func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) (Streamer, error) {
@@ -78,6 +103,14 @@ func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) 
 		arg.SplitTime,
 		arg.SplitSize,
 		arg.Override,
+		arg.FilenamePrefix,
+		arg.Format,
+		arg.TimeRange,
+		arg.ExcludedKeywords,
+		arg.Preprocessor,
+		arg.SegmentProcessor,
+		arg.DownloadedProcessor,
+		arg.Postprocessor,
 	)
 	var i Streamer
 	err := row.Scan(
@@ -92,12 +125,20 @@ func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) 
 		&i.LastError,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
 	)
 	return i, err
 }
 
 const lockStreamer = `-- name: LockStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at FROM streamers WHERE id = $1 FOR UPDATE
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -115,12 +156,20 @@ func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) 
 		&i.LastError,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
 	)
 	return i, err
 }
 
 const setStreamerPaused = `-- name: SetStreamerPaused :one
-UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at
+UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
 `
 
 type SetStreamerPausedParams struct {
@@ -143,12 +192,20 @@ func (q *Queries) SetStreamerPaused(ctx context.Context, arg SetStreamerPausedPa
 		&i.LastError,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
 	)
 	return i, err
 }
 
 const streamerByURL = `-- name: StreamerByURL :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at FROM streamers WHERE url = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE url = $1
 `
 
 func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, error) {
@@ -166,6 +223,14 @@ func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, erro
 		&i.LastError,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
 	)
 	return i, err
 }
@@ -186,7 +251,7 @@ WITH open_uploads AS (
     WHERE s.state <> 'accepted' AND r.streamer_id IS NOT NULL
     GROUP BY r.streamer_id
 )
-SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at,
+SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor,
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
        (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
@@ -231,6 +296,14 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.Streamer.LastError,
 			&i.Streamer.CreatedAt,
 			&i.Streamer.UpdatedAt,
+			&i.Streamer.FilenamePrefix,
+			&i.Streamer.Format,
+			&i.Streamer.TimeRange,
+			&i.Streamer.ExcludedKeywords,
+			&i.Streamer.Preprocessor,
+			&i.Streamer.SegmentProcessor,
+			&i.Streamer.DownloadedProcessor,
+			&i.Streamer.Postprocessor,
 			&i.Recording,
 			&i.Uploading,
 			&i.TemplateMissing,
@@ -249,19 +322,29 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 
 const updateStreamer = `-- name: UpdateStreamer :one
 UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
+    filename_prefix = $8, format = $9, time_range = $10, excluded_keywords = $11,
+    preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15,
     last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, updated_at = now()
 WHERE id = $1
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
 `
 
 type UpdateStreamerParams struct {
-	ID           int64
-	URL          string
-	TemplateName *string
-	Remark       string
-	SplitTime    int64
-	SplitSize    int64
-	Override     []byte
+	ID                  int64
+	URL                 string
+	TemplateName        *string
+	Remark              string
+	SplitTime           int64
+	SplitSize           int64
+	Override            []byte
+	FilenamePrefix      *string
+	Format              *string
+	TimeRange           []byte
+	ExcludedKeywords    []string
+	Preprocessor        []byte
+	SegmentProcessor    []byte
+	DownloadedProcessor []byte
+	Postprocessor       []byte
 }
 
 // What went wrong with another URL says nothing about the new one.
@@ -274,6 +357,14 @@ func (q *Queries) UpdateStreamer(ctx context.Context, arg UpdateStreamerParams) 
 		arg.SplitTime,
 		arg.SplitSize,
 		arg.Override,
+		arg.FilenamePrefix,
+		arg.Format,
+		arg.TimeRange,
+		arg.ExcludedKeywords,
+		arg.Preprocessor,
+		arg.SegmentProcessor,
+		arg.DownloadedProcessor,
+		arg.Postprocessor,
 	)
 	var i Streamer
 	err := row.Scan(
@@ -288,6 +379,14 @@ func (q *Queries) UpdateStreamer(ctx context.Context, arg UpdateStreamerParams) 
 		&i.LastError,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
 	)
 	return i, err
 }

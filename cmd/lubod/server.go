@@ -24,6 +24,9 @@ func serverCommand() *cobra.Command {
 		if setting.Flag != "" {
 			command.Flags().String(setting.Flag, setting.Default, fmt.Sprintf("%s / %s [%s]", setting.Usage, setting.UsageZH, setting.Env))
 		}
+		if setting.Switch {
+			command.Flags().Lookup(setting.Flag).NoOptDefVal = "true"
+		}
 	}
 	level := command.Flags().String("log-level", "info", "debug, info, warn or error / 日志级别")
 	command.RunE = func(command *cobra.Command, _ []string) error {

@@ -83,7 +83,9 @@ type Deps struct {
 	Accounts *bilibili.AccountFiles
 	// QRLogin says who may log an account in by QR code: QRLoginPublic (also when empty), QRLoginUsers or QRLoginOff.
 	QRLogin string
-	Logger  *slog.Logger
+	// RunHooks lets streamers have hooks that run commands on this machine.
+	RunHooks bool
+	Logger   *slog.Logger
 	// DataDir is where cookie files are.
 	DataDir string
 	Version string
@@ -114,6 +116,7 @@ type Server struct {
 	accounts *bilibili.AccountFiles
 	qrLogin  string
 	qrKeys   *qrKeys
+	runHooks bool
 	dataDir  string
 	version  string
 
@@ -152,7 +155,7 @@ func New(deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, bilibili: deps.Bilibili, accounts: deps.Accounts,
-		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), log: deps.Logger, dataDir: dataDir, version: deps.Version,
+		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), runHooks: deps.RunHooks, log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout,

@@ -68,6 +68,8 @@ func explainSchema(field string, e *openapi3.SchemaError) *problem {
 		return invalid(field, "must have at least %d characters", s.MinLength)
 	case "maxLength":
 		return invalid(field, "must have at most %d characters", *s.MaxLength)
+	case "maxItems":
+		return invalid(field, "must have at most %d entries", *s.MaxItems)
 	case "enum":
 		return invalid(field, "must be %s", choices(s.Enum))
 	case "pattern":

@@ -142,7 +142,7 @@ func (h *harness) start(t testing.TB) *Server {
 func (h *harness) startWith(t testing.TB, options Deps) *Server {
 	t.Helper()
 	server, err := New(Deps{
-		QRLogin: options.QRLogin, Accounts: bilibili.NewAccountFiles(h.dataDir),
+		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Accounts: bilibili.NewAccountFiles(h.dataDir),
 		DB: h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -32,6 +32,54 @@ func (e AccountDraftKey) Valid() bool {
 	}
 }
 
+// Defines values for Format.
+const (
+	FormatFlv Format = "flv"
+	FormatMkv Format = "mkv"
+	FormatMp4 Format = "mp4"
+	FormatTS  Format = "ts"
+)
+
+// Valid indicates whether the value is a known member of the Format enum.
+func (e Format) Valid() bool {
+	switch e {
+	case FormatFlv:
+		return true
+	case FormatMkv:
+		return true
+	case FormatMp4:
+		return true
+	case FormatTS:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FormatChoice.
+const (
+	FormatChoiceFlv FormatChoice = "flv"
+	FormatChoiceMkv FormatChoice = "mkv"
+	FormatChoiceMp4 FormatChoice = "mp4"
+	FormatChoiceTS  FormatChoice = "ts"
+)
+
+// Valid indicates whether the value is a known member of the FormatChoice enum.
+func (e FormatChoice) Valid() bool {
+	switch e {
+	case FormatChoiceFlv:
+		return true
+	case FormatChoiceMkv:
+		return true
+	case FormatChoiceMp4:
+		return true
+	case FormatChoiceTS:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -140,6 +188,39 @@ func (e SubmissionState) Valid() bool {
 	}
 }
 
+// Defines values for TimeWindowDays.
+const (
+	Fri TimeWindowDays = "fri"
+	Mon TimeWindowDays = "mon"
+	Sat TimeWindowDays = "sat"
+	Sun TimeWindowDays = "sun"
+	Thu TimeWindowDays = "thu"
+	Tue TimeWindowDays = "tue"
+	Wed TimeWindowDays = "wed"
+)
+
+// Valid indicates whether the value is a known member of the TimeWindowDays enum.
+func (e TimeWindowDays) Valid() bool {
+	switch e {
+	case Fri:
+		return true
+	case Mon:
+		return true
+	case Sat:
+		return true
+	case Sun:
+		return true
+	case Thu:
+		return true
+	case Tue:
+		return true
+	case Wed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UploadState.
 const (
 	UploadStateFailed    UploadState = "failed"
@@ -217,6 +298,11 @@ type Configuration = config.Configuration
 // ConfigurationChange defines model for ConfigurationChange.
 type ConfigurationChange = json.RawMessage
 
+// DownloadedProcessor Steps (see HookStep) when a recording has ended. null: none.
+//
+// Example: [{"run":"notify-send done","timeout":10}]
+type DownloadedProcessor = json.RawMessage
+
 // Error defines model for Error.
 type Error struct {
 	// Code A word for programs, such as invalid_request or not_found.
@@ -226,6 +312,21 @@ type Error struct {
 	Error string `json:"error"`
 }
 
+// ExcludedKeywords A title that holds one of them is not recorded, also when it changes during the broadcast. Upper and lower case
+// differ; spaces around a keyword do not count. null: none.
+type ExcludedKeywords = []string
+
+// FilenamePrefix How files are named. May hold {streamer}, {title} and {url}, also in double braces, and strftime codes; "/" makes
+// folders below the recordings. null or empty: as /configuration says.
+type FilenamePrefix = string
+
+// Format defines model for Format.
+type Format string
+
+// FormatChoice The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
+// it was recorded.
+type FormatChoice string
+
 // Health defines model for Health.
 type Health struct {
 	Status HealthStatus `json:"status"`
@@ -233,6 +334,9 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// HookStep One thing that a hook does: "rm", or an object with exactly one of run, mv, rm, remux and webhook.
+type HookStep = json.RawMessage
 
 // LoggedIn defines model for LoggedIn.
 type LoggedIn struct {
@@ -331,6 +435,17 @@ type Plugin struct {
 	Version string `json:"version"`
 }
 
+// Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and
+// the files stay.
+//
+// Example: [{"mv":"archive"}]
+type Postprocessor = json.RawMessage
+
+// Preprocessor Steps (see HookStep) before a recording begins. null: none.
+//
+// Example: [{"timeout":5,"webhook":"https://hooks.example/live"}]
+type Preprocessor = json.RawMessage
+
 // QRCode defines model for QRCode.
 type QRCode struct {
 	// QrcodeKey For /login_by_qrcode of this server.
@@ -428,6 +543,11 @@ type Segment struct {
 // SegmentPublish filtered: smaller than filtering_threshold; never: the room publishes nothing; waived: a person gave it up.
 type SegmentPublish string
 
+// SegmentProcessor Steps (see HookStep) for each file that is closed, before its upload. null: none.
+//
+// Example: [{"remux":"mp4"}]
+type SegmentProcessor = json.RawMessage
+
 // SplitSize MB (1048576 bytes) per file; 0: no limit; null: 2048.
 type SplitSize = int64
 
@@ -458,11 +578,24 @@ type Status struct {
 
 // Streamer defines model for Streamer.
 type Streamer struct {
-	ID int64 `json:"id"`
+	DownloadedProcessor json.RawMessage `json:"downloaded_processor"`
+
+	// ExcludedKeywords A title that holds one of them is not recorded.
+	ExcludedKeywords []string `json:"excluded_keywords"`
+
+	// FilenamePrefix How files are named. null: as /configuration says.
+	FilenamePrefix nullable.Nullable[string] `json:"filename_prefix"`
+
+	// Format The container of finished files. null: as they were recorded.
+	Format nullable.Nullable[Format] `json:"format"`
+	ID     int64                     `json:"id"`
 
 	// Override Settings that differ from /configuration for this room.
-	Override json.RawMessage `json:"override"`
-	Remark   string          `json:"remark"`
+	Override         json.RawMessage `json:"override"`
+	Postprocessor    json.RawMessage `json:"postprocessor"`
+	Preprocessor     json.RawMessage `json:"preprocessor"`
+	Remark           string          `json:"remark"`
+	SegmentProcessor json.RawMessage `json:"segment_processor"`
 
 	// SplitSize MB (1048576 bytes) per file; 0: no limit.
 	SplitSize int64 `json:"split_size"`
@@ -472,18 +605,57 @@ type Streamer struct {
 
 	// TemplateName The template to publish with. null: nothing is published.
 	TemplateName nullable.Nullable[string] `json:"template_name"`
-	URL          string                    `json:"url"`
+
+	// TimeRange When the room may be recorded, in the form in which it was given. null: always.
+	TimeRange nullable.Nullable[json.RawMessage] `json:"time_range"`
+	URL       string                             `json:"url"`
 }
 
 // StreamerChange defines model for StreamerChange.
 type StreamerChange struct {
-	ID int64 `json:"id"`
+	// DownloadedProcessor Steps (see HookStep) when a recording has ended. null: none.
+	//
+	//
+	// Example: [{"run":"notify-send done","timeout":10}]
+	DownloadedProcessor nullable.Nullable[DownloadedProcessor] `json:"downloaded_processor,omitempty"`
+
+	// ExcludedKeywords A title that holds one of them is not recorded, also when it changes during the broadcast. Upper and lower case
+	// differ; spaces around a keyword do not count. null: none.
+	ExcludedKeywords nullable.Nullable[ExcludedKeywords] `json:"excluded_keywords,omitempty"`
+
+	// FilenamePrefix How files are named. May hold {streamer}, {title} and {url}, also in double braces, and strftime codes; "/" makes
+	// folders below the recordings. null or empty: as /configuration says.
+	FilenamePrefix nullable.Nullable[FilenamePrefix] `json:"filename_prefix,omitempty"`
+
+	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
+	// it was recorded.
+	Format nullable.Nullable[FormatChoice] `json:"format,omitempty"`
+	ID     int64                           `json:"id"`
 
 	// Override Settings that differ from /configuration for this room; replaces what was set before. null: none.
 	Override nullable.Nullable[Override] `json:"override,omitempty"`
 
+	// Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and
+	// the files stay.
+	//
+	//
+	// Example: [{"mv":"archive"}]
+	Postprocessor nullable.Nullable[Postprocessor] `json:"postprocessor,omitempty"`
+
+	// Preprocessor Steps (see HookStep) before a recording begins. null: none.
+	//
+	//
+	// Example: [{"timeout":5,"webhook":"https://hooks.example/live"}]
+	Preprocessor nullable.Nullable[Preprocessor] `json:"preprocessor,omitempty"`
+
 	// Remark A note, and the name in titles where the platform tells none.
 	Remark nullable.Nullable[Remark] `json:"remark,omitempty"`
+
+	// SegmentProcessor Steps (see HookStep) for each file that is closed, before its upload. null: none.
+	//
+	//
+	// Example: [{"remux":"mp4"}]
+	SegmentProcessor nullable.Nullable[SegmentProcessor] `json:"segment_processor,omitempty"`
 
 	// SplitSize MB (1048576 bytes) per file; 0: no limit; null: 2048.
 	SplitSize nullable.Nullable[SplitSize] `json:"split_size,omitempty"`
@@ -494,6 +666,13 @@ type StreamerChange struct {
 	// TemplateName The name of a template. It may be made later: until then the room records and publishes nothing. null or empty: publish
 	// nothing.
 	TemplateName nullable.Nullable[TemplateReference] `json:"template_name,omitempty"`
+
+	// TimeRange When the room may be recorded: a TimeWindow, a list of them, or biliup's form, a text that holds a JSON list of
+	// two instants, of which only the UTC time of day counts. null: always.
+	//
+	//
+	// Example: {"days":["fri","sat"],"end":"02:00","start":"22:00","time_zone":"Asia/Shanghai"}
+	TimeRange nullable.Nullable[TimeRange] `json:"time_range,omitempty"`
 
 	// URL http or https; an extractor plugin has to take it.
 	URL *RoomURL `json:"url,omitempty"`
@@ -501,14 +680,51 @@ type StreamerChange struct {
 
 // StreamerDraft defines model for StreamerDraft.
 type StreamerDraft struct {
+	// DownloadedProcessor Steps (see HookStep) when a recording has ended. null: none.
+	//
+	//
+	// Example: [{"run":"notify-send done","timeout":10}]
+	DownloadedProcessor nullable.Nullable[DownloadedProcessor] `json:"downloaded_processor,omitempty"`
+
+	// ExcludedKeywords A title that holds one of them is not recorded, also when it changes during the broadcast. Upper and lower case
+	// differ; spaces around a keyword do not count. null: none.
+	ExcludedKeywords nullable.Nullable[ExcludedKeywords] `json:"excluded_keywords,omitempty"`
+
+	// FilenamePrefix How files are named. May hold {streamer}, {title} and {url}, also in double braces, and strftime codes; "/" makes
+	// folders below the recordings. null or empty: as /configuration says.
+	FilenamePrefix nullable.Nullable[FilenamePrefix] `json:"filename_prefix,omitempty"`
+
+	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
+	// it was recorded.
+	Format nullable.Nullable[FormatChoice] `json:"format,omitempty"`
+
 	// ID Ignored; the server gives it.
 	ID nullable.Nullable[int64] `json:"id,omitempty"`
 
 	// Override Settings that differ from /configuration for this room; replaces what was set before. null: none.
 	Override nullable.Nullable[Override] `json:"override,omitempty"`
 
+	// Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and
+	// the files stay.
+	//
+	//
+	// Example: [{"mv":"archive"}]
+	Postprocessor nullable.Nullable[Postprocessor] `json:"postprocessor,omitempty"`
+
+	// Preprocessor Steps (see HookStep) before a recording begins. null: none.
+	//
+	//
+	// Example: [{"timeout":5,"webhook":"https://hooks.example/live"}]
+	Preprocessor nullable.Nullable[Preprocessor] `json:"preprocessor,omitempty"`
+
 	// Remark A note, and the name in titles where the platform tells none.
 	Remark nullable.Nullable[Remark] `json:"remark,omitempty"`
+
+	// SegmentProcessor Steps (see HookStep) for each file that is closed, before its upload. null: none.
+	//
+	//
+	// Example: [{"remux":"mp4"}]
+	SegmentProcessor nullable.Nullable[SegmentProcessor] `json:"segment_processor,omitempty"`
 
 	// SplitSize MB (1048576 bytes) per file; 0: no limit; null: 2048.
 	SplitSize nullable.Nullable[SplitSize] `json:"split_size,omitempty"`
@@ -519,6 +735,13 @@ type StreamerDraft struct {
 	// TemplateName The name of a template. It may be made later: until then the room records and publishes nothing. null or empty: publish
 	// nothing.
 	TemplateName nullable.Nullable[TemplateReference] `json:"template_name,omitempty"`
+
+	// TimeRange When the room may be recorded: a TimeWindow, a list of them, or biliup's form, a text that holds a JSON list of
+	// two instants, of which only the UTC time of day counts. null: always.
+	//
+	//
+	// Example: {"days":["fri","sat"],"end":"02:00","start":"22:00","time_zone":"Asia/Shanghai"}
+	TimeRange nullable.Nullable[TimeRange] `json:"time_range,omitempty"`
 
 	// URL http or https; an extractor plugin has to take it.
 	URL RoomURL `json:"url"`
@@ -617,6 +840,30 @@ type TemplateDraft struct {
 // TemplateReference The name of a template. It may be made later: until then the room records and publishes nothing. null or empty: publish
 // nothing.
 type TemplateReference = string
+
+// TimeRange When the room may be recorded: a TimeWindow, a list of them, or biliup's form, a text that holds a JSON list of
+// two instants, of which only the UTC time of day counts. null: always.
+//
+// Example: {"days":["fri","sat"],"end":"02:00","start":"22:00","time_zone":"Asia/Shanghai"}
+type TimeRange = json.RawMessage
+
+// TimeWindow defines model for TimeWindow.
+type TimeWindow struct {
+	// Days The days on which the window begins; absent: all.
+	Days *[]TimeWindowDays `json:"days,omitempty"`
+
+	// End HH:MM or HH:MM:SS; before the start: on the next day.
+	End string `json:"end"`
+
+	// Start HH:MM or HH:MM:SS.
+	Start string `json:"start"`
+
+	// TimeZone A name such as Asia/Shanghai; absent: UTC.
+	TimeZone *string `json:"time_zone,omitempty"`
+}
+
+// TimeWindowDays defines model for TimeWindow.Days.
+type TimeWindowDays string
 
 // Upload defines model for Upload.
 type Upload struct {

@@ -48,9 +48,18 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 	if err != nil {
 		return nil, err
 	}
+	var wanted db.Streamer
+	options := draftOptions(body)
+	if err := s.checkOptions(&options, wanted); err != nil {
+		return nil, err
+	}
+	options.apply(&wanted)
 	row, err := s.db.InsertStreamer(ctx, db.InsertStreamerParams{
 		URL: roomURL, TemplateName: templateName(valueOr(body.TemplateName, "")), Remark: valueOr(body.Remark, ""),
 		SplitTime: valueOr(body.SplitTime, defaultSplitTime), SplitSize: valueOr(body.SplitSize, defaultSplitSize), Override: override,
+		FilenamePrefix: wanted.FilenamePrefix, Format: wanted.Format, TimeRange: wanted.TimeRange, ExcludedKeywords: wanted.ExcludedKeywords,
+		Preprocessor: wanted.Preprocessor, SegmentProcessor: wanted.SegmentProcessor,
+		DownloadedProcessor: wanted.DownloadedProcessor, Postprocessor: wanted.Postprocessor,
 	})
 	if violates(err, "streamers_url_key") {
 		return s.createdAlready(ctx, body, roomURL)
@@ -138,6 +147,7 @@ type streamerChange struct {
 	body     *StreamerChange
 	url      *string
 	override []byte
+	options  streamerOptions
 }
 
 func (s *Server) plannedChange(ctx context.Context, body *StreamerChange) (streamerChange, error) {
@@ -154,6 +164,10 @@ func (s *Server) plannedChange(ctx context.Context, body *StreamerChange) (strea
 		}
 		change.url = &roomURL
 	}
+	change.options = changeOptions(body)
+	if err := s.checkOptions(&change.options, current); err != nil {
+		return change, err
+	}
 	if body.Override.IsSpecified() {
 		if change.override, err = s.override(ctx, valueOr(body.Override, nil), current.Override); err != nil {
 			return change, err
@@ -163,12 +177,17 @@ func (s *Server) plannedChange(ctx context.Context, body *StreamerChange) (strea
 }
 
 func (c streamerChange) apply(row db.Streamer) db.UpdateStreamerParams {
+	c.options.apply(&row)
 	params := db.UpdateStreamerParams{
 		ID: row.ID, URL: row.URL, Override: row.Override,
 		TemplateName: templateName(kept(c.body.TemplateName, text(row.TemplateName), "")),
 		Remark:       kept(c.body.Remark, row.Remark, ""),
 		SplitTime:    kept(c.body.SplitTime, row.SplitTime, defaultSplitTime),
 		SplitSize:    kept(c.body.SplitSize, row.SplitSize, defaultSplitSize),
+
+		FilenamePrefix: row.FilenamePrefix, Format: row.Format, TimeRange: row.TimeRange, ExcludedKeywords: row.ExcludedKeywords,
+		Preprocessor: row.Preprocessor, SegmentProcessor: row.SegmentProcessor,
+		DownloadedProcessor: row.DownloadedProcessor, Postprocessor: row.Postprocessor,
 	}
 	if c.url != nil {
 		params.URL = *c.url
@@ -303,14 +322,18 @@ func streamerReason(row db.StreamerStatesRow) string {
 }
 
 func streamer(row db.Streamer) Streamer {
-	override := json.RawMessage(row.Override)
-	if len(override) == 0 {
-		override = json.RawMessage("{}")
-	}
-	return Streamer{
+	answer := Streamer{
 		ID: row.ID, URL: row.URL, TemplateName: orNull(row.TemplateName), Remark: row.Remark,
-		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: override,
+		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: rawOr(row.Override, "{}"),
+		FilenamePrefix: orNull(row.FilenamePrefix), Format: orNull((*Format)(row.Format)), ExcludedKeywords: row.ExcludedKeywords,
+		Preprocessor: rawOr(row.Preprocessor, "[]"), SegmentProcessor: rawOr(row.SegmentProcessor, "[]"),
+		DownloadedProcessor: rawOr(row.DownloadedProcessor, "[]"), Postprocessor: rawOr(row.Postprocessor, "[]"),
 	}
+	answer.TimeRange.SetNull()
+	if len(row.TimeRange) > 0 {
+		answer.TimeRange.Set(row.TimeRange)
+	}
+	return answer
 }
 
 // templateName is how "publish nothing" is kept.

@@ -30,21 +30,24 @@ func equalJSON(t *testing.T, got, want string) {
 	}
 }
 
+// noOptions are the fields of an answer that few rooms set.
+const noOptions = `,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":[],"preprocessor":[],"segment_processor":[],"downloaded_processor":[],"postprocessor":[]`
+
 const streamerJSON = `{"url":"https://live.bilibili.com/123456","template_name":"默认模板","remark":"主播备注","split_time":3600,"split_size":2048}`
 
 func TestStreamerFromCreationToDeletion(t *testing.T) {
 	h := newLoggedIn(t)
 	created := h.api(t, "POST", "/streamers", streamerJSON).must(t, 200)
-	equalJSON(t, created.body, `{"id":1,"url":"https://live.bilibili.com/123456","template_name":"默认模板","remark":"主播备注","split_time":3600,"split_size":2048,"override":{}}`)
+	equalJSON(t, created.body, `{"id":1,"url":"https://live.bilibili.com/123456","template_name":"默认模板","remark":"主播备注","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}`)
 	if got := h.notes.take(); got != "room 1 changed" {
 		t.Errorf("announced %q", got)
 	}
 	equalJSON(t, h.api(t, "GET", "/streamers", "").must(t, 200).body, `[{"status":"Idle","upload_status":"Idle",
 		"reason":"there is no template \"默认模板\": the room is recorded, nothing of it is published",
-		"inner":{"id":1,"url":"https://live.bilibili.com/123456","template_name":"默认模板","remark":"主播备注","split_time":3600,"split_size":2048,"override":{}}}]`)
+		"inner":{"id":1,"url":"https://live.bilibili.com/123456","template_name":"默认模板","remark":"主播备注","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}}]`)
 
 	updated := h.api(t, "PUT", "/streamers", `{"id":1,"url":"https://live.bilibili.com/123456","template_name":"新模板","remark":"更新后的备注"}`).must(t, 200)
-	equalJSON(t, updated.body, `{"id":1,"url":"https://live.bilibili.com/123456","template_name":"新模板","remark":"更新后的备注","split_time":3600,"split_size":2048,"override":{}}`)
+	equalJSON(t, updated.body, `{"id":1,"url":"https://live.bilibili.com/123456","template_name":"新模板","remark":"更新后的备注","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}`)
 	if got := h.notes.take(); got != "room 1 changed; publishing changed" {
 		t.Errorf("announced %q", got)
 	}
@@ -66,14 +69,14 @@ func TestStreamerDefaults(t *testing.T) {
 		`{"url":"https://a.example/3","template_name":"","override":{}}`,
 	} {
 		got := h.api(t, "POST", "/streamers", body).must(t, 200)
-		equalJSON(t, got.body, fmt.Sprintf(`{"id":%d,"url":"https://a.example/%d","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}}`, i+1, i+1))
+		equalJSON(t, got.body, fmt.Sprintf(`{"id":%d,"url":"https://a.example/%d","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}`, i+1, i+1))
 	}
 }
 
 func TestUpdateKeepsWhatItDoesNotName(t *testing.T) {
 	h := newLoggedIn(t)
 	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1","template_name":"t","remark":"r","split_time":60,"split_size":10,"override":{"delay":5}}`).must(t, 200)
-	same := `{"id":1,"url":"https://a.example/1","template_name":"t","remark":"r","split_time":60,"split_size":10,"override":{"delay":5}}`
+	same := `{"id":1,"url":"https://a.example/1","template_name":"t","remark":"r","split_time":60,"split_size":10,"override":{"delay":5}` + noOptions + `}`
 	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1}`).must(t, 200).body, same)
 	// What GET answers can be sent back as it is.
 	equalJSON(t, h.api(t, "PUT", "/streamers", same).must(t, 200).body, same)
@@ -81,7 +84,7 @@ func TestUpdateKeepsWhatItDoesNotName(t *testing.T) {
 		t.Errorf("a recording was ended by an edit that changed nothing: %q", got)
 	}
 	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1,"template_name":null,"remark":null,"split_time":null,"split_size":0,"override":null}`).must(t, 200).body,
-		`{"id":1,"url":"https://a.example/1","template_name":null,"remark":"","split_time":3600,"split_size":0,"override":{}}`)
+		`{"id":1,"url":"https://a.example/1","template_name":null,"remark":"","split_time":3600,"split_size":0,"override":{}`+noOptions+`}`)
 	h.api(t, "PUT", "/streamers", `{"id":7,"remark":"x"}`).refused(t, 404, "no streamer with the id 7")
 }
 

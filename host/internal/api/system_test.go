@@ -80,9 +80,9 @@ func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {
 		"config":{"lines":"AUTO","threads":3,"submit_api":null,"download_limit":5,"upload_limit":2,"delay":300,"event_loop_interval":30,"filtering_threshold":20},
 		"rooms":[
 			{"downloader_status":"Working","uploader_status":"Working","reason":"the file is gone","upload_streamer":`+template+`,
-			 "live_streamer":{"id":1,"url":"https://a.example/1","template_name":"默认模板","remark":"","split_time":3600,"split_size":2048,"override":{}}},
+			 "live_streamer":{"id":1,"url":"https://a.example/1","template_name":"默认模板","remark":"","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}},
 			{"downloader_status":"Idle","uploader_status":"Idle","upload_streamer":null,
-			 "live_streamer":{"id":2,"url":"https://a.example/2","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}}}],
+			 "live_streamer":{"id":2,"url":"https://a.example/2","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}}],
 		"recordings":[{"id":2,"streamer_id":1,"url":"https://a.example/1","remark":"","stream_title":"直播标题","state":"recording","start_time":"2025-01-10T12:00:00Z","segments":2,"size_bytes":2000}],
 		"uploads":[
 			{"segment_id":2,"streamer_info_id":2,"file_path":"/data/recordings/2_part1.flv","file_size":1000,"state":"uploading","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":""},

@@ -33,6 +33,8 @@ type Config struct {
 	// AllowAddresses are the addresses besides public ones that requests of users may go to, as outgoing.ParseAllowed reads
 	// them.
 	AllowAddresses string
+	// AllowRunHooks lets the users of the API give streamers hooks that run commands on this machine.
+	AllowRunHooks bool
 }
 
 // Setting is one value of Config that an operator can give. A flag wins over its environment variable, the variable
@@ -45,9 +47,13 @@ type Setting struct {
 	Usage   string
 	// UsageZH is Usage in Chinese.
 	UsageZH string
+	// Switch marks a setting that is true or false, and whose flag alone means true.
+	Switch bool
 
 	field func(*Config) *string
-	check func(value string) (string, error)
+	// toggle takes the place of field and check for a switch.
+	toggle func(*Config) *bool
+	check  func(value string) (string, error)
 }
 
 // Settings lists every setting, in the order in which help shows them.
@@ -87,6 +93,12 @@ func Settings() []Setting {
 			UsageZH: "允许 webhook 和代理访问的非公网网段、地址和主机名，用逗号分隔",
 			field:   func(c *Config) *string { return &c.AllowAddresses }, check: checkAllowed,
 		},
+		{
+			Flag: "allow-run-hooks", Env: "LUBOD_ALLOW_RUN_HOOKS", Default: "false", Switch: true,
+			Usage:   "let the users of the API give streamers hooks that run commands on this machine",
+			UsageZH: "允许 API 用户为主播设置在本机执行命令（run）的钩子",
+			toggle:  func(c *Config) *bool { return &c.AllowRunHooks },
+		},
 		bilibili("MEMBER", "https://member.bilibili.com", func(c *Config) *string { return &c.MemberURL }),
 		bilibili("API", "https://api.bilibili.com", func(c *Config) *string { return &c.APIURL }),
 		bilibili("PASSPORT", "https://passport.bilibili.com", func(c *Config) *string { return &c.PassportURL }),
@@ -114,17 +126,32 @@ func Load(flag func(name string) (string, bool), getenv func(name string) string
 	)
 	for _, setting := range Settings() {
 		value, source := setting.value(flag, getenv)
-		checked, err := setting.check(value)
-		if err != nil {
+		if err := setting.take(&c, value); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", source, err))
-			continue
 		}
-		*setting.field(&c) = checked
 	}
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
 	}
 	return c, nil
+}
+
+// take checks a value and puts it into its place.
+func (s Setting) take(c *Config, value string) error {
+	if s.Switch {
+		on, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("%q must be true or false", value)
+		}
+		*s.toggle(c) = on
+		return nil
+	}
+	checked, err := s.check(value)
+	if err != nil {
+		return err
+	}
+	*s.field(c) = checked
+	return nil
 }
 
 // value returns the value that applies and the words that name where it came from.
