@@ -10,6 +10,19 @@ import (
 	"github.com/google/uuid"
 )
 
+type APIToken struct {
+	ID     int64
+	UserID int64
+	Name   string
+	// SHA-256 of the token, which is 256 random bits: nothing that could be guessed, so nothing that has to be slow.
+	TokenHash []byte
+	Scope     string
+	CreatedAt time.Time
+	ExpiresAt *time.Time
+	// Exact to a minute.
+	LastUsedAt *time.Time
+}
+
 type Account struct {
 	ID       int64
 	Platform string
@@ -181,4 +194,6 @@ type User struct {
 	Username     string
 	PasswordHash string
 	CreatedAt    time.Time
+	// Goes up with each change of the password. Sessions that began under an older one are over, also one whose login was under way during the change.
+	PasswordVersion int64
 }

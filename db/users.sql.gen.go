@@ -21,6 +21,32 @@ func (q *Queries) AnyUser(ctx context.Context) (bool, error) {
 	return exists, err
 }
 
+const changePassword = `-- name: ChangePassword :one
+UPDATE users SET password_hash = $1, password_version = password_version + 1
+WHERE id = $2 AND password_hash = $3
+RETURNING id, username, password_hash, created_at, password_version
+`
+
+type ChangePasswordParams struct {
+	NewHash string
+	ID      int64
+	OldHash string
+}
+
+// No row: the password is not the one that was checked any more.
+func (q *Queries) ChangePassword(ctx context.Context, arg ChangePasswordParams) (User, error) {
+	row := q.db.QueryRow(ctx, changePassword, arg.NewHash, arg.ID, arg.OldHash)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Username,
+		&i.PasswordHash,
+		&i.CreatedAt,
+		&i.PasswordVersion,
+	)
+	return i, err
+}
+
 const deleteExpiredUserSessions = `-- name: DeleteExpiredUserSessions :execrows
 DELETE FROM sessions WHERE expiry <= now()
 `
@@ -96,7 +122,7 @@ func (q *Queries) SaveUserSession(ctx context.Context, arg SaveUserSessionParams
 }
 
 const userByID = `-- name: UserByID :one
-SELECT id, username, password_hash, created_at FROM users WHERE id = $1
+SELECT id, username, password_hash, created_at, password_version FROM users WHERE id = $1
 `
 
 func (q *Queries) UserByID(ctx context.Context, id int64) (User, error) {
@@ -107,12 +133,13 @@ func (q *Queries) UserByID(ctx context.Context, id int64) (User, error) {
 		&i.Username,
 		&i.PasswordHash,
 		&i.CreatedAt,
+		&i.PasswordVersion,
 	)
 	return i, err
 }
 
 const userByName = `-- name: UserByName :one
-SELECT id, username, password_hash, created_at FROM users WHERE username = $1
+SELECT id, username, password_hash, created_at, password_version FROM users WHERE username = $1
 `
 
 func (q *Queries) UserByName(ctx context.Context, username string) (User, error) {
@@ -123,6 +150,7 @@ func (q *Queries) UserByName(ctx context.Context, username string) (User, error)
 		&i.Username,
 		&i.PasswordHash,
 		&i.CreatedAt,
+		&i.PasswordVersion,
 	)
 	return i, err
 }

@@ -26,3 +26,9 @@ DELETE FROM sessions WHERE token = $1;
 
 -- name: DeleteExpiredUserSessions :execrows
 DELETE FROM sessions WHERE expiry <= now();
+
+-- name: ChangePassword :one
+-- No row: the password is not the one that was checked any more.
+UPDATE users SET password_hash = sqlc.arg(new_hash), password_version = password_version + 1
+WHERE id = sqlc.arg(id) AND password_hash = sqlc.arg(old_hash)
+RETURNING *;

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,11 +13,16 @@ import (
 	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
+// securityToken names the API tokens among the security schemes of openapi.yaml.
+const securityToken = "token"
+
 // operation is one operation of the contract, as the middleware needs it.
 type operation struct {
 	route *routers.Route
 	// public operations answer without a session.
 	public bool
+	// takesToken are those that an API token can do.
+	takesToken bool
 	// anonymous ones do not even look who is calling.
 	anonymous bool
 	// timeout is how long a handler may take.
@@ -51,10 +57,16 @@ func loadContract() (*openapi3.T, map[string]*operation, error) {
 			if op.Security != nil {
 				security = *op.Security
 			}
-			operations[method+" "+echoPath] = &operation{
-				route:  &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
-				public: len(security) == 0, anonymous: op.OperationID == "getHealth", timeout: timeoutOf(op.OperationID),
+			known := &operation{
+				route:     &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
+				anonymous: slices.Contains([]string{"getHealth"}, op.OperationID), timeout: timeoutOf(op.OperationID), public: len(security) == 0,
 			}
+			for _, requirement := range security {
+				_, token := requirement[securityToken]
+				known.public = known.public || len(requirement) == 0
+				known.takesToken = known.takesToken || token
+			}
+			operations[method+" "+echoPath] = known
 		}
 	}
 	return spec, operations, nil

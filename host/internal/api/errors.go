@@ -23,6 +23,9 @@ const (
 	codeUnauthenticated = "unauthenticated"
 	codeForeignOrigin   = "foreign_origin"
 	codeSetupToken      = "setup_token_required"
+	codeWrongPassword   = "wrong_password"
+	codeTokenRefused    = "token_not_allowed"
+	codeTokenScope      = "insufficient_scope"
 	codeNotFound        = "not_found"
 	codeNotLoggedIn     = "not_logged_in"
 	codeMethod          = "method_not_allowed"
@@ -97,6 +100,9 @@ func (s *Server) answerError(err error, c echo.Context) {
 	header := c.Response().Header()
 	if p.retryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	if p.status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", "Bearer")
 	}
 	if p.status == http.StatusRequestEntityTooLarge || p.status == http.StatusRequestTimeout {
 		// The rest of the body is not read.

@@ -19,6 +19,8 @@ const (
 	sessionCookie   = "lubod_session"
 	sessionLifetime = 30 * 24 * time.Hour
 	sessionUser     = "user"
+	// sessionPassword is the version of the password that the session began with.
+	sessionPassword = "password"
 )
 
 // caller is who sent a request, and how.
@@ -26,6 +28,8 @@ type caller struct {
 	// userID is 0 when nobody is logged in.
 	userID   int64
 	username string
+	// passwordVersion is the one that the session began with.
+	passwordVersion int64
 	// address is what attempts are counted for.
 	address string
 	// local is a request that certainly comes from this machine.
@@ -131,19 +135,22 @@ func (s *sessions) load(r *http.Request, who *caller) (context.Context, error) {
 	case errors.Is(err, pgx.ErrNoRows): // removed since
 	case err != nil:
 		return nil, err
+	case s.manager.GetInt64(ctx, sessionPassword) != user.PasswordVersion: // the password was changed elsewhere
 	default:
-		who.userID, who.username = user.ID, user.Username
+		who.userID, who.username, who.passwordVersion = user.ID, user.Username, user.PasswordVersion
 	}
 	return ctx, nil
 }
 
 // begin logs a user in and returns the value of Set-Cookie. The token is a new one: one that was known before the login
-// must not become worth anything by it.
-func (s *sessions) begin(ctx context.Context, userID int64) (string, error) {
+// must not become worth anything by it. user is as it was when the password was checked: when that was changed since,
+// the session is over before it begins.
+func (s *sessions) begin(ctx context.Context, user db.User) (string, error) {
 	if err := s.manager.RenewToken(ctx); err != nil {
 		return "", err
 	}
-	s.manager.Put(ctx, sessionUser, userID)
+	s.manager.Put(ctx, sessionUser, user.ID)
+	s.manager.Put(ctx, sessionPassword, user.PasswordVersion)
 	token, expiry, err := s.manager.Commit(ctx)
 	if err != nil {
 		return "", err

@@ -109,7 +109,7 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "user name or password is wrong"}
 	}
 	s.attempts.forget(keys...)
-	setCookie, err := s.sessions.begin(ctx, user.ID)
+	setCookie, err := s.sessions.begin(ctx, user)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +128,45 @@ func (s *Server) authenticate(ctx context.Context, username, password string) (d
 	}
 	right, err := s.passwords.matches(ctx, password, user.PasswordHash)
 	return user, right, err
+}
+
+// ChangePassword gives the caller another password and ends all other sessions of theirs.
+func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error) {
+	who, body := callerOf(ctx), request.Body
+	if body.NewPassword == body.CurrentPassword {
+		return nil, invalid("new_password", "must differ from the current one")
+	}
+	keys := []attemptKey{{"address " + who.address, perAddress}, {"user " + who.username, perUser}}
+	if wait := s.attempts.attempt(keys...); wait > 0 {
+		return nil, tooMany(wait)
+	}
+	user, right, err := s.authenticate(ctx, who.username, body.CurrentPassword)
+	if err != nil {
+		s.attempts.undo(keys...)
+		return nil, err
+	}
+	if !right {
+		s.log.Warn("change of a password refused", "username", who.username, "address", who.address)
+		return nil, &problem{status: http.StatusForbidden, code: codeWrongPassword, message: "current_password: is wrong"}
+	}
+	s.attempts.forget(keys...)
+	hash, err := s.passwords.hash(ctx, body.NewPassword)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := s.db.ChangePassword(ctx, db.ChangePasswordParams{ID: user.ID, OldHash: user.PasswordHash, NewHash: hash})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, conflict("current_password: the password was changed by another request meanwhile")
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.log.Info("password changed", "username", user.Username, "address", who.address)
+	setCookie, err := s.sessions.begin(ctx, changed)
+	if err != nil {
+		return nil, unavailable(err, "the password was changed, but the new session could not be stored; log in again")
+	}
+	return ChangePassword200JSONResponse{Body: User{Username: user.Username}, Headers: ChangePassword200ResponseHeaders{SetCookie: setCookie}}, nil
 }
 
 // GetCurrentUser tells whether the caller is logged in.
