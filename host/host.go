@@ -133,7 +133,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	})
 	answers, err := api.New(api.Deps{
 		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Bilibili: client,
-		Accounts: bilibili.NewAccountFiles(h.config.DataDir), QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks,
+		Accounts: bilibili.NewAccountFiles(h.config.DataDir), QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside,
 		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/outgoing"
 )
 
 //go:embed openapi.yaml
@@ -85,6 +86,8 @@ type Deps struct {
 	QRLogin string
 	// RunHooks lets streamers have hooks that run commands on this machine.
 	RunHooks bool
+	// Outgoing fetches what the proxy is asked for.
+	Outgoing *outgoing.Client
 	Logger   *slog.Logger
 	// DataDir is where cookie files are.
 	DataDir string
@@ -119,6 +122,9 @@ type Server struct {
 	runHooks bool
 	dataDir  string
 	version  string
+	outgoing *outgoing.Client
+	// proxying holds a place for each URL that is being fetched.
+	proxying chan struct{}
 
 	spec       *openapi3.T
 	operations map[string]*operation
@@ -156,6 +162,7 @@ func New(deps Deps) (*Server, error) {
 	s := &Server{
 		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, bilibili: deps.Bilibili, accounts: deps.Accounts,
 		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), runHooks: deps.RunHooks, log: deps.Logger, dataDir: dataDir, version: deps.Version,
+		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout,

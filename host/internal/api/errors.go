@@ -39,8 +39,12 @@ const (
 	codePlugins         = "invalid_plugins"
 	codeAccount         = "account_unusable"
 	codeTooMany         = "too_many_attempts"
-	codeInternal        = "internal"
-	codeUnavailable     = "unavailable"
+	// What the proxy fetches.
+	codeForbiddenAddress = "forbidden_address"
+	codeUpstreamUnusable = "upstream_unusable"
+	codeUpstreamFailed   = "upstream_failed"
+	codeInternal         = "internal"
+	codeUnavailable      = "unavailable"
 )
 
 // problem is an error that has an HTTP answer of its own. Its message is written for the person who sent the request.

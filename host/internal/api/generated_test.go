@@ -32,7 +32,7 @@ func TestGeneratedRequests(t *testing.T) {
 		for range 10 {
 			request := generated(t, rt, h.base, rapid.SampledFrom(operations).Draw(rt, "operation"))
 			request.Header.Set("Cookie", session)
-			if a := h.send(t, request); a.status >= 500 {
+			if a := h.send(t, request); a.status >= 500 && (a.status != 503 || request.URL.Path != "/api/v1/proxy") { // what the proxy is to fetch is not there
 				rt.Fatalf("%s %s answered %d %s", request.Method, request.URL, a.status, a.body)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/outgoing"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
@@ -141,8 +143,15 @@ func (h *harness) start(t testing.TB) *Server {
 // startWith makes a server with other options.
 func (h *harness) startWith(t testing.TB, options Deps) *Server {
 	t.Helper()
+	if options.Outgoing == nil {
+		// No test may ask a name server; the addresses of tests are refused as on any machine.
+		options.Outgoing = outgoing.New(outgoing.Options{Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("there is no name server in tests")
+		}}})
+		t.Cleanup(options.Outgoing.Close)
+	}
 	server, err := New(Deps{
-		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Accounts: bilibili.NewAccountFiles(h.dataDir),
+		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Outgoing: options.Outgoing, Accounts: bilibili.NewAccountFiles(h.dataDir),
 		DB: h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

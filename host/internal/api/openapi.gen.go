@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -1010,6 +1011,12 @@ type GetMyInfoParams struct {
 	User string `form:"user" json:"user"`
 }
 
+// GetProxyParams defines parameters for GetProxy.
+type GetProxyParams struct {
+	// URL http:// or https://, without user name and password.
+	URL string `form:"url" json:"url"`
+}
+
 // ListRecordingsParams defines parameters for ListRecordings.
 type ListRecordingsParams struct {
 	// Limit At most so many.
@@ -1081,6 +1088,9 @@ type ServerInterface interface {
 	// ReloadPlugins Read plugins.hcl again
 	// (POST /api/v1/plugins/reload)
 	ReloadPlugins(ctx echo.Context) error
+	// GetProxy Fetch something from a public web server
+	// (GET /api/v1/proxy)
+	GetProxy(ctx echo.Context, params GetProxyParams) error
 	// GetQRCode Begin a login at Bilibili by QR code
 	// (GET /api/v1/qrcode)
 	GetQRCode(ctx echo.Context) error
@@ -1250,6 +1260,24 @@ func (w *ServerInterfaceWrapper) ReloadPlugins(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ReloadPlugins(ctx)
+	return err
+}
+
+// GetProxy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProxy(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProxyParams
+	// ------------- Required query parameter "url" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "url", ctx.QueryParams(), &params.URL, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter url: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProxy(ctx, params)
 	return err
 }
 
@@ -1635,6 +1663,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/login_by_qrcode", wrapper.LoginByQRCode, options.OperationMiddlewares["loginByQRCode"]...)
 	router.GET(options.BaseURL+"/api/v1/archive_pre", wrapper.GetArchivePre, options.OperationMiddlewares["getArchivePre"]...)
 	router.GET(options.BaseURL+"/api/v1/myinfo", wrapper.GetMyInfo, options.OperationMiddlewares["getMyInfo"]...)
+	router.GET(options.BaseURL+"/api/v1/proxy", wrapper.GetProxy, options.OperationMiddlewares["getProxy"]...)
 	router.GET(options.BaseURL+"/api/v1/configuration", wrapper.GetConfiguration, options.OperationMiddlewares["getConfiguration"]...)
 	router.PUT(options.BaseURL+"/api/v1/configuration", wrapper.UpdateConfiguration, options.OperationMiddlewares["updateConfiguration"]...)
 	router.GET(options.BaseURL+"/api/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
@@ -2277,6 +2306,146 @@ type ReloadPluginsdefaultJSONResponse struct {
 }
 
 func (response ReloadPluginsdefaultJSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxyRequestObject struct {
+	Params GetProxyParams
+}
+
+type GetProxyResponseObject interface {
+	VisitGetProxyResponse(w http.ResponseWriter) error
+}
+
+type GetProxy200ResponseHeaders struct {
+	ContentDisposition    *string
+	ContentSecurityPolicy string
+}
+
+type GetProxy200AsteriskResponse struct {
+	Body          io.Reader
+	Headers       GetProxy200ResponseHeaders
+	ContentType   string
+	ContentLength int64
+}
+
+func (response GetProxy200AsteriskResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", response.ContentType)
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetProxy400JSONResponse struct{ ErrorJSONResponse }
+
+func (response GetProxy400JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxy401JSONResponse Error
+
+func (response GetProxy401JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxy403JSONResponse Error
+
+func (response GetProxy403JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxy404JSONResponse Error
+
+func (response GetProxy404JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxy422JSONResponse Error
+
+func (response GetProxy422JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxy503JSONResponse Error
+
+func (response GetProxy503JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxydefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetProxydefaultJSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4445,6 +4614,9 @@ type StrictServerInterface interface {
 	// ReloadPlugins Read plugins.hcl again
 	// (POST /api/v1/plugins/reload)
 	ReloadPlugins(ctx context.Context, request ReloadPluginsRequestObject) (ReloadPluginsResponseObject, error)
+	// GetProxy Fetch something from a public web server
+	// (GET /api/v1/proxy)
+	GetProxy(ctx context.Context, request GetProxyRequestObject) (GetProxyResponseObject, error)
 	// GetQRCode Begin a login at Bilibili by QR code
 	// (GET /api/v1/qrcode)
 	GetQRCode(ctx context.Context, request GetQRCodeRequestObject) (GetQRCodeResponseObject, error)
@@ -4762,6 +4934,31 @@ func (sh *strictHandler) ReloadPlugins(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ReloadPluginsResponseObject); ok {
 		return validResponse.VisitReloadPluginsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProxy operation middleware
+func (sh *strictHandler) GetProxy(ctx echo.Context, params GetProxyParams) error {
+	var request GetProxyRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProxy(ctx.Request().Context(), request.(GetProxyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProxy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProxyResponseObject); ok {
+		return validResponse.VisitGetProxyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
