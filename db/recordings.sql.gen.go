@@ -464,18 +464,20 @@ func (q *Queries) ResumeRecording(ctx context.Context, arg ResumeRecordingParams
 
 const roomConfiguration = `-- name: RoomConfiguration :one
 SELECT coalesce((SELECT value FROM configuration), '{}')::jsonb AS global,
-       coalesce((SELECT override FROM streamers WHERE id = $1::bigint), '{}')::jsonb AS override
+       coalesce((SELECT override FROM streamers WHERE id = $1::bigint), '{}')::jsonb AS override,
+       coalesce((SELECT time_range FROM streamers WHERE id = $1::bigint), 'null')::jsonb AS time_range
 `
 
 type RoomConfigurationRow struct {
-	Global   []byte
-	Override []byte
+	Global    []byte
+	Override  []byte
+	TimeRange []byte
 }
 
 func (q *Queries) RoomConfiguration(ctx context.Context, streamerID *int64) (RoomConfigurationRow, error) {
 	row := q.db.QueryRow(ctx, roomConfiguration, streamerID)
 	var i RoomConfigurationRow
-	err := row.Scan(&i.Global, &i.Override)
+	err := row.Scan(&i.Global, &i.Override, &i.TimeRange)
 	return i, err
 }
 

@@ -72,7 +72,8 @@ WHERE r.streamer_id = sqlc.arg(streamer_id)::bigint AND r.state <> 'ended';
 
 -- name: RoomConfiguration :one
 SELECT coalesce((SELECT value FROM configuration), '{}')::jsonb AS global,
-       coalesce((SELECT override FROM streamers WHERE id = sqlc.narg(streamer_id)::bigint), '{}')::jsonb AS override;
+       coalesce((SELECT override FROM streamers WHERE id = sqlc.narg(streamer_id)::bigint), '{}')::jsonb AS override,
+       coalesce((SELECT time_range FROM streamers WHERE id = sqlc.narg(streamer_id)::bigint), 'null')::jsonb AS time_range;
 
 -- name: WatchedStreamers :many
 SELECT * FROM streamers WHERE NOT paused ORDER BY id;

@@ -335,8 +335,12 @@ type Error struct {
 // differ; spaces around a keyword do not count. null: none.
 type ExcludedKeywords = []string
 
-// FilenamePrefix How files are named. May hold {streamer}, {title} and {url}, also in double braces, and strftime codes; "/" makes
-// folders below the recordings. null or empty: as /configuration says.
+// FilenamePrefix How files are named, without their number and ending. May hold {streamer} (the remark, or else the name that the
+// platform tells), {title}, {url}, {date} and {time}, also in double braces, and strftime codes; "/" makes folders below
+// the recordings. Characters that file systems refuse become "_". A name that is taken becomes a later second or gets
+// a number: no file is ever overwritten. null or empty: as /configuration says.
+//
+// Example: {streamer}/%Y-%m/{title} %d-%H_%M_%S
 type FilenamePrefix = string
 
 // Format defines model for Format.
@@ -675,8 +679,13 @@ type StreamerChange struct {
 	// differ; spaces around a keyword do not count. null: none.
 	ExcludedKeywords nullable.Nullable[ExcludedKeywords] `json:"excluded_keywords,omitempty"`
 
-	// FilenamePrefix How files are named. May hold {streamer}, {title} and {url}, also in double braces, and strftime codes; "/" makes
-	// folders below the recordings. null or empty: as /configuration says.
+	// FilenamePrefix How files are named, without their number and ending. May hold {streamer} (the remark, or else the name that the
+	// platform tells), {title}, {url}, {date} and {time}, also in double braces, and strftime codes; "/" makes folders below
+	// the recordings. Characters that file systems refuse become "_". A name that is taken becomes a later second or gets
+	// a number: no file is ever overwritten. null or empty: as /configuration says.
+	//
+	//
+	// Example: {streamer}/%Y-%m/{title} %d-%H_%M_%S
 	FilenamePrefix nullable.Nullable[FilenamePrefix] `json:"filename_prefix,omitempty"`
 
 	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
@@ -720,7 +729,9 @@ type StreamerChange struct {
 	TemplateName nullable.Nullable[TemplateReference] `json:"template_name,omitempty"`
 
 	// TimeRange When the room may be recorded: a TimeWindow, a list of them, or biliup's form, a text that holds a JSON list of
-	// two instants, of which only the UTC time of day counts. null: always.
+	// two instants, of which only the UTC time of day counts. A time of the day that a change of clocks skips or repeats is
+	// taken so that the window is the longer one. Outside it the room is not asked; what is being recorded at its end ends
+	// there, is kept, and is published at once. null: always.
 	//
 	//
 	// Example: {"days":["fri","sat"],"end":"02:00","start":"22:00","time_zone":"Asia/Shanghai"}
@@ -742,8 +753,13 @@ type StreamerDraft struct {
 	// differ; spaces around a keyword do not count. null: none.
 	ExcludedKeywords nullable.Nullable[ExcludedKeywords] `json:"excluded_keywords,omitempty"`
 
-	// FilenamePrefix How files are named. May hold {streamer}, {title} and {url}, also in double braces, and strftime codes; "/" makes
-	// folders below the recordings. null or empty: as /configuration says.
+	// FilenamePrefix How files are named, without their number and ending. May hold {streamer} (the remark, or else the name that the
+	// platform tells), {title}, {url}, {date} and {time}, also in double braces, and strftime codes; "/" makes folders below
+	// the recordings. Characters that file systems refuse become "_". A name that is taken becomes a later second or gets
+	// a number: no file is ever overwritten. null or empty: as /configuration says.
+	//
+	//
+	// Example: {streamer}/%Y-%m/{title} %d-%H_%M_%S
 	FilenamePrefix nullable.Nullable[FilenamePrefix] `json:"filename_prefix,omitempty"`
 
 	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
@@ -789,7 +805,9 @@ type StreamerDraft struct {
 	TemplateName nullable.Nullable[TemplateReference] `json:"template_name,omitempty"`
 
 	// TimeRange When the room may be recorded: a TimeWindow, a list of them, or biliup's form, a text that holds a JSON list of
-	// two instants, of which only the UTC time of day counts. null: always.
+	// two instants, of which only the UTC time of day counts. A time of the day that a change of clocks skips or repeats is
+	// taken so that the window is the longer one. Outside it the room is not asked; what is being recorded at its end ends
+	// there, is kept, and is published at once. null: always.
 	//
 	//
 	// Example: {"days":["fri","sat"],"end":"02:00","start":"22:00","time_zone":"Asia/Shanghai"}
@@ -894,7 +912,9 @@ type TemplateDraft struct {
 type TemplateReference = string
 
 // TimeRange When the room may be recorded: a TimeWindow, a list of them, or biliup's form, a text that holds a JSON list of
-// two instants, of which only the UTC time of day counts. null: always.
+// two instants, of which only the UTC time of day counts. A time of the day that a change of clocks skips or repeats is
+// taken so that the window is the longer one. Outside it the room is not asked; what is being recorded at its end ends
+// there, is kept, and is published at once. null: always.
 //
 // Example: {"days":["fri","sat"],"end":"02:00","start":"22:00","time_zone":"Asia/Shanghai"}
 type TimeRange = json.RawMessage
@@ -904,13 +924,13 @@ type TimeWindow struct {
 	// Days The days on which the window begins; absent: all.
 	Days *[]TimeWindowDays `json:"days,omitempty"`
 
-	// End HH:MM or HH:MM:SS; before the start: on the next day.
+	// End HH:MM or HH:MM:SS, up to 24:00; not after the start: on the next day. Does not belong to the window.
 	End string `json:"end"`
 
 	// Start HH:MM or HH:MM:SS.
 	Start string `json:"start"`
 
-	// TimeZone A name such as Asia/Shanghai; absent: UTC.
+	// TimeZone A name such as Asia/Shanghai; absent: that of the server.
 	TimeZone *string `json:"time_zone,omitempty"`
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/hooks"
+	"github.com/lubod/lubod/host/internal/naming"
+	"github.com/lubod/lubod/host/internal/window"
 )
 
 // streamerOptions are the fields that a draft and a change of a streamer have in common and few rooms set.
@@ -56,11 +58,13 @@ func stored(raw json.RawMessage) (json.RawMessage, error) {
 // checkOptions refuses what cannot be kept. Steps that the row has already are not refused for a flag: what GET answers
 // can be sent back as it is.
 func (s *Server) checkOptions(options *streamerOptions, before db.Streamer) error {
-	if raw, err := options.timeRange.Get(); err == nil {
-		if raw, err = stored(raw); err != nil {
-			return invalid("time_range", "%v", err)
+	if template := valueOr(options.filenamePrefix, ""); template != "" {
+		if err := naming.Check(template); err != nil {
+			return invalid("filename_prefix", "%v", err)
 		}
-		options.timeRange.Set(raw)
+	}
+	if err := checkTimeRange(&options.timeRange); err != nil {
+		return err
 	}
 	for i := range options.hooks {
 		hook := &options.hooks[i]
@@ -86,6 +90,26 @@ func (s *Server) checkOptions(options *streamerOptions, before db.Streamer) erro
 			message: string(hook.stage) + ": run: commands are switched off on this server; start it with --allow-run-hooks to let its users run any command on its machine",
 		}
 	}
+	return nil
+}
+
+// checkTimeRange refuses what is no time range; one that is empty becomes null.
+func checkTimeRange(field *nullable.Nullable[TimeRange]) error {
+	raw, err := field.Get()
+	if err != nil {
+		return nil //nolint:nilerr // absent or null
+	}
+	if !window.Set(raw) {
+		field.SetNull()
+		return nil
+	}
+	if _, err = window.Parse(raw); err == nil {
+		raw, err = stored(raw)
+	}
+	if err != nil {
+		return invalid("time_range", "%v", err)
+	}
+	field.Set(raw)
 	return nil
 }
 

@@ -21,7 +21,14 @@ func TestStreamerOptionsAreKeptAndReset(t *testing.T) {
 	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1`+noOptions+`}`).must(t, 200).body, none)
 	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1,"excluded_keywords":[" a ",""," "],"filename_prefix":""}`).must(t, 200).body,
 		strings.Replace(none, `"excluded_keywords":[]`, `"excluded_keywords":["a"]`, 1))
-	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1,"excluded_keywords":null,"preprocessor":null,"postprocessor":null}`).must(t, 200).body, none)
+	for _, empty := range []string{`""`, `[]`, `null`} {
+		h.api(t, "PUT", "/streamers", `{"id":1,"time_range":[{"start":"01:00","end":"02:00"}]}`).must(t, 200)
+		h.api(t, "PUT", "/streamers", `{"id":1,"time_range":`+empty+`}`).must(t, 200)
+	}
+	biliup := `"[\"2024-06-01T14:00:00.000Z\",\"2024-06-01T18:30:00.000Z\"]"`
+	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1,"excluded_keywords":[],"time_range":`+biliup+`}`).must(t, 200).body,
+		strings.Replace(none, `"time_range":null`, `"time_range":`+biliup, 1))
+	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1,"time_range":null,"excluded_keywords":null,"preprocessor":null,"postprocessor":null}`).must(t, 200).body, none)
 }
 
 func TestStreamerOptionMistakesAreNamed(t *testing.T) {
@@ -29,7 +36,13 @@ func TestStreamerOptionMistakesAreNamed(t *testing.T) {
 	for field, want := range map[string]string{
 		`"format":"avi"`:                                       "format: must be flv or mp4 or mkv or ts",
 		`"format":7`:                                           "format: must be flv",
-		`"time_range":{"start":1e999}`:                         "time_range: ",
+		`"time_range":{"start":1e999}`:                         "time_range: start: must not be a number",
+		`"time_range":[{"start":"22:00","end":"2"}]`:           "time_range: window 1: end: must be a time of the day",
+		`"time_range":"22:00-02:00"`:                           "time_range: as a text it must hold a JSON list of two times",
+		`"time_range":7`:                                       "time_range: must be null, a window",
+		`"filename_prefix":"/etc/{title}"`:                     "filename_prefix: must not begin with a slash",
+		`"filename_prefix":"{title}/../x"`:                     "filename_prefix: must not hold a folder or file name",
+		`"filename_prefix":"{x}"`:                              "filename_prefix: there is no variable {x}",
 		`"excluded_keywords":"x"`:                              "excluded_keywords: must be a list, not a text",
 		`"excluded_keywords":[null]`:                           "excluded_keywords.0: must be a text, not null",
 		`"preprocessor":{"run":"x"}`:                           "preprocessor: must be a list, not a JSON object",
@@ -43,7 +56,7 @@ func TestStreamerOptionMistakesAreNamed(t *testing.T) {
 	many := `"postprocessor":["rm"` + strings.Repeat(`,"rm"`, 20) + `]`
 	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2",`+many+`}`).refused(t, 400, "postprocessor: must have at most 20 entries")
 	// Half a surrogate pair is no text for PostgreSQL.
-	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","postprocessor":[{"mv":"\ud800"}],"excluded_keywords":["\ud800"],"filename_prefix":"\ud800"}`).must(t, 200)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","postprocessor":[{"mv":"\ud800"}],"excluded_keywords":["\ud800"],"time_range":{"start":"22:00","end":"23:00","days":["mon"]}}`).must(t, 200)
 }
 
 func TestRunHooksNeedTheFlag(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/lubod/lubod/host/internal/naming"
 )
 
 // Configuration holds the keys of /configuration, which also work per room in a streamer's "override". The names are
@@ -31,6 +33,8 @@ type Configuration struct {
 	EventLoopInterval int `json:"event_loop_interval"`
 	// FilteringThreshold in MB: shorter segments are kept on disk and not published.
 	FilteringThreshold float64 `json:"filtering_threshold"`
+	// FilenamePrefix is the template of file names, for rooms that have none of their own.
+	FilenamePrefix string `json:"filename_prefix"`
 }
 
 // LineAuto is the value of Lines that lets the host choose.
@@ -41,6 +45,7 @@ func DefaultConfiguration() Configuration {
 	return Configuration{
 		Lines: LineAuto, Threads: 3, DownloadLimit: 5, UploadLimit: 2,
 		Delay: 300, EventLoopInterval: 30, FilteringThreshold: 20,
+		FilenamePrefix: naming.Default,
 	}
 }
 
@@ -96,6 +101,9 @@ func (c Configuration) validate() error {
 	}
 	if strings.TrimSpace(c.Lines) == "" {
 		return &KeyError{"lines", `must name an upload line, or "AUTO"`}
+	}
+	if err := naming.Check(c.FilenamePrefix); err != nil {
+		return &KeyError{"filename_prefix", err.Error()}
 	}
 	if c.SubmitAPI != nil && *c.SubmitAPI != "app" {
 		return &KeyError{"submit_api", `must be null or "app"`}

@@ -84,7 +84,7 @@ func TestConfigurationSurvivesJSON(t *testing.T) {
 			Lines: rapid.StringMatching(`[a-z]{2,6}`).Draw(rt, "lines"), Threads: rapid.IntRange(1, 64).Draw(rt, "threads"),
 			DownloadLimit: rapid.IntRange(1, 10_000).Draw(rt, "download"), UploadLimit: rapid.IntRange(1, 1_000).Draw(rt, "upload"),
 			Delay: rapid.IntRange(0, 604_800).Draw(rt, "delay"), EventLoopInterval: rapid.IntRange(1, 86_400).Draw(rt, "interval"),
-			FilteringThreshold: rapid.Float64Range(0, 1e6).Draw(rt, "threshold"),
+			FilteringThreshold: rapid.Float64Range(0, 1e6).Draw(rt, "threshold"), FilenamePrefix: rapid.SampledFrom([]string{"{streamer}", "a/{{title}}%Y"}).Draw(rt, "prefix"),
 		}
 		raw, err := json.Marshal(want)
 		if err != nil {

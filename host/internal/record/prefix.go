@@ -1,63 +1,90 @@
 package record
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/naming"
 )
 
-// maxName bounds a room's part of a file name in bytes: with date, number and ending it stays below the 255 of every
-// common file system.
-const maxName = 120
+const (
+	// laterNames is how many seconds later a session may pretend to begin for a name of its own, as biliup does.
+	laterNames = 60
+	// maxNames bounds the names that are tried; after laterNames, or for a template without a time, they get a number.
+	maxNames = 1000
+)
 
-// prefix returns where the segments of a session go: <root>/<room>/<room><date>T<time>, in the form that biliup's users
-// know, made unique by a later second where a session with that name left files already.
-func (s *Service) prefix(known room, now time.Time) (string, error) {
-	name := fileName(known)
-	folder := filepath.Join(s.Root, name)
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		return "", fmt.Errorf("make folder for recordings: %w", err)
+// prefixes yields where the segments of a session may go, best first: the template's name, then the same a second later and
+// so on, and numbered ones.
+func (s *Service) prefixes(template string, known room, now time.Time) iter.Seq[string] {
+	values := naming.Values{Streamer: naming.Streamer(known.Remark, known.Streamer, known.Title), Title: known.Title, URL: known.URL}
+	name := func(at time.Time) string {
+		return filepath.Join(s.Root, filepath.FromSlash(naming.Render(template, values, at)))
 	}
-	for at := now; ; at = at.Add(time.Second) {
-		prefix := filepath.Join(folder, name+at.Format("2006-01-02T15_04_05"))
-		taken, err := filepath.Glob(escapeGlob(prefix) + "_*")
+	return func(yield func(string) bool) {
+		first := name(now)
+		if !yield(first) {
+			return
+		}
+		last := first
+		for n := 1; n < maxNames; n++ {
+			next := first + "_" + strconv.Itoa(n+1)
+			if later := name(now.Add(time.Duration(n) * time.Second)); n < laterNames && later != last {
+				next, last = later, later
+			}
+			if !yield(next) {
+				return
+			}
+		}
+	}
+}
+
+// insertNamed commits a session's row with the first prefix that no file and no other session has, and tells whether the
+// room is still wanted. The row keeps the prefix for this session alone, also before there is a file.
+func (s *Service) insertNamed(ctx context.Context, row db.InsertSessionParams, prefixes iter.Seq[string]) (prefix string, wanted bool, err error) {
+	for prefix := range prefixes {
+		free, err := s.free(prefix)
 		if err != nil {
-			return "", fmt.Errorf("look for files of the same name: %w", err)
+			return "", false, err
 		}
-		if len(taken) == 0 {
-			return prefix, nil
+		if !free {
+			continue
 		}
+		row.PathPrefix = prefix
+		inserted, err := s.DB.InsertSession(ctx, row)
+		if prefixTaken(err) {
+			continue
+		}
+		return prefix, inserted > 0, err
 	}
+	return "", false, fmt.Errorf("no free file name among %d; put a time into filename_prefix, such as %%Y-%%m-%%dT%%H_%%M_%%S", maxNames)
 }
 
-// fileName makes a room's name safe on every common file system.
-func fileName(known room) string {
-	for _, candidate := range []string{known.Remark, known.Streamer, known.Title} {
-		if name := sanitize(candidate); name != "" {
-			return name
-		}
+// free tells whether there is no file of a prefix, and makes its folder.
+func (s *Service) free(prefix string) (bool, error) {
+	if err := os.MkdirAll(filepath.Dir(prefix), 0o750); err != nil {
+		return false, fmt.Errorf("make folder for recordings: %w", err)
 	}
-	return "room"
+	taken, err := filepath.Glob(escapeGlob(prefix) + "_*")
+	if err != nil {
+		return false, fmt.Errorf("look for files of the same name: %w", err)
+	}
+	return len(taken) == 0, nil
 }
 
-func sanitize(text string) string {
-	mapped := strings.Map(func(r rune) rune {
-		switch {
-		case strings.ContainsRune(`\/:*?"<>|`, r), unicode.IsControl(r), r == unicode.ReplacementChar:
-			return '_'
-		}
-		return r
-	}, text)
-	for i := range mapped {
-		if i > maxName {
-			mapped = mapped[:i]
-			break
-		}
-	}
-	return strings.Trim(mapped, " .")
+func prefixTaken(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "23505" && refused.ConstraintName == "recorder_sessions_path_prefix_key"
 }
 
 // escapeGlob takes a literal path as a pattern.

@@ -267,22 +267,27 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 	if err != nil {
 		return recorder.Request{}, fmt.Errorf("encode room: %w", err)
 	}
-	followed.prefix, err = s.prefix(known, now)
-	if err != nil {
-		return recorder.Request{}, err
-	}
 	index, err := s.DB.NextSegmentIndex(ctx, streamer.ID)
 	if err != nil {
 		return recorder.Request{}, fmt.Errorf("number segments: %w", err)
 	}
-	inserted, err := s.DB.InsertSession(ctx, db.InsertSessionParams{
+	configuration, err := s.configuration(ctx, s.DB.Queries, &streamer.ID)
+	if err != nil {
+		return recorder.Request{}, err
+	}
+	template := configuration.FilenamePrefix
+	if streamer.FilenamePrefix != nil {
+		template = *streamer.FilenamePrefix
+	}
+	prefix, wanted, err := s.insertNamed(ctx, db.InsertSessionParams{
 		ID: followed.id, StreamerID: streamer.ID, URL: streamer.URL, HostID: s.HostID, Plugin: followed.plugin,
-		Instance: followed.instance, PathPrefix: followed.prefix, FirstIndex: index, Room: remembered,
-	})
+		Instance: followed.instance, FirstIndex: index, Room: remembered,
+	}, s.prefixes(template, known, now))
+	followed.prefix = prefix
 	switch {
 	case err != nil:
 		return recorder.Request{}, fmt.Errorf("insert session: %w", err)
-	case inserted == 0:
+	case !wanted:
 		return recorder.Request{}, errUnwanted
 	}
 	return recorder.Request{

@@ -328,39 +328,6 @@ func TestWhatIsPublished(t *testing.T) {
 	}
 }
 
-func TestFileNames(t *testing.T) {
-	for text, want := range map[string]string{
-		"主播/A": "主播_A", "../..": "_", " . ": "", "a\x00b\ufffd": "a_b_", "": "", `\:*?"<>|`: "________",
-	} {
-		if got := sanitize(text); got != want {
-			t.Errorf("%q becomes %q, want %q", text, got, want)
-		}
-	}
-	if long := sanitize(strings.Repeat("播", 100)); len(long) > maxName+3 || !strings.HasPrefix(strings.Repeat("播", 100), long) {
-		t.Errorf("a long name becomes %q", long)
-	}
-	if got := fileName(room{}); got != "room" {
-		t.Errorf("a nameless room becomes %q", got)
-	}
-}
-
-func TestPrefixIsNeverTakenTwice(t *testing.T) {
-	t.Parallel()
-	s := New(Options{Root: t.TempDir()})
-	now := time.Now()
-	known := room{Remark: "[a]*"}
-	first, err := s.prefix(known, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &harness{t: t}
-	h.touch(first + "_001.flv.part")
-	second, err := s.prefix(known, now)
-	if err != nil || second == first {
-		t.Errorf("%s was given twice (%v)", second, err)
-	}
-}
-
 func TestStopOfTheHostLeavesSessionsRunning(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

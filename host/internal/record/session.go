@@ -11,6 +11,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/window"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/recorder"
 )
@@ -284,12 +285,16 @@ func (s *Service) configuration(ctx context.Context, q *db.Queries, streamerID *
 	if err != nil {
 		return config.Configuration{}, fmt.Errorf("read configuration: %w", err)
 	}
+	return s.layered(row, streamerID), nil
+}
+
+func (s *Service) layered(row db.RoomConfigurationRow, streamerID *int64) config.Configuration {
 	configuration, err := config.Layered(row.Global, row.Override)
 	if err != nil {
 		s.Logger.Error("the configuration cannot be used; the defaults apply", "streamer", streamerID, "error", err)
-		return config.DefaultConfiguration(), nil
+		return config.DefaultConfiguration()
 	}
-	return configuration, nil
+	return configuration
 }
 
 // end commits the end of a session. Its recording waits for the room to come back.
@@ -314,15 +319,36 @@ func (s *Service) end(ctx context.Context, tx pgx.Tx, row db.RecorderSession, en
 	return s.wait(ctx, tx, *row.RecordingID, row.StreamerID)
 }
 
-// wait keeps a recording open for as long as the room's delay says.
+// wait keeps a recording open for as long as the room's delay says, and not beyond the end of its time window: outside it
+// nothing can come back.
 func (s *Service) wait(ctx context.Context, tx pgx.Tx, recordingID int64, streamerID *int64) error {
 	q := s.DB.WithTx(tx)
-	configuration, err := s.configuration(ctx, q, streamerID)
+	row, err := q.RoomConfiguration(ctx, streamerID)
 	if err != nil {
-		return err
+		return fmt.Errorf("read configuration: %w", err)
 	}
-	until := time.Now().Add(configuration.DelayDuration())
+	now := time.Now()
+	until := now.Add(s.layered(row, streamerID).DelayDuration())
+	if closes := s.closes(row.TimeRange, now, streamerID); closes.Before(until) {
+		until = closes
+	}
 	return q.WaitRecording(ctx, db.WaitRecordingParams{ID: recordingID, ResumeUntil: until})
+}
+
+// closes is when a room's time window ends, at the earliest now; the distant future without one.
+func (s *Service) closes(timeRange []byte, now time.Time, streamerID *int64) time.Time {
+	allowed, err := window.Parse(timeRange)
+	if err != nil {
+		s.Logger.Error("the time range cannot be used; it is left out", "streamer", streamerID, "error", err)
+	}
+	open, until := allowed.At(now)
+	switch {
+	case !open:
+		return now
+	case until.IsZero():
+		return now.AddDate(1, 0, 0)
+	}
+	return until
 }
 
 // recoverSession adopts every file of a session that no recorder knows any more, and ends it.

@@ -414,3 +414,37 @@ func (f *fakePublisher) committed(database *db.DB, t *testing.T) int {
 	}
 	return n
 }
+
+func TestNothingIsWaitedForBeyondTheTimeWindow(t *testing.T) {
+	t.Parallel()
+	clock := func(after time.Duration) string { return time.Now().UTC().Add(after).Format("15:04:05") }
+	for name, test := range map[string]struct {
+		timeRange string
+		ended     bool
+		within    time.Duration // resume_until is not later than this from now
+	}{
+		"outside":          {`{"start":"` + clock(2*time.Hour) + `","end":"` + clock(3*time.Hour) + `","time_zone":"UTC"}`, true, 0},
+		"shortly before":   {`{"start":"` + clock(-time.Hour) + `","end":"` + clock(10*time.Minute) + `","time_zone":"UTC"}`, false, 10 * time.Minute},
+		"long before":      {`{"start":"` + clock(-time.Hour) + `","end":"` + clock(5*time.Hour) + `","time_zone":"UTC"}`, false, time.Hour},
+		"no window at all": {`null`, false, time.Hour},
+		"a broken one":     {`7`, false, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.exec("UPDATE streamers SET time_range = $1", test.timeRange)
+			s := h.start()
+			id := h.begin(s)
+			h.process.emit(id, recorder.MediaArrived{}, h.closed(id, 1), recorder.Ended{Reason: recorder.EndStopped})
+			<-h.asked
+			if test.ended {
+				h.untilRows(1, "recordings WHERE state = 'ended'")
+				return
+			}
+			left := time.Until(scalar[time.Time](h, "SELECT resume_until FROM recordings"))
+			if left > test.within || left < test.within-time.Minute {
+				t.Errorf("waits for %s, want %s", left, test.within)
+			}
+		})
+	}
+}
