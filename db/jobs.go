@@ -3,6 +3,8 @@ package db
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // ReleaseJobs makes the River jobs that a host was running when it died available at once. River itself would wait an
@@ -29,4 +31,34 @@ func (d *DB) HurryJobs(ctx context.Context, within time.Duration) error {
 	_, err := d.Pool.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = now()
 		WHERE state = 'scheduled' AND scheduled_at <= now() + make_interval(secs => $1)`, within.Seconds())
 	return err
+}
+
+// unfinishedJob tells whether a job will run, or does.
+const unfinishedJob = "state IN ('available', 'pending', 'retryable', 'running', 'scheduled')"
+
+// FinishJobs ends the jobs of a kind that count as running and have at least these arguments. It is for jobs that have
+// done their last step, whose end the client has not written yet: another one may then be ordered in the same transaction.
+func FinishJobs(ctx context.Context, tx pgx.Tx, kind string, args any) error {
+	_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'completed', finalized_at = now()
+		WHERE kind = $1 AND args @> $2::jsonb AND state = 'running'`, kind, args)
+	return err
+}
+
+// HurryJob makes the waiting job of a kind with these arguments available at once.
+func HurryJob(ctx context.Context, tx pgx.Tx, kind string, args any) error {
+	_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = now()
+		WHERE kind = $1 AND args @> $2::jsonb AND state IN ('scheduled', 'retryable')`, kind, args)
+	return err
+}
+
+// UploadsWithoutJob lists the segments whose upload is not over and that no job of the kind works on.
+func (d *DB) UploadsWithoutJob(ctx context.Context, kind string) ([]int64, error) {
+	rows, err := d.Pool.Query(ctx, `SELECT u.segment_id FROM uploads u JOIN segments g ON g.id = u.segment_id
+		WHERE u.state IN ('pending', 'uploading') AND g.publish = 'wanted' AND NOT EXISTS (
+			SELECT 1 FROM river_job WHERE kind = $1 AND args @> jsonb_build_object('segment_id', u.segment_id) AND `+unfinishedJob+`)
+		ORDER BY u.segment_id`, kind)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }

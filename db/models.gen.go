@@ -77,6 +77,12 @@ type Recording struct {
 	StartedAt   time.Time
 	EndedAt     *time.Time
 	CreatedAt   time.Time
+	// room: recorded from a streamer; manual: files that a person ordered to publish. Those files are never moved or deleted.
+	Kind string
+	// How a manual one is published: the fields of a template.
+	Params []byte
+	// What a manual one was ordered with: the same key while it is not accepted is the same request.
+	RequestKey *string
 }
 
 type Segment struct {
@@ -92,6 +98,8 @@ type Segment struct {
 	Publish   string
 	Reason    string
 	CreatedAt time.Time
+	// Of a file that a person ordered: when it was changed last, as it was ordered. NULL: recorded here, and the only such row of its path.
+	ModifiedAt *time.Time
 }
 
 type Session struct {

@@ -10,6 +10,30 @@ import (
 	"time"
 )
 
+const getSegment = `-- name: GetSegment :one
+SELECT id, recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason, created_at, modified_at FROM segments WHERE id = $1
+`
+
+func (q *Queries) GetSegment(ctx context.Context, id int64) (Segment, error) {
+	row := q.db.QueryRow(ctx, getSegment, id)
+	var i Segment
+	err := row.Scan(
+		&i.ID,
+		&i.RecordingID,
+		&i.Index,
+		&i.Path,
+		&i.SizeBytes,
+		&i.DurationMs,
+		&i.StartedAt,
+		&i.EndedAt,
+		&i.Publish,
+		&i.Reason,
+		&i.CreatedAt,
+		&i.ModifiedAt,
+	)
+	return i, err
+}
+
 const insertSegment = `-- name: InsertSegment :one
 INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason)
 SELECT $1::bigint,
@@ -18,7 +42,7 @@ SELECT $1::bigint,
             ELSE $2::integer END,
        $3::text, $4::bigint, $5::bigint, $6::timestamptz,
        $7::timestamptz, $8::text, $9::text
-ON CONFLICT (path) DO NOTHING
+ON CONFLICT (path) WHERE modified_at IS NULL DO NOTHING
 RETURNING id
 `
 
@@ -98,4 +122,35 @@ func (q *Queries) RecordingSegments(ctx context.Context, recordingID int64) ([]R
 		return nil, err
 	}
 	return items, nil
+}
+
+const setSegmentFile = `-- name: SetSegmentFile :exec
+UPDATE segments SET size_bytes = $2, modified_at = $3::timestamptz, duration_ms = 0 WHERE id = $1
+`
+
+type SetSegmentFileParams struct {
+	ID         int64
+	SizeBytes  int64
+	ModifiedAt time.Time
+}
+
+// The file of a manual upload as it is now.
+func (q *Queries) SetSegmentFile(ctx context.Context, arg SetSegmentFileParams) error {
+	_, err := q.db.Exec(ctx, setSegmentFile, arg.ID, arg.SizeBytes, arg.ModifiedAt)
+	return err
+}
+
+const setSegmentPublish = `-- name: SetSegmentPublish :exec
+UPDATE segments SET publish = $2, reason = $3 WHERE id = $1
+`
+
+type SetSegmentPublishParams struct {
+	ID      int64
+	Publish string
+	Reason  string
+}
+
+func (q *Queries) SetSegmentPublish(ctx context.Context, arg SetSegmentPublishParams) error {
+	_, err := q.db.Exec(ctx, setSegmentPublish, arg.ID, arg.Publish, arg.Reason)
+	return err
 }

@@ -10,13 +10,56 @@ import (
 	"time"
 )
 
+const getSegmentWithUpload = `-- name: GetSegmentWithUpload :one
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
+FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
+WHERE g.id = $1
+`
+
+type GetSegmentWithUploadRow struct {
+	Segment           Segment
+	UploadID          *int64
+	UploadState       string
+	Line              string
+	AcknowledgedBytes int64
+	UploadAttempts    int32
+	UploadError       string
+}
+
+func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmentWithUploadRow, error) {
+	row := q.db.QueryRow(ctx, getSegmentWithUpload, id)
+	var i GetSegmentWithUploadRow
+	err := row.Scan(
+		&i.Segment.ID,
+		&i.Segment.RecordingID,
+		&i.Segment.Index,
+		&i.Segment.Path,
+		&i.Segment.SizeBytes,
+		&i.Segment.DurationMs,
+		&i.Segment.StartedAt,
+		&i.Segment.EndedAt,
+		&i.Segment.Publish,
+		&i.Segment.Reason,
+		&i.Segment.CreatedAt,
+		&i.Segment.ModifiedAt,
+		&i.UploadID,
+		&i.UploadState,
+		&i.Line,
+		&i.AcknowledgedBytes,
+		&i.UploadAttempts,
+		&i.UploadError,
+	)
+	return i, err
+}
+
 const listRecordings = `-- name: ListRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
        s.id AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
        coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error
 FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
-WHERE $1::bigint IS NULL OR r.id < $1::bigint
+WHERE r.kind = 'room' AND ($1::bigint IS NULL OR r.id < $1::bigint)
 ORDER BY r.id DESC LIMIT $2::integer
 `
 
@@ -84,7 +127,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 }
 
 const listSegments = `-- name: ListSegments :many
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
        coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index
@@ -121,6 +164,7 @@ func (q *Queries) ListSegments(ctx context.Context, recordingID int64) ([]ListSe
 			&i.Segment.Publish,
 			&i.Segment.Reason,
 			&i.Segment.CreatedAt,
+			&i.Segment.ModifiedAt,
 			&i.UploadID,
 			&i.UploadState,
 			&i.Line,
@@ -190,14 +234,15 @@ func (q *Queries) OpenRecordings(ctx context.Context) ([]OpenRecordingsRow, erro
 }
 
 const openUploads = `-- name: OpenUploads :many
-SELECT u.segment_id, g.recording_id, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error
-FROM uploads u JOIN segments g ON g.id = u.segment_id
-WHERE u.state <> 'uploaded' ORDER BY u.id LIMIT 500
+SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error
+FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
+WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500
 `
 
 type OpenUploadsRow struct {
 	SegmentID         int64
 	RecordingID       int64
+	Kind              string
 	Path              string
 	SizeBytes         int64
 	State             string
@@ -207,6 +252,7 @@ type OpenUploadsRow struct {
 	Error             string
 }
 
+// What a person gave up is not open any more.
 func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 	rows, err := q.db.Query(ctx, openUploads)
 	if err != nil {
@@ -219,6 +265,7 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 		if err := rows.Scan(
 			&i.SegmentID,
 			&i.RecordingID,
+			&i.Kind,
 			&i.Path,
 			&i.SizeBytes,
 			&i.State,
@@ -238,15 +285,16 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 }
 
 const recentSubmissions = `-- name: RecentSubmissions :many
-(SELECT s.recording_id, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' ORDER BY s.id DESC LIMIT 20)
 `
 
 type RecentSubmissionsRow struct {
 	RecordingID int64
+	Kind        string
 	StreamerID  *int64
 	State       string
 	Title       string
@@ -271,6 +319,7 @@ func (q *Queries) RecentSubmissions(ctx context.Context) ([]RecentSubmissionsRow
 		var i RecentSubmissionsRow
 		if err := rows.Scan(
 			&i.RecordingID,
+			&i.Kind,
 			&i.StreamerID,
 			&i.State,
 			&i.Title,
@@ -294,7 +343,8 @@ func (q *Queries) RecentSubmissions(ctx context.Context) ([]RecentSubmissionsRow
 
 const workCounts = `-- name: WorkCounts :one
 SELECT (SELECT count(*) FROM recordings WHERE state = 'recording')::bigint AS recordings,
-       (SELECT count(*) FROM uploads WHERE state <> 'uploaded' AND state = 'uploading')::bigint AS uploads
+       (SELECT count(*) FROM uploads u JOIN segments g ON g.id = u.segment_id
+        WHERE u.state <> 'uploaded' AND u.state = 'uploading' AND g.publish = 'wanted')::bigint AS uploads
 `
 
 type WorkCountsRow struct {

@@ -10,8 +10,17 @@ import (
 	"time"
 )
 
+const deleteSubmission = `-- name: DeleteSubmission :exec
+DELETE FROM submissions WHERE recording_id = $1
+`
+
+func (q *Queries) DeleteSubmission(ctx context.Context, recordingID int64) error {
+	_, err := q.db.Exec(ctx, deleteSubmission, recordingID)
+	return err
+}
+
 const getRecording = `-- name: GetRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at FROM recordings WHERE id = $1
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key FROM recordings WHERE id = $1
 `
 
 func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error) {
@@ -33,6 +42,9 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 		&i.StartedAt,
 		&i.EndedAt,
 		&i.CreatedAt,
+		&i.Kind,
+		&i.Params,
+		&i.RequestKey,
 	)
 	return i, err
 }
@@ -81,6 +93,43 @@ func (q *Queries) InsertSubmission(ctx context.Context, recordingID int64) (int6
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const lockSubmission = `-- name: LockSubmission :one
+SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at FROM submissions WHERE recording_id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockSubmission(ctx context.Context, recordingID int64) (Submission, error) {
+	row := q.db.QueryRow(ctx, lockSubmission, recordingID)
+	var i Submission
+	err := row.Scan(
+		&i.ID,
+		&i.RecordingID,
+		&i.State,
+		&i.AccountFile,
+		&i.Title,
+		&i.Parts,
+		&i.AID,
+		&i.BVID,
+		&i.Attempts,
+		&i.Lookups,
+		&i.Error,
+		&i.SubmittedAt,
+		&i.AcceptedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const restartSubmission = `-- name: RestartSubmission :exec
+UPDATE submissions SET state = CASE WHEN submitted_at IS NULL THEN 'waiting' ELSE 'unknown' END, attempts = 0, lookups = 0, error = '', updated_at = now()
+WHERE recording_id = $1 AND state = 'failed'
+`
+
+// Whatever was sent before is looked up first.
+func (q *Queries) RestartSubmission(ctx context.Context, recordingID int64) error {
+	_, err := q.db.Exec(ctx, restartSubmission, recordingID)
+	return err
 }
 
 const submissionAccepted = `-- name: SubmissionAccepted :exec

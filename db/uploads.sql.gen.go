@@ -45,6 +45,15 @@ func (q *Queries) FinishUpload(ctx context.Context, arg FinishUploadParams) erro
 	return err
 }
 
+const forgetCheckpoint = `-- name: ForgetCheckpoint :exec
+UPDATE uploads SET checkpoint = NULL, acknowledged_bytes = 0, updated_at = now() WHERE segment_id = $1
+`
+
+func (q *Queries) ForgetCheckpoint(ctx context.Context, segmentID int64) error {
+	_, err := q.db.Exec(ctx, forgetCheckpoint, segmentID)
+	return err
+}
+
 const insertUpload = `-- name: InsertUpload :exec
 INSERT INTO uploads (segment_id) VALUES ($1)
 `
@@ -52,6 +61,104 @@ INSERT INTO uploads (segment_id) VALUES ($1)
 func (q *Queries) InsertUpload(ctx context.Context, segmentID int64) error {
 	_, err := q.db.Exec(ctx, insertUpload, segmentID)
 	return err
+}
+
+const lockFailedUploads = `-- name: LockFailedUploads :many
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at FROM segments g JOIN uploads u ON u.segment_id = g.id
+WHERE g.recording_id = $1 AND g.publish = 'wanted' AND u.state = 'failed' ORDER BY g.index FOR UPDATE OF g, u
+`
+
+type LockFailedUploadsRow struct {
+	Upload  Upload
+	Segment Segment
+}
+
+// The recording must be locked before.
+func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]LockFailedUploadsRow, error) {
+	rows, err := q.db.Query(ctx, lockFailedUploads, recordingID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockFailedUploadsRow{}
+	for rows.Next() {
+		var i LockFailedUploadsRow
+		if err := rows.Scan(
+			&i.Upload.ID,
+			&i.Upload.SegmentID,
+			&i.Upload.State,
+			&i.Upload.AccountFile,
+			&i.Upload.Line,
+			&i.Upload.Checkpoint,
+			&i.Upload.AcknowledgedBytes,
+			&i.Upload.RemoteName,
+			&i.Upload.RemoteID,
+			&i.Upload.Attempts,
+			&i.Upload.Error,
+			&i.Upload.UpdatedAt,
+			&i.Segment.ID,
+			&i.Segment.RecordingID,
+			&i.Segment.Index,
+			&i.Segment.Path,
+			&i.Segment.SizeBytes,
+			&i.Segment.DurationMs,
+			&i.Segment.StartedAt,
+			&i.Segment.EndedAt,
+			&i.Segment.Publish,
+			&i.Segment.Reason,
+			&i.Segment.CreatedAt,
+			&i.Segment.ModifiedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockUpload = `-- name: LockUpload :one
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at FROM segments g JOIN uploads u ON u.segment_id = g.id WHERE g.id = $1 FOR UPDATE OF g, u
+`
+
+type LockUploadRow struct {
+	Upload  Upload
+	Segment Segment
+}
+
+// The recording must be locked before.
+func (q *Queries) LockUpload(ctx context.Context, id int64) (LockUploadRow, error) {
+	row := q.db.QueryRow(ctx, lockUpload, id)
+	var i LockUploadRow
+	err := row.Scan(
+		&i.Upload.ID,
+		&i.Upload.SegmentID,
+		&i.Upload.State,
+		&i.Upload.AccountFile,
+		&i.Upload.Line,
+		&i.Upload.Checkpoint,
+		&i.Upload.AcknowledgedBytes,
+		&i.Upload.RemoteName,
+		&i.Upload.RemoteID,
+		&i.Upload.Attempts,
+		&i.Upload.Error,
+		&i.Upload.UpdatedAt,
+		&i.Segment.ID,
+		&i.Segment.RecordingID,
+		&i.Segment.Index,
+		&i.Segment.Path,
+		&i.Segment.SizeBytes,
+		&i.Segment.DurationMs,
+		&i.Segment.StartedAt,
+		&i.Segment.EndedAt,
+		&i.Segment.Publish,
+		&i.Segment.Reason,
+		&i.Segment.CreatedAt,
+		&i.Segment.ModifiedAt,
+	)
+	return i, err
 }
 
 const postponeUpload = `-- name: PostponeUpload :exec
@@ -67,6 +174,16 @@ type PostponeUploadParams struct {
 
 func (q *Queries) PostponeUpload(ctx context.Context, arg PostponeUploadParams) error {
 	_, err := q.db.Exec(ctx, postponeUpload, arg.SegmentID, arg.Error, arg.Counted)
+	return err
+}
+
+const restartUpload = `-- name: RestartUpload :exec
+UPDATE uploads SET state = 'pending', attempts = 0, error = '', updated_at = now() WHERE segment_id = $1 AND state = 'failed'
+`
+
+// Counted from zero, from the last checkpoint on.
+func (q *Queries) RestartUpload(ctx context.Context, segmentID int64) error {
+	_, err := q.db.Exec(ctx, restartUpload, segmentID)
 	return err
 }
 
@@ -136,7 +253,8 @@ func (q *Queries) TemplateByName(ctx context.Context, templateName string) (Temp
 }
 
 const unfinishedUploads = `-- name: UnfinishedUploads :many
-SELECT segment_id FROM uploads WHERE state IN ('pending', 'uploading') ORDER BY segment_id
+SELECT u.segment_id FROM uploads u JOIN segments g ON g.id = u.segment_id
+WHERE u.state IN ('pending', 'uploading') AND g.publish = 'wanted' ORDER BY u.segment_id
 `
 
 func (q *Queries) UnfinishedUploads(ctx context.Context) ([]int64, error) {
@@ -160,7 +278,7 @@ func (q *Queries) UnfinishedUploads(ctx context.Context) ([]int64, error) {
 }
 
 const uploadWork = `-- name: UploadWork :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.segment_id = $1
 `
@@ -198,6 +316,7 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Segment.Publish,
 		&i.Segment.Reason,
 		&i.Segment.CreatedAt,
+		&i.Segment.ModifiedAt,
 		&i.Recording.ID,
 		&i.Recording.StreamerID,
 		&i.Recording.HostID,
@@ -213,6 +332,9 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Recording.StartedAt,
 		&i.Recording.EndedAt,
 		&i.Recording.CreatedAt,
+		&i.Recording.Kind,
+		&i.Recording.Params,
+		&i.Recording.RequestKey,
 	)
 	return i, err
 }

@@ -8,7 +8,7 @@ SELECT sqlc.arg(recording_id)::bigint,
             ELSE sqlc.arg(index)::integer END,
        sqlc.arg(path)::text, sqlc.arg(size_bytes)::bigint, sqlc.arg(duration_ms)::bigint, sqlc.arg(started_at)::timestamptz,
        sqlc.arg(ended_at)::timestamptz, sqlc.arg(publish)::text, sqlc.arg(reason)::text
-ON CONFLICT (path) DO NOTHING
+ON CONFLICT (path) WHERE modified_at IS NULL DO NOTHING
 RETURNING id;
 
 -- name: RecordingSegments :many
@@ -16,3 +16,13 @@ SELECT g.id, g.index, g.path, g.publish, coalesce(u.state, '')::text AS upload_s
        coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.account_file, '')::text AS account_file
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index;
+
+-- name: GetSegment :one
+SELECT * FROM segments WHERE id = $1;
+
+-- name: SetSegmentPublish :exec
+UPDATE segments SET publish = $2, reason = $3 WHERE id = $1;
+
+-- name: SetSegmentFile :exec
+-- The file of a manual upload as it is now.
+UPDATE segments SET size_bytes = $2, modified_at = sqlc.arg(modified_at)::timestamptz, duration_ms = 0 WHERE id = $1;

@@ -1,6 +1,7 @@
 -- name: WorkCounts :one
 SELECT (SELECT count(*) FROM recordings WHERE state = 'recording')::bigint AS recordings,
-       (SELECT count(*) FROM uploads WHERE state <> 'uploaded' AND state = 'uploading')::bigint AS uploads;
+       (SELECT count(*) FROM uploads u JOIN segments g ON g.id = u.segment_id
+        WHERE u.state <> 'uploaded' AND u.state = 'uploading' AND g.publish = 'wanted')::bigint AS uploads;
 
 -- name: OpenRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.remark, r.title, r.state, r.resume_until, r.started_at, coalesce(g.segments, 0)::bigint AS segments, coalesce(g.size_bytes, 0)::bigint AS size_bytes
@@ -9,16 +10,17 @@ LEFT JOIN LATERAL (SELECT count(*) AS segments, sum(size_bytes) AS size_bytes FR
 WHERE r.state <> 'ended' ORDER BY r.id DESC LIMIT 500;
 
 -- name: OpenUploads :many
-SELECT u.segment_id, g.recording_id, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error
-FROM uploads u JOIN segments g ON g.id = u.segment_id
-WHERE u.state <> 'uploaded' ORDER BY u.id LIMIT 500;
+-- What a person gave up is not open any more.
+SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error
+FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
+WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500;
 
 -- name: RecentSubmissions :many
 -- What is not accepted yet, oldest first, then the last that were.
-(SELECT s.recording_id, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' ORDER BY s.id DESC LIMIT 20);
 
 -- name: ListRecordings :many
@@ -27,7 +29,7 @@ SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.
        s.id AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
        coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error
 FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
-WHERE sqlc.narg(before)::bigint IS NULL OR r.id < sqlc.narg(before)::bigint
+WHERE r.kind = 'room' AND (sqlc.narg(before)::bigint IS NULL OR r.id < sqlc.narg(before)::bigint)
 ORDER BY r.id DESC LIMIT sqlc.arg(max_rows)::integer;
 
 -- name: ListSegments :many
@@ -35,3 +37,9 @@ SELECT sqlc.embed(g), u.id AS upload_id, coalesce(u.state, '')::text AS upload_s
        coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index;
+
+-- name: GetSegmentWithUpload :one
+SELECT sqlc.embed(g), u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
+FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
+WHERE g.id = $1;

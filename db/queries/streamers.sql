@@ -3,9 +3,9 @@
 WITH open_uploads AS (
     SELECT r.streamer_id,
            bool_or(u.state <> 'failed') AS working,
-           (array_agg(u.error ORDER BY u.id DESC) FILTER (WHERE u.error <> '' AND g.publish = 'wanted'))[1] AS error
+           (array_agg(u.error ORDER BY u.id DESC) FILTER (WHERE u.error <> ''))[1] AS error
     FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
-    WHERE u.state <> 'uploaded' AND r.streamer_id IS NOT NULL
+    WHERE u.state <> 'uploaded' AND g.publish = 'wanted' AND r.streamer_id IS NOT NULL
     GROUP BY r.streamer_id
 ), open_submissions AS (
     SELECT r.streamer_id,

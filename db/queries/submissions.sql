@@ -34,3 +34,14 @@ WHERE recording_id = $1 AND state <> 'accepted';
 SELECT r.id FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
 WHERE r.state = 'ended' AND (s.id IS NULL OR s.state IN ('waiting', 'submitting', 'unknown'))
   AND EXISTS (SELECT 1 FROM segments g WHERE g.recording_id = r.id AND g.publish = 'wanted');
+
+-- name: LockSubmission :one
+SELECT * FROM submissions WHERE recording_id = $1 FOR UPDATE;
+
+-- name: RestartSubmission :exec
+-- Whatever was sent before is looked up first.
+UPDATE submissions SET state = CASE WHEN submitted_at IS NULL THEN 'waiting' ELSE 'unknown' END, attempts = 0, lookups = 0, error = '', updated_at = now()
+WHERE recording_id = $1 AND state = 'failed';
+
+-- name: DeleteSubmission :exec
+DELETE FROM submissions WHERE recording_id = $1;

@@ -33,4 +33,21 @@ UPDATE uploads SET state = 'failed', error = $2, attempts = attempts + 1, update
 SELECT * FROM templates WHERE template_name = $1;
 
 -- name: UnfinishedUploads :many
-SELECT segment_id FROM uploads WHERE state IN ('pending', 'uploading') ORDER BY segment_id;
+SELECT u.segment_id FROM uploads u JOIN segments g ON g.id = u.segment_id
+WHERE u.state IN ('pending', 'uploading') AND g.publish = 'wanted' ORDER BY u.segment_id;
+
+-- name: LockUpload :one
+-- The recording must be locked before.
+SELECT sqlc.embed(u), sqlc.embed(g) FROM segments g JOIN uploads u ON u.segment_id = g.id WHERE g.id = $1 FOR UPDATE OF g, u;
+
+-- name: LockFailedUploads :many
+-- The recording must be locked before.
+SELECT sqlc.embed(u), sqlc.embed(g) FROM segments g JOIN uploads u ON u.segment_id = g.id
+WHERE g.recording_id = $1 AND g.publish = 'wanted' AND u.state = 'failed' ORDER BY g.index FOR UPDATE OF g, u;
+
+-- name: RestartUpload :exec
+-- Counted from zero, from the last checkpoint on.
+UPDATE uploads SET state = 'pending', attempts = 0, error = '', updated_at = now() WHERE segment_id = $1 AND state = 'failed';
+
+-- name: ForgetCheckpoint :exec
+UPDATE uploads SET checkpoint = NULL, acknowledged_bytes = 0, updated_at = now() WHERE segment_id = $1;

@@ -22,6 +22,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/upload"
 )
 
 //go:embed openapi.yaml
@@ -43,6 +44,15 @@ type Rooms interface {
 type Uploads interface {
 	// ConfigurationChanged tells that lines, threads or limits may be others. It must not block.
 	ConfigurationChanged()
+	// Order makes durable jobs that publish files which are there already: all of it or nothing.
+	Order(ctx context.Context, order upload.Order) error
+	// RetrySegment begins a failed upload anew, and takes back what WaiveSegment did. pgx.ErrNoRows: no such segment;
+	// *upload.ConflictError: not as things are.
+	RetrySegment(ctx context.Context, segmentID int64) error
+	// RetryRecording begins anew whatever failed of a recording.
+	RetryRecording(ctx context.Context, recordingID int64) (upload.Retried, error)
+	// WaiveSegment lets a recording be submitted without one of its segments.
+	WaiveSegment(ctx context.Context, segmentID int64) error
 	// PublishingChanged tells that templates, accounts or a streamer's template changed: what waits for one of them may
 	// go on. It must not block.
 	PublishingChanged()

@@ -38,6 +38,7 @@ const (
 	codeMediaType       = "unsupported_media_type"
 	codePlugins         = "invalid_plugins"
 	codeAccount         = "account_unusable"
+	codeFile            = "file_unusable"
 	codeTooMany         = "too_many_attempts"
 	// What the proxy fetches.
 	codeForbiddenAddress = "forbidden_address"

@@ -68,6 +68,11 @@ func explainSchema(field string, e *openapi3.SchemaError) *problem {
 		return invalid(field, "must have at least %d characters", s.MinLength)
 	case "maxLength":
 		return invalid(field, "must have at most %d characters", *s.MaxLength)
+	case "minItems":
+		if s.MinItems == 1 {
+			return invalid(field, "must have at least one entry")
+		}
+		return invalid(field, "must have at least %d entries", s.MinItems)
 	case "maxItems":
 		return invalid(field, "must have at most %d entries", *s.MaxItems)
 	case "enum":

@@ -21,6 +21,9 @@ func TestGeneratedRequests(t *testing.T) {
 	session := sessionCookie + "=" + h.sessionToken(t)
 	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1"}`).must(t, 200)
 	h.api(t, "POST", "/upload_streamers", `{"template_name":"t"}`).must(t, 200)
+	writeVideo(t, h, "a.flv", "1", 1704873600)
+	writeVideo(t, h, "b.flv.part", "1", 1704873600)
+	insertUpload(t, h.db, insertRecording(t, h.db, 1, "ended"), "failed", "")
 	var operations []*operation
 	for _, key := range slices.Sorted(mapKeys(h.server.operations)) {
 		// Logging in is slow on purpose.
@@ -100,11 +103,13 @@ func value(s *openapi3.Schema, depth int) *rapid.Generator[any] {
 			return rapid.SampledFrom([]any{1, 2, 0, 3600, json.Number("2147483648"), json.Number("9007199254740991")}).Draw(t, "integer")
 		case s.Type.Is("number"):
 			return rapid.SampledFrom([]any{0, 0.5, 20}).Draw(t, "number")
+		case s.Type.Is("array"):
+			return rapid.SliceOfN(value(s.Items.Value, depth+1), 0, 4).Draw(t, "array")
 		case s.Type.Is("boolean"):
 			return rapid.Bool().Draw(t, "boolean")
 		}
 		return rapid.OneOf(
-			rapid.SampledFrom([]string{"AUTO", "bda2", "t", "cookies.json", "https://a.example/1", "https://a.example/2", "https://nobody.example"}),
+			rapid.SampledFrom([]string{"AUTO", "bda2", "t", "a.flv", "b.flv.part", "recordings/a.flv", "a.flv/../../x.flv", "/etc/passwd", "cookies.json", "https://a.example/1", "https://a.example/2", "https://nobody.example"}),
 			rapid.String(), rapid.StringMatching(`https?://[a-z.]{1,20}/.{0,20}`),
 		).Draw(t, "text")
 	})

@@ -27,6 +27,7 @@ func TestGuide(t *testing.T) {
 	}
 	h := newHarness(t, dbtest.New(t))
 	h.addAccount(t, "cookies.json", sim.AccountOptions{})
+	writeVideo(t, h, "recording.mp4", "1", 1704873600)
 	qrKey := ""
 	missing := make(map[string]bool)
 	for key := range h.server.operations {

@@ -22,11 +22,13 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/google/uuid"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/upload"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
@@ -43,7 +45,11 @@ func (f *fakeRooms) StopRecording(ctx context.Context, id int64, reason string) 
 	return f.stop(ctx, id, reason)
 }
 
-type fakeUploads struct{ configuration, publishing func() }
+// What is ordered and retried goes to the real service, whose jobs nobody runs.
+type fakeUploads struct {
+	*upload.Service
+	configuration, publishing func()
+}
 
 func (f *fakeUploads) ConfigurationChanged() { f.configuration() }
 func (f *fakeUploads) PublishingChanged()    { f.publishing() }
@@ -111,7 +117,14 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 			return nil
 		},
 	}
+	service, err := upload.New(upload.Options{
+		DB: database, HostID: uuid.NewString(), DataDir: h.dataDir, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.uploads = &fakeUploads{
+		Service:       service,
 		configuration: func() { h.notes.add("uploads: configuration changed") },
 		publishing:    func() { h.notes.add("publishing changed") },
 	}

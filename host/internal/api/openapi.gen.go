@@ -117,6 +117,24 @@ func (e RecordStatus) Valid() bool {
 	}
 }
 
+// Defines values for RecordingKind.
+const (
+	RecordingKindManual RecordingKind = "manual"
+	RecordingKindRoom   RecordingKind = "room"
+)
+
+// Valid indicates whether the value is a known member of the RecordingKind enum.
+func (e RecordingKind) Valid() bool {
+	switch e {
+	case RecordingKindManual:
+		return true
+	case RecordingKindRoom:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordingState.
 const (
 	RecordingStateEnded     RecordingState = "ended"
@@ -432,6 +450,9 @@ type OpenSubmission struct {
 	Bvid       string     `json:"bvid"`
 	Error      string     `json:"error"`
 
+	// Kind room: recorded from a streamer; manual: ordered by /uploads.
+	Kind RecordingKind `json:"kind"`
+
 	// Parts How many files it was sent with; 0: not sent yet.
 	Parts int32 `json:"parts"`
 
@@ -449,13 +470,16 @@ type OpenUpload struct {
 	Attempts          int32 `json:"attempts"`
 
 	// Error What happened at the last attempt; empty: nothing bad.
-	Error          string      `json:"error"`
-	FilePath       string      `json:"file_path"`
-	FileSize       int64       `json:"file_size"`
-	Line           string      `json:"line"`
-	SegmentID      int64       `json:"segment_id"`
-	State          UploadState `json:"state"`
-	StreamerInfoID int64       `json:"streamer_info_id"`
+	Error    string `json:"error"`
+	FilePath string `json:"file_path"`
+	FileSize int64  `json:"file_size"`
+
+	// Kind room: recorded from a streamer; manual: ordered by /uploads.
+	Kind           RecordingKind `json:"kind"`
+	Line           string        `json:"line"`
+	SegmentID      int64         `json:"segment_id"`
+	State          UploadState   `json:"state"`
+	StreamerInfoID int64         `json:"streamer_info_id"`
 }
 
 // Override Settings that differ from /configuration for this room; replaces what was set before. null: none.
@@ -549,6 +573,9 @@ type Recording struct {
 	VideoPath string `json:"video_path"`
 }
 
+// RecordingKind room: recorded from a streamer; manual: ordered by /uploads.
+type RecordingKind string
+
 // RecordingState waiting: the stream ended, and may come back as the same recording.
 type RecordingState string
 
@@ -561,6 +588,15 @@ type Registration struct {
 
 // Remark A note, and the name in titles where the platform tells none.
 type Remark = string
+
+// Retried defines model for Retried.
+type Retried struct {
+	// Submission Whether the submission had failed.
+	Submission bool `json:"submission"`
+
+	// Uploads Uploads that had failed.
+	Uploads int `json:"uploads"`
+}
 
 // Room defines model for Room.
 type Room struct {
@@ -627,7 +663,7 @@ type Status struct {
 	// UpdateSemaphore How many more uploads could start.
 	UpdateSemaphore int `json:"update_semaphore"`
 
-	// Uploads Uploads that are not done, the oldest 500.
+	// Uploads Uploads that are not done and not given up, the oldest 500.
 	Uploads []OpenUpload `json:"uploads"`
 	Version string       `json:"version"`
 }
@@ -984,6 +1020,17 @@ type Upload struct {
 	State UploadState `json:"state"`
 }
 
+// UploadOrder defines model for UploadOrder.
+type UploadOrder struct {
+	// Files Video files of the recordings folder, by any name that an answer of this server gives them: as in /videos, or
+	// with their whole path as in /streamer_info. A name may also be relative to the data directory.
+	Files  []string      `json:"files"`
+	Params TemplateDraft `json:"params"`
+}
+
+// UploadOrdered defines model for UploadOrdered.
+type UploadOrdered = struct{}
+
 // UploadState defines model for UploadState.
 type UploadState string
 
@@ -1070,6 +1117,9 @@ type CreateTokenJSONRequestBody = TokenDraft
 // SaveTemplateJSONRequestBody defines body for SaveTemplate for application/json ContentType.
 type SaveTemplateJSONRequestBody = TemplateDraft
 
+// UploadVideosJSONRequestBody defines body for UploadVideos for application/json ContentType.
+type UploadVideosJSONRequestBody = UploadOrder
+
 // AddAccountJSONRequestBody defines body for AddAccount for application/json ContentType.
 type AddAccountJSONRequestBody = AccountDraft
 
@@ -1114,6 +1164,12 @@ type ServerInterface interface {
 	// GetQRCode Begin a login at Bilibili by QR code
 	// (GET /api/v1/qrcode)
 	GetQRCode(ctx echo.Context) error
+	// RetrySegment Try the upload of one file again
+	// (POST /api/v1/segments/{id}/retry)
+	RetrySegment(ctx echo.Context, id ID) error
+	// WaiveSegment Give a file up, so that its recording is published without it
+	// (POST /api/v1/segments/{id}/waive)
+	WaiveSegment(ctx echo.Context, id ID) error
 	// GetStatus Everything that is under way, and why something is not
 	// (GET /api/v1/status)
 	GetStatus(ctx echo.Context) error
@@ -1123,6 +1179,9 @@ type ServerInterface interface {
 	// ListSegments The files of one recording
 	// (GET /api/v1/streamer_info/{id}/files)
 	ListSegments(ctx echo.Context, id ID) error
+	// RetryRecording Try again what failed of a recording or a manual upload
+	// (POST /api/v1/streamer_info/{id}/retry)
+	RetryRecording(ctx echo.Context, id ID) error
 	// ListStreamers All streamers and what they do
 	// (GET /api/v1/streamers)
 	ListStreamers(ctx echo.Context) error
@@ -1159,6 +1218,9 @@ type ServerInterface interface {
 	// GetTemplate One template
 	// (GET /api/v1/upload_streamers/{id})
 	GetTemplate(ctx echo.Context, id ID) error
+	// UploadVideos Publish files of the recordings folder as one archive
+	// (POST /api/v1/uploads)
+	UploadVideos(ctx echo.Context) error
 	// ListAccounts All Bilibili accounts
 	// (GET /api/v1/users)
 	ListAccounts(ctx echo.Context) error
@@ -1310,6 +1372,38 @@ func (w *ServerInterfaceWrapper) GetQRCode(ctx echo.Context) error {
 	return err
 }
 
+// RetrySegment converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrySegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrySegment(ctx, id)
+	return err
+}
+
+// WaiveSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) WaiveSegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WaiveSegment(ctx, id)
+	return err
+}
+
 // GetStatus converts echo context to params.
 func (w *ServerInterfaceWrapper) GetStatus(ctx echo.Context) error {
 	var err error
@@ -1357,6 +1451,22 @@ func (w *ServerInterfaceWrapper) ListSegments(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListSegments(ctx, id)
+	return err
+}
+
+// RetryRecording converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryRecording(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryRecording(ctx, id)
 	return err
 }
 
@@ -1500,6 +1610,15 @@ func (w *ServerInterfaceWrapper) GetTemplate(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetTemplate(ctx, id)
+	return err
+}
+
+// UploadVideos converts echo context to params.
+func (w *ServerInterfaceWrapper) UploadVideos(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UploadVideos(ctx)
 	return err
 }
 
@@ -1689,6 +1808,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
 	router.GET(options.BaseURL+"/api/v1/streamer_info", wrapper.ListRecordings, options.OperationMiddlewares["listRecordings"]...)
 	router.GET(options.BaseURL+"/api/v1/streamer_info/:id/files", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
+	router.POST(options.BaseURL+"/api/v1/streamer_info/:id/retry", wrapper.RetryRecording, options.OperationMiddlewares["retryRecording"]...)
+	router.POST(options.BaseURL+"/api/v1/segments/:id/retry", wrapper.RetrySegment, options.OperationMiddlewares["retrySegment"]...)
+	router.POST(options.BaseURL+"/api/v1/segments/:id/waive", wrapper.WaiveSegment, options.OperationMiddlewares["waiveSegment"]...)
+	router.POST(options.BaseURL+"/api/v1/uploads", wrapper.UploadVideos, options.OperationMiddlewares["uploadVideos"]...)
 	router.GET(options.BaseURL+"/api/v1/videos", wrapper.ListVideos, options.OperationMiddlewares["listVideos"]...)
 	router.GET(options.BaseURL+"/api/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)
 	router.POST(options.BaseURL+"/api/v1/plugins/reload", wrapper.ReloadPlugins, options.OperationMiddlewares["reloadPlugins"]...)
@@ -1700,6 +1823,8 @@ type AccountJSONResponse Account
 type ConfigurationJSONResponse Configuration
 
 type ErrorJSONResponse Error
+
+type SegmentJSONResponse Segment
 
 type StreamerJSONResponse Streamer
 
@@ -2571,6 +2696,196 @@ func (response GetQRCodedefaultJSONResponse) VisitGetQRCodeResponse(w http.Respo
 	return err
 }
 
+type RetrySegmentRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type RetrySegmentResponseObject interface {
+	VisitRetrySegmentResponse(w http.ResponseWriter) error
+}
+
+type RetrySegment200JSONResponse struct{ SegmentJSONResponse }
+
+func (response RetrySegment200JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegment400JSONResponse struct{ ErrorJSONResponse }
+
+func (response RetrySegment400JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegment401JSONResponse Error
+
+func (response RetrySegment401JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegment404JSONResponse Error
+
+func (response RetrySegment404JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegment409JSONResponse Error
+
+func (response RetrySegment409JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegmentdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response RetrySegmentdefaultJSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegmentRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type WaiveSegmentResponseObject interface {
+	VisitWaiveSegmentResponse(w http.ResponseWriter) error
+}
+
+type WaiveSegment200JSONResponse struct{ SegmentJSONResponse }
+
+func (response WaiveSegment200JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegment400JSONResponse struct{ ErrorJSONResponse }
+
+func (response WaiveSegment400JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegment401JSONResponse Error
+
+func (response WaiveSegment401JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegment404JSONResponse Error
+
+func (response WaiveSegment404JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegment409JSONResponse Error
+
+func (response WaiveSegment409JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegmentdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response WaiveSegmentdefaultJSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStatusRequestObject struct {
 }
 
@@ -2760,6 +3075,101 @@ type ListSegmentsdefaultJSONResponse struct {
 }
 
 func (response ListSegmentsdefaultJSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecordingRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type RetryRecordingResponseObject interface {
+	VisitRetryRecordingResponse(w http.ResponseWriter) error
+}
+
+type RetryRecording200JSONResponse Retried
+
+func (response RetryRecording200JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecording400JSONResponse struct{ ErrorJSONResponse }
+
+func (response RetryRecording400JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecording401JSONResponse Error
+
+func (response RetryRecording401JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecording404JSONResponse Error
+
+func (response RetryRecording404JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecording409JSONResponse Error
+
+func (response RetryRecording409JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecordingdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response RetryRecordingdefaultJSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3852,6 +4262,115 @@ func (response GetTemplatedefaultJSONResponse) VisitGetTemplateResponse(w http.R
 	return err
 }
 
+type UploadVideosRequestObject struct {
+	Body *UploadVideosJSONRequestBody
+}
+
+type UploadVideosResponseObject interface {
+	VisitUploadVideosResponse(w http.ResponseWriter) error
+}
+
+type UploadVideos200JSONResponse UploadOrdered
+
+func (response UploadVideos200JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos400JSONResponse struct{ ErrorJSONResponse }
+
+func (response UploadVideos400JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos401JSONResponse Error
+
+func (response UploadVideos401JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos404JSONResponse Error
+
+func (response UploadVideos404JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos409JSONResponse Error
+
+func (response UploadVideos409JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos422JSONResponse Error
+
+func (response UploadVideos422JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideosdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response UploadVideosdefaultJSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListAccountsRequestObject struct {
 }
 
@@ -4640,6 +5159,12 @@ type StrictServerInterface interface {
 	// GetQRCode Begin a login at Bilibili by QR code
 	// (GET /api/v1/qrcode)
 	GetQRCode(ctx context.Context, request GetQRCodeRequestObject) (GetQRCodeResponseObject, error)
+	// RetrySegment Try the upload of one file again
+	// (POST /api/v1/segments/{id}/retry)
+	RetrySegment(ctx context.Context, request RetrySegmentRequestObject) (RetrySegmentResponseObject, error)
+	// WaiveSegment Give a file up, so that its recording is published without it
+	// (POST /api/v1/segments/{id}/waive)
+	WaiveSegment(ctx context.Context, request WaiveSegmentRequestObject) (WaiveSegmentResponseObject, error)
 	// GetStatus Everything that is under way, and why something is not
 	// (GET /api/v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
@@ -4649,6 +5174,9 @@ type StrictServerInterface interface {
 	// ListSegments The files of one recording
 	// (GET /api/v1/streamer_info/{id}/files)
 	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
+	// RetryRecording Try again what failed of a recording or a manual upload
+	// (POST /api/v1/streamer_info/{id}/retry)
+	RetryRecording(ctx context.Context, request RetryRecordingRequestObject) (RetryRecordingResponseObject, error)
 	// ListStreamers All streamers and what they do
 	// (GET /api/v1/streamers)
 	ListStreamers(ctx context.Context, request ListStreamersRequestObject) (ListStreamersResponseObject, error)
@@ -4685,6 +5213,9 @@ type StrictServerInterface interface {
 	// GetTemplate One template
 	// (GET /api/v1/upload_streamers/{id})
 	GetTemplate(ctx context.Context, request GetTemplateRequestObject) (GetTemplateResponseObject, error)
+	// UploadVideos Publish files of the recordings folder as one archive
+	// (POST /api/v1/uploads)
+	UploadVideos(ctx context.Context, request UploadVideosRequestObject) (UploadVideosResponseObject, error)
 	// ListAccounts All Bilibili accounts
 	// (GET /api/v1/users)
 	ListAccounts(ctx context.Context, request ListAccountsRequestObject) (ListAccountsResponseObject, error)
@@ -5008,6 +5539,56 @@ func (sh *strictHandler) GetQRCode(ctx echo.Context) error {
 	return nil
 }
 
+// RetrySegment operation middleware
+func (sh *strictHandler) RetrySegment(ctx echo.Context, id ID) error {
+	var request RetrySegmentRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrySegment(ctx.Request().Context(), request.(RetrySegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrySegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrySegmentResponseObject); ok {
+		return validResponse.VisitRetrySegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WaiveSegment operation middleware
+func (sh *strictHandler) WaiveSegment(ctx echo.Context, id ID) error {
+	var request WaiveSegmentRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WaiveSegment(ctx.Request().Context(), request.(WaiveSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WaiveSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WaiveSegmentResponseObject); ok {
+		return validResponse.VisitWaiveSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetStatus operation middleware
 func (sh *strictHandler) GetStatus(ctx echo.Context) error {
 	var request GetStatusRequestObject
@@ -5075,6 +5656,31 @@ func (sh *strictHandler) ListSegments(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(ListSegmentsResponseObject); ok {
 		return validResponse.VisitListSegmentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryRecording operation middleware
+func (sh *strictHandler) RetryRecording(ctx echo.Context, id ID) error {
+	var request RetryRecordingRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryRecording(ctx.Request().Context(), request.(RetryRecordingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryRecording")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryRecordingResponseObject); ok {
+		return validResponse.VisitRetryRecordingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5453,6 +6059,52 @@ func (sh *strictHandler) GetTemplate(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(GetTemplateResponseObject); ok {
 		return validResponse.VisitGetTemplateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UploadVideos operation middleware
+func (sh *strictHandler) UploadVideos(ctx echo.Context) error {
+	var request UploadVideosRequestObject
+
+	var body UploadVideosJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UploadVideos(ctx.Request().Context(), request.(UploadVideosRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UploadVideos")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UploadVideosResponseObject); ok {
+		return validResponse.VisitUploadVideosResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

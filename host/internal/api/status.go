@@ -89,7 +89,7 @@ func (s *Server) statusUploads(ctx context.Context) ([]OpenUpload, error) {
 	uploads := make([]OpenUpload, 0, len(rows))
 	for _, u := range rows {
 		uploads = append(uploads, OpenUpload{
-			SegmentID: u.SegmentID, StreamerInfoID: u.RecordingID, FilePath: u.Path, FileSize: u.SizeBytes,
+			SegmentID: u.SegmentID, StreamerInfoID: u.RecordingID, Kind: RecordingKind(u.Kind), FilePath: u.Path, FileSize: u.SizeBytes,
 			State: UploadState(u.State), Line: u.Line, AcknowledgedBytes: u.AcknowledgedBytes, Attempts: u.Attempts, Error: u.Error,
 		})
 	}
@@ -104,7 +104,7 @@ func (s *Server) statusSubmissions(ctx context.Context) ([]OpenSubmission, error
 	submissions := make([]OpenSubmission, 0, len(rows))
 	for _, r := range rows {
 		submissions = append(submissions, OpenSubmission{
-			StreamerInfoID: r.RecordingID, StreamerID: orNull(r.StreamerID), State: SubmissionState(r.State), Title: r.Title, Parts: r.Parts,
+			StreamerInfoID: r.RecordingID, Kind: RecordingKind(r.Kind), StreamerID: orNull(r.StreamerID), State: SubmissionState(r.State), Title: r.Title, Parts: r.Parts,
 			Aid: r.AID, Bvid: r.BVID, Attempts: r.Attempts, Error: r.Error, SubmittedAt: utc(r.SubmittedAt), AcceptedAt: utc(r.AcceptedAt),
 		})
 	}

@@ -50,7 +50,7 @@ func (s *Server) SaveTemplate(ctx context.Context, request SaveTemplateRequestOb
 	var saved db.Template
 	var renamed []int64
 	err := s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
-		before := db.Template{TID: defaultTID, Copyright: 1}
+		before := defaultTemplate()
 		if id != 0 {
 			var err error
 			if before, err = q.LockTemplate(ctx, id); err != nil {
@@ -104,6 +104,9 @@ func (s *Server) DeleteTemplate(ctx context.Context, request DeleteTemplateReque
 	s.uploads.PublishingChanged()
 	return DeleteTemplate200JSONResponse{TemplateJSONResponse(template(row))}, nil
 }
+
+// defaultTemplate is what a template is where nobody says otherwise.
+func defaultTemplate() db.Template { return db.Template{TID: defaultTID, Copyright: 1} }
 
 // changedTemplate is a template with what the body names, checked.
 func (s *Server) changedTemplate(t db.Template, body *TemplateDraft) (db.Template, error) {

@@ -66,6 +66,10 @@ func (p Pace) judgeTransfer(err error, failures int) verdict {
 	if errors.As(err, &missing) {
 		return verdict{wait: p.Operator}
 	}
+	var changed *fileError
+	if errors.As(err, &changed) {
+		return verdict{final: true}
+	}
 	var failed *lineError
 	if !errors.As(err, &failed) {
 		return verdict{wait: p.Retry} // trouble of this host, such as a database that is away, says nothing about the file

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,10 +90,18 @@ func (s *Service) submit(ctx context.Context, submission db.Submission) (step, e
 	if err != nil {
 		return s.held(ctx, submission, err)
 	}
-	err = s.DB.SubmissionSent(ctx, db.SubmissionSentParams{
-		RecordingID: submission.RecordingID, AccountFile: account.File, Title: archive.Title,
-		Parts: filenames(archive), SubmittedAt: time.Now(),
+	err = s.DB.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		if err := stillTheParts(ctx, q, submission.RecordingID, filenames(archive)); err != nil {
+			return err
+		}
+		return q.SubmissionSent(ctx, db.SubmissionSentParams{
+			RecordingID: submission.RecordingID, AccountFile: account.File, Title: archive.Title,
+			Parts: filenames(archive), SubmittedAt: time.Now(),
+		})
 	})
+	if errors.Is(err, errPartsChanged) {
+		return step{}, nil
+	}
 	if err != nil {
 		return step{}, fmt.Errorf("mark submission: %w", err)
 	}
@@ -101,6 +110,30 @@ func (s *Service) submit(ctx context.Context, submission db.Submission) (step, e
 		return s.refused(ctx, submission, err)
 	}
 	return s.accepted(ctx, submission, accepted)
+}
+
+// errPartsChanged means that a person waived a segment, or took one back, while the archive was being composed.
+var errPartsChanged = errors.New("the parts of the recording changed")
+
+// stillTheParts locks a recording and compares what it publishes with what is about to be sent.
+func stillTheParts(ctx context.Context, q *db.Queries, recordingID int64, composed []string) error {
+	if _, err := q.LockRecording(ctx, recordingID); err != nil {
+		return fmt.Errorf("lock recording: %w", err)
+	}
+	segments, err := q.RecordingSegments(ctx, recordingID)
+	if err != nil {
+		return fmt.Errorf("read segments: %w", err)
+	}
+	var parts []string
+	for _, segment := range segments {
+		if segment.Publish == "wanted" {
+			parts = append(parts, segment.RemoteName)
+		}
+	}
+	if !slices.Equal(parts, composed) {
+		return errPartsChanged
+	}
+	return nil
 }
 
 // lookUp decides whether the archive of a lost answer exists. The list may be late, so only several looks that find
@@ -244,6 +277,9 @@ func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Acc
 		}
 		stem := strings.TrimSuffix(filepath.Base(segment.Path), filepath.Ext(segment.Path))
 		parts = append(parts, bilibili.Part{Title: clip(stem, maxTitle), Filename: segment.RemoteName, CID: segment.RemoteID})
+	}
+	if len(parts) == 0 {
+		return nil, bilibili.Archive{}, &operatorError{"every segment was given up: nothing is left to submit"}
 	}
 	if len(parts) > bilibili.MaxParts {
 		return nil, bilibili.Archive{}, &hopelessError{fmt.Sprintf(

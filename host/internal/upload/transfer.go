@@ -92,6 +92,9 @@ func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Res
 		return line.Result{}, &operatorError{fmt.Sprintf("line %s: %v", name, err)}
 	}
 	defer lease.Release()
+	if err := checkFile(work.Segment); err != nil {
+		return line.Result{}, err
+	}
 	checkpoint := work.Upload.Checkpoint
 	if name != work.Upload.Line || account.File != work.Upload.AccountFile {
 		checkpoint = nil
@@ -116,6 +119,10 @@ func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Res
 		}
 		return err
 	})
+	// Whatever came of it: what was sent of a file that changed meanwhile is worth nothing.
+	if err := checkFile(work.Segment); err != nil && ctx.Err() == nil {
+		return line.Result{}, err
+	}
 	if err == nil && result.RemoteName == "" {
 		err = sdk.Errorf(sdk.Bug, "line %s stored the file and does not tell under which name", name)
 	}
@@ -146,6 +153,9 @@ func (s *Service) login(template db.Template) (*bilibili.Account, error) {
 }
 
 func (s *Service) template(ctx context.Context, q *db.Queries, recording db.Recording) (db.Template, error) {
+	if recording.Params != nil {
+		return db.DecodeParams(recording.Params)
+	}
 	if recording.TemplateName == nil {
 		return db.Template{}, &operatorError{"the recording has no template"}
 	}

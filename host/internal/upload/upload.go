@@ -240,7 +240,7 @@ func (s *Service) tendJobs(ctx context.Context) {
 			// Those that wait for longer than an operator takes have other reasons, such as a pause that Bilibili asked for.
 			err = s.DB.HurryJobs(ctx, s.Pace.Operator)
 		case <-sweep.C:
-			err = s.releaseLost(ctx)
+			err = errors.Join(s.releaseLost(ctx), s.orderLostTransfers(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Logger.Warn("waiting jobs cannot be looked after, trying again later", "error", err)

@@ -1,0 +1,203 @@
+package upload
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+)
+
+// File is a file that a person orders to publish, in the state in which it was ordered.
+type File struct {
+	Path       string // absolute
+	SizeBytes  int64
+	ModifiedAt time.Time
+}
+
+// Order is what a person wants published: one archive of these files in this order.
+type Order struct {
+	// Params say how.
+	Params db.Template
+	// Request is what the person sent beside the files, in a form that is the same for the same request.
+	Request string
+	Files   []File
+}
+
+// Order makes a recording of files that are there already, with the jobs that publish it: all or nothing. The same order
+// again, while the first one is no archive yet, makes nothing new; what failed of the first one is tried again.
+func (s *Service) Order(ctx context.Context, order Order) error {
+	key := requestKey(order.Request, order.Files)
+	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		if err := q.LockRequest(ctx, key); err != nil {
+			return fmt.Errorf("lock request: %w", err)
+		}
+		known, err := q.UnfinishedRequest(ctx, key)
+		switch {
+		case err == nil:
+			_, err = s.retryRecording(ctx, tx, known)
+			return err
+		case !errors.Is(err, pgx.ErrNoRows):
+			return fmt.Errorf("look for the same request: %w", err)
+		}
+		return s.insertOrder(ctx, tx, order, key)
+	})
+}
+
+// insertOrder commits the rows of an order with their jobs.
+func (s *Service) insertOrder(ctx context.Context, tx pgx.Tx, order Order, key string) error {
+	q := s.DB.WithTx(tx)
+	recorded, err := recordedFiles(ctx, q, order.Files)
+	if err != nil {
+		return err
+	}
+	recording, err := s.manualRecording(order, recorded)
+	if err != nil {
+		return err
+	}
+	recording.RequestKey = &key
+	id, err := q.InsertManualRecording(ctx, recording)
+	if err != nil {
+		return fmt.Errorf("insert manual recording: %w", err)
+	}
+	for i, file := range order.Files {
+		segment := db.InsertManualSegmentParams{
+			RecordingID: id, Index: int32(i + 1), Path: file.Path, SizeBytes: file.SizeBytes,
+			StartedAt: file.ModifiedAt, EndedAt: file.ModifiedAt, ModifiedAt: file.ModifiedAt,
+		}
+		if known, ok := recorded[file.Path]; ok {
+			segment.StartedAt, segment.EndedAt, segment.DurationMs = known.Segment.StartedAt, known.Segment.EndedAt, known.Segment.DurationMs
+		}
+		segmentID, err := q.InsertManualSegment(ctx, segment)
+		if err != nil {
+			return fmt.Errorf("insert manual segment: %w", err)
+		}
+		if err := s.SegmentClosed(ctx, tx, segmentID); err != nil {
+			return err
+		}
+	}
+	s.Logger.Info("manual upload ordered", "recording", id, "files", len(order.Files))
+	return nil
+}
+
+// manualRecording says what a title can tell of the files: what is known of the first one.
+func (s *Service) manualRecording(order Order, recorded map[string]db.RecordedFilesRow) (db.InsertManualRecordingParams, error) {
+	host, err := uuid.Parse(s.HostID)
+	if err != nil {
+		return db.InsertManualRecordingParams{}, fmt.Errorf("host id: %w", err)
+	}
+	params, err := db.EncodeParams(order.Params)
+	if err != nil {
+		return db.InsertManualRecordingParams{}, err
+	}
+	first := order.Files[0]
+	row := db.InsertManualRecordingParams{
+		HostID: host, Params: params, Title: stem(first.Path), StreamerName: stem(first.Path), StartedAt: first.ModifiedAt,
+	}
+	if name := order.Params.TemplateName; name != "" {
+		row.TemplateName = &name
+	}
+	if known, ok := recorded[first.Path]; ok {
+		of := known.Recording
+		row.URL, row.Remark, row.Title, row.StreamerName, row.StartedAt = of.URL, of.Remark, of.Title, of.StreamerName, known.Segment.StartedAt
+	}
+	return row, nil
+}
+
+func recordedFiles(ctx context.Context, q *db.Queries, files []File) (map[string]db.RecordedFilesRow, error) {
+	paths := make([]string, 0, len(files))
+	for _, file := range files {
+		paths = append(paths, file.Path)
+	}
+	rows, err := q.RecordedFiles(ctx, paths)
+	if err != nil {
+		return nil, fmt.Errorf("look for recorded files: %w", err)
+	}
+	recorded := make(map[string]db.RecordedFilesRow, len(rows))
+	for _, row := range rows {
+		recorded[row.Segment.Path] = row
+	}
+	return recorded, nil
+}
+
+func stem(path string) string {
+	return db.Text(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+}
+
+// requestKey is the same for the same request about the same files in the same state. Its halves are what was sent, and
+// the files, whose state may be taken anew.
+func requestKey(request string, files []File) string {
+	return hash(request) + filesKey(files)
+}
+
+func filesKey(files []File) string {
+	var text strings.Builder
+	for _, file := range files {
+		// The database keeps microseconds.
+		fmt.Fprintf(&text, "%q %d %d\n", file.Path, file.SizeBytes, file.ModifiedAt.UnixMicro())
+	}
+	return hash(text.String())
+}
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
+}
+
+// fileError is a file that is not any more what a person ordered to publish. Its text says what to do.
+type fileError struct{ text string }
+
+func (e *fileError) Error() string { return e.text }
+
+// checkFile makes sure that a file which a person ordered is what it was then. Nothing but the recorder writes to files
+// that were recorded here, so those are as they are.
+func checkFile(segment db.Segment) error {
+	if segment.ModifiedAt == nil {
+		return nil
+	}
+	found, err := statFile(segment.Path)
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		return &fileError{fmt.Sprintf(
+			"the file is gone: put it back at %s and retry (POST /api/v1/segments/%d/retry), or give it up (POST /api/v1/segments/%d/waive)",
+			segment.Path, segment.ID, segment.ID)}
+	}
+	if !sameState(segment, *found) {
+		return &fileError{fmt.Sprintf(
+			"the file changed after it was ordered (%d bytes of %s then, %d bytes of %s now): retry to send it as it is now "+
+				"(POST /api/v1/segments/%d/retry), or give it up (POST /api/v1/segments/%d/waive)",
+			segment.SizeBytes, segment.ModifiedAt.UTC().Format(time.RFC3339), found.SizeBytes, found.ModifiedAt.UTC().Format(time.RFC3339),
+			segment.ID, segment.ID)}
+	}
+	return nil
+}
+
+func sameState(segment db.Segment, file File) bool {
+	return segment.SizeBytes == file.SizeBytes && segment.ModifiedAt.UnixMicro() == file.ModifiedAt.UnixMicro()
+}
+
+// statFile answers nil when there is no such file, or something else in its place.
+func statFile(path string) (*File, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, &operatorError{fmt.Sprintf("the file cannot be looked at: %v", err)}
+	case !info.Mode().IsRegular():
+		return nil, nil
+	}
+	return &File{Path: path, SizeBytes: info.Size(), ModifiedAt: info.ModTime()}, nil
+}
