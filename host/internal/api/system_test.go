@@ -127,9 +127,9 @@ func TestRecordingsAndTheirFiles(t *testing.T) {
 	equalJSON(t, h.api(t, "GET", "/streamer_info?limit=1", "").must(t, 200).body, `[`+entry(3, "", "null")+`]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info?before=2&limit=5", "").must(t, 200).body, `[`+first+`]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info/1/files", "").must(t, 200).body, `[
-		{"id":1,"streamer_info_id":1,"kind":"room","file_path":"/data/recordings/1_part1.flv","file_size":1000,"duration":3600.5,"index":1,"start_time":"2025-01-10T12:00:00Z",
+		{"id":1,"streamer_info_id":1,"file_path":"/data/recordings/1_part1.flv","file_size":1000,"duration":3600.5,"index":1,"start_time":"2025-01-10T12:00:00Z",
 		 "end_time":"2025-01-10T13:00:00.5Z","publish":"wanted","reason":"","upload":{"state":"pending","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"no account yet"}},
-		{"id":2,"streamer_info_id":1,"kind":"room","file_path":"/data/recordings/1_part2.flv","file_size":1000,"duration":3600.5,"index":2,"start_time":"2025-01-10T12:00:00Z",
+		{"id":2,"streamer_info_id":1,"file_path":"/data/recordings/1_part2.flv","file_size":1000,"duration":3600.5,"index":2,"start_time":"2025-01-10T12:00:00Z",
 		 "end_time":"2025-01-10T13:00:00.5Z","publish":"filtered","reason":"smaller than filtering_threshold","upload":null}]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info/2/files", "").must(t, 200).body, `[]`)
 	h.api(t, "GET", "/streamer_info/9/files", "").refused(t, 404, "no recording with the id 9")
