@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -134,6 +135,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	answers, err := api.New(api.Deps{
 		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Bilibili: client,
 		Accounts: bilibili.NewAccountFiles(h.config.DataDir), QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside,
+		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
 		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/pages"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -104,6 +105,9 @@ type Deps struct {
 	Version string
 	// TrustedOrigins may send requests from a browser besides this server's own origin, as scheme://host:port.
 	TrustedOrigins []string
+	// Hosts are the names by which the server may be called besides its addresses and localhost. Without any, a server on
+	// a loopback address has no other name, and one on other addresses has every name.
+	Hosts []string
 }
 
 const (
@@ -111,7 +115,10 @@ const (
 	requestTimeout = 25 * time.Second
 	// reloadTimeout leaves new plugins the time to start.
 	reloadTimeout = 2 * time.Minute
+	headerTimeout = 10 * time.Second
 	readTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
 	maxBodyBytes  = 1 << 20
 	shutdownGrace = 1500 * time.Millisecond
 	cleanInterval = time.Hour
@@ -143,7 +150,13 @@ type Server struct {
 	passwords  *passwords
 	attempts   *throttle
 	setupToken string
+	pages      *pages.Pages
 	echo       *echo.Echo
+	// hostNames are those that were given; hosts what follows from them and the listener.
+	hostNames []string
+	hosts     hostNames
+	// headerTimeout is how long the head of a request may take to arrive.
+	headerTimeout time.Duration
 	// readTimeout is how long a request may take to arrive.
 	readTimeout time.Duration
 	// stopping ends when the server stops: requests that wait for something then answer what they know.
@@ -163,6 +176,10 @@ func New(deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	drawn, err := pages.New(spec)
+	if err != nil {
+		return nil, err
+	}
 	origins := http.NewCrossOriginProtection()
 	for _, origin := range deps.TrustedOrigins {
 		if err := origins.AddTrustedOrigin(origin); err != nil {
@@ -175,7 +192,7 @@ func New(deps Deps) (*Server, error) {
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
-		readTimeout: readTimeout,
+		readTimeout: readTimeout, headerTimeout: headerTimeout, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
 	}
 	s.stopping, s.announceStop = context.WithCancel(context.Background())
 	s.echo = s.routes()
@@ -190,8 +207,9 @@ func (s *Server) routes() *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
 	e.Binder = bodyBinder{}
-	e.Use(s.observe, s.contain, secureHeaders, s.limit, s.refuseForeignOrigin, s.identify, s.check)
+	e.Use(s.observe, s.contain, secureHeaders, s.refuseUnknownHost, s.limit, s.refuseForeignOrigin, s.identify, s.check)
 	RegisterHandlers(e, NewStrictHandler(s, nil))
+	s.registerPages(e)
 	return e
 }
 
@@ -202,13 +220,14 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		_ = listener.Close()
 		return err
 	}
+	s.hosts = newHostNames(s.hostNames, isLocalListener(listener.Addr()))
 	server := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: s.headerTimeout,
 		ReadTimeout:       s.readTimeout,
 		WriteTimeout:      reloadTimeout + 30*time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	cleaned := make(chan struct{})
@@ -218,7 +237,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		s.cleanSessions(cleanCtx)
 	}()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(newBoundedListener(listener, maxConnections, maxConnectionsEach)) }()
 	defer func() {
 		stopCleaning()
 		<-cleaned

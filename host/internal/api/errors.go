@@ -22,6 +22,7 @@ const (
 	codeInvalid         = "invalid_request"
 	codeUnauthenticated = "unauthenticated"
 	codeForeignOrigin   = "foreign_origin"
+	codeUnknownHost     = "unknown_host"
 	codeSetupToken      = "setup_token_required"
 	codeWrongPassword   = "wrong_password"
 	codeTokenRefused    = "token_not_allowed"

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/labstack/echo/v4"
 )
@@ -151,6 +152,11 @@ func (s *Server) check(next echo.HandlerFunc) echo.HandlerFunc {
 		if body, ok := c.Request().Body.(interface{ ValidatedValue() any }); ok && holdsNUL(body.ValidatedValue()) {
 			return invalid("", "the body holds a NUL character (\\u0000), which cannot be stored")
 		}
+		if op.route.Operation.RequestBody != nil {
+			if err := dropUnknown(c.Request(), op.route.Operation.RequestBody.Value); err != nil {
+				return err
+			}
+		}
 		return next(c)
 	}
 }
@@ -192,6 +198,9 @@ func readBody(r *http.Request) error {
 	if err := json.Unmarshal(raw, &value); err != nil {
 		return invalid("", "the body is not JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
+	if key, repeated := repeatedKey(raw); repeated {
+		return invalid("", "%.100s: is there twice", key)
+	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
 	return nil
 }
@@ -215,6 +224,23 @@ func holdsNUL(value any) bool {
 		}
 	}
 	return false
+}
+
+// dropUnknown leaves of the body what the contract knows.
+func dropUnknown(r *http.Request, contract *openapi3.RequestBody) error {
+	media := contract.GetMediaType(echo.MIMEApplicationJSON)
+	if media == nil || media.Schema == nil {
+		return nil
+	}
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	if raw, err = onlyKnown(raw, media.Schema.Value); err != nil {
+		return err
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+	return nil
 }
 
 // bodyBinder decodes the body and nothing else: echo's own binder would also let query parameters set fields.

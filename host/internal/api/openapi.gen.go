@@ -1072,6 +1072,12 @@ type GetArchivePreParams struct {
 	User *string `form:"user,omitempty" json:"user,omitempty"`
 }
 
+// GetDocsParams defines parameters for GetDocs.
+type GetDocsParams struct {
+	// AcceptLanguage As browsers send it.
+	AcceptLanguage *string `json:"Accept-Language,omitempty"`
+}
+
 // GetMyInfoParams defines parameters for GetMyInfo.
 type GetMyInfoParams struct {
 	// User A cookie file in the data directory.
@@ -1143,6 +1149,9 @@ type ServerInterface interface {
 	// UpdateConfiguration Change settings
 	// (PUT /api/v1/configuration)
 	UpdateConfiguration(ctx echo.Context) error
+	// GetDocs This contract as a page for people
+	// (GET /api/v1/docs)
+	GetDocs(ctx echo.Context, params GetDocsParams) error
 	// LoginByQRCode Wait until a QR code is confirmed, and keep the login
 	// (POST /api/v1/login_by_qrcode)
 	LoginByQRCode(ctx echo.Context) error
@@ -1152,6 +1161,9 @@ type ServerInterface interface {
 	// GetMyInfo Who a cookie file logs in as, asked at Bilibili
 	// (GET /api/v1/myinfo)
 	GetMyInfo(ctx echo.Context, params GetMyInfoParams) error
+	// GetContract This contract
+	// (GET /api/v1/openapi.yaml)
+	GetContract(ctx echo.Context) error
 	// ListPlugins The plugins of plugins.hcl and how they are
 	// (GET /api/v1/plugins)
 	ListPlugins(ctx echo.Context) error
@@ -1291,6 +1303,35 @@ func (w *ServerInterfaceWrapper) UpdateConfiguration(ctx echo.Context) error {
 	return err
 }
 
+// GetDocs converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDocs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDocsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDocs(ctx, params)
+	return err
+}
+
 // LoginByQRCode converts echo context to params.
 func (w *ServerInterfaceWrapper) LoginByQRCode(ctx echo.Context) error {
 	var err error
@@ -1324,6 +1365,15 @@ func (w *ServerInterfaceWrapper) GetMyInfo(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMyInfo(ctx, params)
+	return err
+}
+
+// GetContract converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContract(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContract(ctx)
 	return err
 }
 
@@ -1778,6 +1828,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
+	router.GET(options.BaseURL+"/api/v1/openapi.yaml", wrapper.GetContract, options.OperationMiddlewares["getContract"]...)
+	router.GET(options.BaseURL+"/api/v1/docs", wrapper.GetDocs, options.OperationMiddlewares["getDocs"]...)
 	router.POST(options.BaseURL+"/api/v1/users/register", wrapper.RegisterUser, options.OperationMiddlewares["registerUser"]...)
 	router.POST(options.BaseURL+"/api/v1/users/login", wrapper.LoginUser, options.OperationMiddlewares["loginUser"]...)
 	router.GET(options.BaseURL+"/api/v1/users/biliup", wrapper.GetCurrentUser, options.OperationMiddlewares["getCurrentUser"]...)
@@ -2047,6 +2099,57 @@ type UpdateConfigurationdefaultJSONResponse struct {
 }
 
 func (response UpdateConfigurationdefaultJSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocsRequestObject struct {
+	Params GetDocsParams
+}
+
+type GetDocsResponseObject interface {
+	VisitGetDocsResponse(w http.ResponseWriter) error
+}
+
+type GetDocs200ResponseHeaders struct {
+	ContentSecurityPolicy string
+}
+
+type GetDocs200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       GetDocs200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetDocs200TextHTMLResponse) VisitGetDocsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetDocsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetDocsdefaultJSONResponse) VisitGetDocsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2333,6 +2436,50 @@ type GetMyInfodefaultJSONResponse struct {
 }
 
 func (response GetMyInfodefaultJSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContractRequestObject struct {
+}
+
+type GetContractResponseObject interface {
+	VisitGetContractResponse(w http.ResponseWriter) error
+}
+
+type GetContract200ApplicationYamlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetContract200ApplicationYamlResponse) VisitGetContractResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/yaml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetContractdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetContractdefaultJSONResponse) VisitGetContractResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5138,6 +5285,9 @@ type StrictServerInterface interface {
 	// UpdateConfiguration Change settings
 	// (PUT /api/v1/configuration)
 	UpdateConfiguration(ctx context.Context, request UpdateConfigurationRequestObject) (UpdateConfigurationResponseObject, error)
+	// GetDocs This contract as a page for people
+	// (GET /api/v1/docs)
+	GetDocs(ctx context.Context, request GetDocsRequestObject) (GetDocsResponseObject, error)
 	// LoginByQRCode Wait until a QR code is confirmed, and keep the login
 	// (POST /api/v1/login_by_qrcode)
 	LoginByQRCode(ctx context.Context, request LoginByQRCodeRequestObject) (LoginByQRCodeResponseObject, error)
@@ -5147,6 +5297,9 @@ type StrictServerInterface interface {
 	// GetMyInfo Who a cookie file logs in as, asked at Bilibili
 	// (GET /api/v1/myinfo)
 	GetMyInfo(ctx context.Context, request GetMyInfoRequestObject) (GetMyInfoResponseObject, error)
+	// GetContract This contract
+	// (GET /api/v1/openapi.yaml)
+	GetContract(ctx context.Context, request GetContractRequestObject) (GetContractResponseObject, error)
 	// ListPlugins The plugins of plugins.hcl and how they are
 	// (GET /api/v1/plugins)
 	ListPlugins(ctx context.Context, request ListPluginsRequestObject) (ListPluginsResponseObject, error)
@@ -5351,6 +5504,31 @@ func (sh *strictHandler) UpdateConfiguration(ctx echo.Context) error {
 	return nil
 }
 
+// GetDocs operation middleware
+func (sh *strictHandler) GetDocs(ctx echo.Context, params GetDocsParams) error {
+	var request GetDocsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDocs(ctx.Request().Context(), request.(GetDocsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDocs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDocsResponseObject); ok {
+		return validResponse.VisitGetDocsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // LoginByQRCode operation middleware
 func (sh *strictHandler) LoginByQRCode(ctx echo.Context) error {
 	var request LoginByQRCodeRequestObject
@@ -5439,6 +5617,29 @@ func (sh *strictHandler) GetMyInfo(ctx echo.Context, params GetMyInfoParams) err
 		return err
 	} else if validResponse, ok := response.(GetMyInfoResponseObject); ok {
 		return validResponse.VisitGetMyInfoResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContract operation middleware
+func (sh *strictHandler) GetContract(ctx echo.Context) error {
+	var request GetContractRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContract(ctx.Request().Context(), request.(GetContractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContract")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContractResponseObject); ok {
+		return validResponse.VisitGetContractResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +56,6 @@ func callerOf(ctx context.Context) *caller {
 func newCaller(r *http.Request) *caller {
 	peer := peerAddress(r)
 	forwarded := r.Header.Values("X-Forwarded-For")
-	proxied := len(forwarded) > 0 || r.Header.Get("Forwarded") != "" || r.Header.Get("X-Real-Ip") != ""
 	address := peer
 	if peer.IsLoopback() && len(forwarded) > 0 {
 		// The last entry is what the proxy on this machine saw; those before it are the client's claim.
@@ -66,10 +67,22 @@ func newCaller(r *http.Request) *caller {
 	return &caller{
 		address: throttleAddress(address),
 		// A page that points its own name at 127.0.0.1 can make a browser send requests here; the Host header tells.
-		local: peer.IsLoopback() && !proxied && isLoopbackHost(r.Host),
+		local: peer.IsLoopback() && !isProxied(r) && isLoopbackHost(r.Host),
 		// Believing this header is harmless: it can only make the sender's own cookie stricter.
 		secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
 	}
+}
+
+// isProxied tells whether something on this machine passed a request on that may come from elsewhere: a proxy says so, or
+// the page that sent it is one of another machine.
+func isProxied(r *http.Request) bool {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded-") || slices.Contains([]string{"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip"}, name) {
+			return true
+		}
+	}
+	origin, err := url.Parse(r.Header.Get("Origin"))
+	return err != nil || (origin.Host != "" && !isLoopbackHost(origin.Host))
 }
 
 func peerAddress(r *http.Request) netip.Addr {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/oapi-codegen/nullable"
@@ -194,9 +196,20 @@ func tooMany(wait time.Duration) *problem {
 	}
 }
 
-// isLocalPath tells a path of this server from what a browser takes for another one.
+// isLocalPath tells a path of this server from what a browser, or a proxy that decodes it first, takes for another one.
 func isLocalPath(path string) bool {
-	return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "\\\r\n\t")
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return false
+	}
+	for _, form := range []string{path, decoded} {
+		if !strings.HasPrefix(form, "/") || strings.HasPrefix(form, "//") || strings.ContainsFunc(form, func(r rune) bool {
+			return r == '\\' || unicode.IsControl(r)
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // valueOr is what a field holds, or fallback when it is absent or null.

@@ -28,6 +28,9 @@ type Config struct {
 	MemberURL   string
 	APIURL      string
 	PassportURL string
+	// Hosts are the names by which the API may be called besides addresses and localhost, with commas between; "*" is every
+	// name. Without any, a loopback Listen has no other name and any other Listen has every name.
+	Hosts string
 	// QRLogin says who may log a Bilibili account in by QR code: public, users or off.
 	QRLogin string
 	// AllowAddresses are the addresses besides public ones that requests of users may go to, as outgoing.ParseAllowed reads
@@ -80,6 +83,12 @@ func Settings() []Setting {
 			Usage:   "PostgreSQL to use (postgres://user:password@host/name); empty: a private one in the data directory",
 			UsageZH: "使用的 PostgreSQL（postgres://用户:密码@主机/库名）；留空则在数据目录内运行内置数据库",
 			field:   func(c *Config) *string { return &c.DatabaseURL }, check: checkDatabaseURL,
+		},
+		{
+			Flag: "hosts", Env: "LUBOD_HOSTS",
+			Usage:   "names, with commas between, by which the API may be called besides addresses and localhost; * is every name; empty: no other on a loopback address, else every one",
+			UsageZH: "除 IP 地址和 localhost 外，可以用来访问 API 的主机名，用逗号分隔；* 表示任意；留空时，监听回环地址则没有其他名字，否则不限",
+			field:   func(c *Config) *string { return &c.Hosts }, check: checkHosts,
 		},
 		{
 			Flag: "qr-login", Env: "LUBOD_QR_LOGIN", Default: "public",
@@ -207,6 +216,20 @@ func checkDatabaseURL(value string) (string, error) {
 		return "", errors.New("is no PostgreSQL URL; write postgres://user:password@host:port/name")
 	}
 	return value, nil
+}
+
+func checkHosts(value string) (string, error) {
+	var hosts []string
+	for host := range strings.SplitSeq(value, ",") {
+		host = strings.TrimSpace(host)
+		if strings.ContainsAny(host, "/:[] \t") || (strings.Contains(host, "*") && host != "*") {
+			return "", fmt.Errorf("%q is no host name; write names without scheme and port, for example rec.example.org", host)
+		}
+		if host != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	return strings.Join(hosts, ","), nil
 }
 
 func checkQRLogin(value string) (string, error) {

@@ -39,7 +39,7 @@ func TestLoadFlagWinsOverVariableOverDefault(t *testing.T) {
 		"LUBOD_LISTEN": "0.0.0.0:1", "LUBOD_DATA_DIR": "/var/lib/lubod", "LUBOD_PLUGINS": "",
 		"LUBOD_DATABASE_URL":        "postgres://lubod:secret@db/lubod",
 		"LUBOD_BILIBILI_MEMBER_URL": "http://127.0.0.1:8080/", "LUBOD_BILIBILI_API_URL": "http://[::1]:8081",
-		"LUBOD_BILIBILI_PASSPORT_URL": "https://example.org/passport", "LUBOD_ALLOW_RUN_HOOKS": "1",
+		"LUBOD_BILIBILI_PASSPORT_URL": "https://example.org/passport", "LUBOD_ALLOW_RUN_HOOKS": "1", "LUBOD_HOSTS": " rec.example ,nas.lan,",
 	}
 	got, err := Load(lookup(map[string]string{"listen": "[::1]:0"}), environment(variables))
 	if err != nil {
@@ -50,7 +50,7 @@ func TestLoadFlagWinsOverVariableOverDefault(t *testing.T) {
 		Listen: "[::1]:0", DataDir: "/var/lib/lubod", PluginsFile: plugins,
 		DatabaseURL: "postgres://lubod:secret@db/lubod",
 		MemberURL:   "http://127.0.0.1:8080", APIURL: "http://[::1]:8081", PassportURL: "https://example.org/passport",
-		QRLogin: "public", AllowRunHooks: true,
+		QRLogin: "public", AllowRunHooks: true, Hosts: "rec.example,nas.lan",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -58,7 +58,7 @@ func TestLoadFlagWinsOverVariableOverDefault(t *testing.T) {
 }
 
 func TestLoadNamesEveryMistakeWithFlagAndVariable(t *testing.T) {
-	flags := map[string]string{"listen": "19159", "data-dir": " ", "plugins": "", "allow-run-hooks": "yes"}
+	flags := map[string]string{"listen": "19159", "data-dir": " ", "plugins": "", "allow-run-hooks": "yes", "hosts": "rec.example, http://x:1"}
 	variables := map[string]string{
 		"LUBOD_DATABASE_URL":        "mysql://root:hunter2@db/x",
 		"LUBOD_BILIBILI_MEMBER_URL": "member.bilibili.com", "LUBOD_BILIBILI_API_URL": "ftp://x",
@@ -73,6 +73,7 @@ func TestLoadNamesEveryMistakeWithFlagAndVariable(t *testing.T) {
 		`--data-dir (or LUBOD_DATA_DIR): must not be empty; write a path`,
 		`--plugins (or LUBOD_PLUGINS): must not be empty; write a path`,
 		`LUBOD_DATABASE_URL (or --database-url): is no PostgreSQL URL; write postgres://user:password@host:port/name`,
+		`--hosts (or LUBOD_HOSTS): "http://x:1" is no host name; write names without scheme and port, for example rec.example.org`,
 		`LUBOD_ALLOW_ADDRESSES (or --allow-addresses): "10.0.0.0/99" is no network, address or host name; write for example 192.168.1.0/24, 192.168.1.5 or nas.lan`,
 		`--allow-run-hooks (or LUBOD_ALLOW_RUN_HOOKS): "yes" must be true or false`,
 		`LUBOD_BILIBILI_MEMBER_URL: "member.bilibili.com" is no base URL; write http://host:port or https://host`,
