@@ -33,11 +33,16 @@ func (q *Queries) LockConfiguration(ctx context.Context) ([]byte, error) {
 }
 
 const mergeConfiguration = `-- name: MergeConfiguration :one
-UPDATE configuration SET value = value || $1::jsonb, updated_at = now() RETURNING value
+UPDATE configuration SET value = (value || $1::jsonb) - $2::text[], updated_at = now() RETURNING value
 `
 
-func (q *Queries) MergeConfiguration(ctx context.Context, changes []byte) ([]byte, error) {
-	row := q.db.QueryRow(ctx, mergeConfiguration, changes)
+type MergeConfigurationParams struct {
+	Changes []byte
+	Removed []string
+}
+
+func (q *Queries) MergeConfiguration(ctx context.Context, arg MergeConfigurationParams) ([]byte, error) {
+	row := q.db.QueryRow(ctx, mergeConfiguration, arg.Changes, arg.Removed)
 	var value []byte
 	err := row.Scan(&value)
 	return value, err

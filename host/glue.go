@@ -3,11 +3,14 @@ package host
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 
+	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/api"
+	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/record"
@@ -17,22 +20,21 @@ import (
 
 // The rooms of the host do not know each other: each declares the little that it needs, and this file joins them.
 
-// extractors answers the monitor's questions by the first extractor that takes the URL.
-type extractors struct{ manager *plugins.Manager }
-
-func (e extractors) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error) {
-	lease, err := e.manager.Extractor(ctx, ref.URL)
-	if err != nil {
-		return extractor.Status{}, err
-	}
-	defer lease.Release()
-	return lease.Resolve(ctx, ref)
+// recorders gives record the processes of recorder plugins.
+type recorders struct {
+	manager  *plugins.Manager
+	settings *settings
 }
 
-// recorders gives record the processes of recorder plugins.
-type recorders struct{ manager *plugins.Manager }
+type recorderProcess struct {
+	*plugins.RecorderLease
+	settings *settings
+}
 
-type recorderProcess struct{ *plugins.RecorderLease }
+func (p recorderProcess) Options(layers ...[]byte) json.RawMessage {
+	// A recorder has no platform, so no login: what comes from the extractor is all that it needs.
+	return p.settings.of(p.RecorderLease.Plugin, p.Schema(), layers).JSON
+}
 
 func (p recorderProcess) Plugin() string   { return p.RecorderLease.Plugin }
 func (p recorderProcess) Instance() string { return p.RecorderLease.Instance }
@@ -42,7 +44,7 @@ func (r recorders) Current(ctx context.Context) (record.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return recorderProcess{lease}, nil
+	return recorderProcess{lease, r.settings}, nil
 }
 
 func (r recorders) Instance(ctx context.Context, plugin, instance string) (record.Process, error) {
@@ -53,7 +55,7 @@ func (r recorders) Instance(ctx context.Context, plugin, instance string) (recor
 	if err != nil {
 		return nil, err
 	}
-	return recorderProcess{lease}, nil
+	return recorderProcess{lease, r.settings}, nil
 }
 
 // lines gives upload the processes of line plugins.
@@ -71,6 +73,17 @@ func (l lines) Lease(ctx context.Context, name string) (upload.Lease, error) {
 		return nil, err
 	}
 	return lineLease{lease}, nil
+}
+
+// recordable lets the monitor begin recordings.
+type recordable struct{ *record.Service }
+
+func (r recordable) Start(ctx context.Context, streamer db.Streamer, status extractor.Status) error {
+	err := r.Service.Start(ctx, streamer, status)
+	if errors.Is(err, record.ErrNoSlot) {
+		return monitor.ErrNoSlot
+	}
+	return err
 }
 
 // rooms lets the API change what is watched and recorded.
@@ -93,10 +106,13 @@ type catalog struct {
 	host *Host
 }
 
+func (c catalog) Options() *config.Catalog { return config.NewCatalog(c.Manager.Options()) }
+
 func (c catalog) Reload(ctx context.Context) error { return c.host.Reload(ctx) }
 
 func (c catalog) Status() []api.PluginStatus {
 	var shown []api.PluginStatus
+	conflicts := c.Options().Conflicts()
 	for _, status := range c.Manager.Status() {
 		one := api.PluginStatus{
 			Name: status.Plugin, Kind: string(status.Kind), Version: status.Version, State: string(status.State), Error: status.LastError,
@@ -107,6 +123,9 @@ func (c catalog) Status() []api.PluginStatus {
 			if one.Error == "" {
 				one.Error = status.Process.Unhealthy
 			}
+		}
+		if one.Error == "" {
+			one.Error = conflicts[status.Plugin]
 		}
 		shown = append(shown, one)
 	}

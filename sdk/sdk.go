@@ -56,7 +56,7 @@ const (
 )
 
 // Option is one thing an operator can set for a plugin. Authors do not write it: it is read off the struct tags of
-// their options type (json, default, unit, allowed, secret, required, env, en, zh).
+// their options type (json, default, unit, allowed, min, max, pattern, format, room, secret, required, env, en, zh).
 type Option struct {
 	Name string
 	Type OptionType
@@ -71,4 +71,20 @@ type Option struct {
 	Env   string
 	DocEN string
 	DocZH string
+	// Room options can also be set while the plugin runs, for all rooms or for one: the plugin takes them over those of its
+	// configuration from each request. All others are set in plugins.hcl only.
+	Room bool
+	// Minimum and Maximum of a number, as text; empty: none.
+	Minimum string
+	Maximum string
+	// Pattern is a regular expression that a text, or each text of a list, matches; empty: any.
+	Pattern string
+	// Format says what a room option holds beyond its type: FormatCookies, FormatLoginFile or nothing special.
+	Format string
 }
+
+// The formats of room options that the host turns into the credentials of a request.
+const (
+	FormatCookies   = "cookies"    // a Cookie header
+	FormatLoginFile = "login_file" // the name of a login file in the host's data directory
+)

@@ -6,4 +6,4 @@ SELECT coalesce((SELECT value FROM configuration), '{}')::jsonb AS value;
 INSERT INTO configuration (value) VALUES ('{}') ON CONFLICT (id) DO UPDATE SET value = configuration.value RETURNING value;
 
 -- name: MergeConfiguration :one
-UPDATE configuration SET value = value || sqlc.arg(changes)::jsonb, updated_at = now() RETURNING value;
+UPDATE configuration SET value = (value || sqlc.arg(changes)::jsonb) - sqlc.arg(removed)::text[], updated_at = now() RETURNING value;

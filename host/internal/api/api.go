@@ -21,6 +21,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/pages"
 	"github.com/lubod/lubod/host/internal/upload"
@@ -65,6 +66,10 @@ type Plugins interface {
 	AcceptsURL(ctx context.Context, url string) error
 	// LineNames lists the upload lines that plugins serve.
 	LineNames(ctx context.Context) ([]string, error)
+	// WaitLoaded returns once it is known what is installed.
+	WaitLoaded(ctx context.Context) error
+	// Options are those that can be set while plugins run, as far as it is known at the moment.
+	Options() *config.Catalog
 	// Status is in the order of plugins.hcl.
 	Status() []PluginStatus
 	// Reload reads plugins.hcl again. After an error nothing has changed, and its text says what to correct.

@@ -11,42 +11,82 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/sdk"
 )
 
-// GetConfiguration answers all settings.
+// GetConfiguration answers all settings, those of plugins too.
 func (s *Server) GetConfiguration(ctx context.Context, _ GetConfigurationRequestObject) (GetConfigurationResponseObject, error) {
+	if err := s.waitPlugins(ctx); err != nil {
+		return nil, err
+	}
 	stored, err := s.db.GetConfiguration(ctx)
 	if err != nil {
 		return nil, err
 	}
+	shown, err := shownConfiguration(stored, s.plugins.Options())
+	if err != nil {
+		return nil, err
+	}
+	return GetConfiguration200JSONResponse(shown), nil
+}
+
+// shownConfiguration is the configuration as it may be shown: every key with what applies, secrets masked.
+func shownConfiguration(stored []byte, catalog *config.Catalog) (Configuration, error) {
 	configuration, err := config.Layered(stored)
 	if err != nil {
 		return nil, err
 	}
-	return GetConfiguration200JSONResponse{ConfigurationJSONResponse(configuration)}, nil
+	_, options, err := config.Split(stored)
+	if err != nil {
+		return nil, err
+	}
+	shown := catalog.Show(options)
+	own, err := json.Marshal(configuration)
+	if err != nil {
+		return nil, err
+	}
+	return shown, json.Unmarshal(own, &shown)
+}
+
+// waitPlugins waits until it is known which options there are.
+func (s *Server) waitPlugins(ctx context.Context) error {
+	if err := s.plugins.WaitLoaded(ctx); err != nil {
+		return unavailable(err, "the plugins are still being started; try again in some seconds")
+	}
+	return nil
 }
 
 // UpdateConfiguration changes the settings that the body names.
 func (s *Server) UpdateConfiguration(ctx context.Context, request UpdateConfigurationRequestObject) (UpdateConfigurationResponseObject, error) {
+	if err := s.waitPlugins(ctx); err != nil {
+		return nil, err
+	}
 	before, err := s.db.GetConfiguration(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// Plugins are asked before the row is locked: they may have to be started first.
-	changes, err := s.settings(ctx, *request.Body, before)
+	lines, err := s.knownLines(ctx, *request.Body, before)
 	if err != nil {
 		return nil, err
 	}
-	var configuration config.Configuration
+	var shown Configuration
+	catalog := s.plugins.Options()
 	err = s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
-		if _, err := q.LockConfiguration(ctx); err != nil {
-			return err
-		}
-		stored, err := q.MergeConfiguration(ctx, changes)
+		locked, err := q.LockConfiguration(ctx)
 		if err != nil {
 			return err
 		}
-		configuration, err = config.Layered(stored)
+		// Against what is stored now: a mask that was sent back stands for that.
+		changes, err := s.changes(*request.Body, locked, catalog, lines)
+		if err != nil {
+			return err
+		}
+		stored, err := q.MergeConfiguration(ctx, db.MergeConfigurationParams{Changes: changes.set, Removed: changes.remove})
+		if err != nil {
+			return err
+		}
+		shown, err = shownConfiguration(stored, catalog)
 		return err
 	})
 	if err != nil {
@@ -54,46 +94,127 @@ func (s *Server) UpdateConfiguration(ctx context.Context, request UpdateConfigur
 	}
 	s.rooms.ConfigurationChanged()
 	s.uploads.ConfigurationChanged()
-	return UpdateConfiguration200JSONResponse{ConfigurationJSONResponse(configuration)}, nil
+	return UpdateConfiguration200JSONResponse(shown), nil
 }
 
-// settings checks an object of configuration keys and returns it in the form that is kept. A line that is set already
-// is not checked again: its plugin may be away at the moment.
-func (s *Server) settings(ctx context.Context, raw json.RawMessage, before []byte) ([]byte, error) {
-	merged, err := config.DefaultConfiguration().Merge(raw)
+// changes are checked settings: what to store, and which keys to remove.
+type changes struct {
+	set    []byte
+	remove []string
+}
+
+// changes are those that a body makes to the configuration that is stored.
+func (s *Server) changes(raw json.RawMessage, before []byte, catalog *config.Catalog, lines lineNames) (changes, error) {
+	_, sent, err := config.Split(raw)
 	if err != nil {
-		var key *config.KeyError
-		if errors.As(err, &key) {
-			return nil, invalid(key.Key, "%s", key.Problem)
-		}
-		return nil, invalid("", "%v", err)
+		return changes{}, keyProblem(err)
 	}
-	var named map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &named); err != nil {
+	_, stored, err := config.Split(before)
+	if err != nil {
+		return changes{}, err
+	}
+	if unset := catalog.Unset(sent, stored); len(unset) > 0 {
+		var named map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &named); err != nil {
+			return changes{}, explainDecode(err)
+		}
+		for _, key := range unset {
+			delete(named, key)
+		}
+		if raw, err = json.Marshal(named); err != nil {
+			return changes{}, err
+		}
+	}
+	return s.settings(raw, before, catalog, lines)
+}
+
+// settings checks an object of configuration keys against what is stored.
+func (s *Server) settings(raw json.RawMessage, before []byte, catalog *config.Catalog, lines lineNames) (changes, error) {
+	own, sent, err := config.Split(raw)
+	if err != nil {
+		return changes{}, keyProblem(err)
+	}
+	merged, err := config.DefaultConfiguration().Merge(own)
+	if err != nil {
+		return changes{}, keyProblem(err)
+	}
+	set := make(map[string]json.RawMessage)
+	if len(own) > 0 {
+		if err := json.Unmarshal(own, &set); err != nil {
+			return changes{}, explainDecode(err)
+		}
+	}
+	if _, ok := set["lines"]; ok {
+		if err := lines.has(merged.Lines); err != nil {
+			return changes{}, err
+		}
+	}
+	_, stored, err := config.Split(before)
+	if err != nil {
+		return changes{}, err
+	}
+	accepted, remove, err := catalog.Accept(sent, stored)
+	if err != nil {
+		return changes{}, keyProblem(err)
+	}
+	for key, value := range accepted {
+		if set[key], err = s.confined(catalog.Format(key), key, value); err != nil {
+			return changes{}, err
+		}
+	}
+	encoded, err := json.Marshal(set)
+	return changes{encoded, append([]string{}, remove...)}, err
+}
+
+// confined keeps a login file inside the data directory, by whatever name it was sent.
+func (s *Server) confined(format, key string, value json.RawMessage) (json.RawMessage, error) {
+	if format != sdk.FormatLoginFile || string(value) == `""` {
+		return value, nil
+	}
+	var name string
+	if err := json.Unmarshal(value, &name); err != nil {
 		return nil, explainDecode(err)
 	}
-	if _, ok := named["lines"]; ok {
-		if err := s.lineExists(ctx, merged.Lines, before); err != nil {
-			return nil, err
-		}
+	local, err := s.cookieFile(key, name)
+	if err != nil {
+		return nil, err
 	}
-	return json.Marshal(named)
+	return json.Marshal(local)
 }
 
-func (s *Server) lineExists(ctx context.Context, line string, before []byte) error {
-	var current struct{ Lines string }
-	if len(before) > 0 && json.Unmarshal(before, &current) == nil && current.Lines == line {
-		return nil
+func keyProblem(err error) error {
+	var key *config.KeyError
+	if errors.As(err, &key) {
+		return invalid(key.Key, "%s", key.Problem)
 	}
-	if line == config.LineAuto {
-		return nil
+	return invalid("", "%v", err)
+}
+
+// lineNames are the lines that may be named: nil when that is not known and not needed.
+type lineNames []string
+
+// knownLines asks for the lines that there are when a body names one. A line that is set already is not checked again: its
+// plugin may be away at the moment.
+func (s *Server) knownLines(ctx context.Context, raw json.RawMessage, before []byte) (lineNames, error) {
+	var wanted, current struct {
+		Lines string `json:"lines"`
+	}
+	if err := json.Unmarshal(raw, &wanted); err != nil || wanted.Lines == "" {
+		return nil, nil //nolint:nilerr // a mistake in it is found later, in its own words
+	}
+	if len(before) > 0 && json.Unmarshal(before, &current) == nil && current.Lines == wanted.Lines || wanted.Lines == config.LineAuto {
+		return lineNames{wanted.Lines}, nil
 	}
 	names, err := s.plugins.LineNames(ctx)
 	if err != nil {
-		return unavailable(err, "lines: the plugins could not be asked for the lines that there are; try again, or see /api/v1/plugins")
+		return nil, unavailable(err, "lines: the plugins could not be asked for the lines that there are; try again, or see /api/v1/plugins")
 	}
-	if slices.Contains(names, line) {
+	return append(lineNames{config.LineAuto}, names...), nil
+}
+
+func (l lineNames) has(line string) error {
+	if slices.Contains(l, line) {
 		return nil
 	}
-	return invalid("lines", "there is no upload line %q; there are %s", line, strings.Join(append([]string{config.LineAuto}, names...), ", "))
+	return invalid("lines", "there is no upload line %q; there are %s", line, strings.Join(l, ", "))
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/upload"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
@@ -60,7 +61,11 @@ type fakePlugins struct {
 	lines   func(ctx context.Context) ([]string, error)
 	status  func() []PluginStatus
 	reload  func(ctx context.Context) error
+	options func() *config.Catalog
 }
+
+func (f *fakePlugins) WaitLoaded(context.Context) error { return nil }
+func (f *fakePlugins) Options() *config.Catalog         { return f.options() }
 
 func (f *fakePlugins) AcceptsURL(ctx context.Context, url string) error { return f.accepts(ctx, url) }
 func (f *fakePlugins) LineNames(ctx context.Context) ([]string, error)  { return f.lines(ctx) }
@@ -136,9 +141,10 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 			}
 			return nil
 		},
-		lines:  func(context.Context) ([]string, error) { return []string{"bda2", "qn"}, nil },
-		status: func() []PluginStatus { return nil },
-		reload: func(context.Context) error { return nil },
+		lines:   func(context.Context) ([]string, error) { return []string{"bda2", "qn"}, nil },
+		status:  func() []PluginStatus { return nil },
+		reload:  func(context.Context) error { return nil },
+		options: func() *config.Catalog { return config.NewCatalog(nil, nil) },
 	}
 	h.sim = sim.New(t, sim.Options{})
 	h.upstream = bilibili.New(bilibili.Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL()})

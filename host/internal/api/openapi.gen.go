@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/lubod/lubod/host/internal/config"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
@@ -330,7 +329,7 @@ type AccountDraftKey string
 type ArchivePre = map[string]json.RawMessage
 
 // Configuration defines model for Configuration.
-type Configuration = config.Configuration
+type Configuration = map[string]json.RawMessage
 
 // ConfigurationChange defines model for ConfigurationChange.
 type ConfigurationChange = json.RawMessage
@@ -482,7 +481,8 @@ type OpenUpload struct {
 	StreamerInfoID int64         `json:"streamer_info_id"`
 }
 
-// Override Settings that differ from /configuration for this room; replaces what was set before. null: none.
+// Override Settings that differ from /configuration for this room; replaces what was set before. null: none. Keys of plugins belong
+// here too; a secret that is sent back as ******** keeps what is stored.
 type Override = json.RawMessage
 
 // PasswordChange defines model for PasswordChange.
@@ -514,6 +514,11 @@ type Plugin struct {
 	// Version Empty until the plugin was started once.
 	Version string `json:"version"`
 }
+
+// PluginOption An option that an installed plugin lets be set while it runs, such as bili_qn: a text, a whole number, a number, true or
+// false, or a list of texts, as the plugin says. null: not set here. Secrets are answered as ********; so is what
+// is stored for a plugin that is away.
+type PluginOption = interface{}
 
 // Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and
 // the files stay.
@@ -729,7 +734,8 @@ type StreamerChange struct {
 	Format nullable.Nullable[FormatChoice] `json:"format,omitempty"`
 	ID     int64                           `json:"id"`
 
-	// Override Settings that differ from /configuration for this room; replaces what was set before. null: none.
+	// Override Settings that differ from /configuration for this room; replaces what was set before. null: none. Keys of plugins belong
+	// here too; a secret that is sent back as ******** keeps what is stored.
 	Override nullable.Nullable[Override] `json:"override,omitempty"`
 
 	// Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and
@@ -805,7 +811,8 @@ type StreamerDraft struct {
 	// ID Ignored; the server gives it.
 	ID nullable.Nullable[int64] `json:"id,omitempty"`
 
-	// Override Settings that differ from /configuration for this room; replaces what was set before. null: none.
+	// Override Settings that differ from /configuration for this room; replaces what was set before. null: none. Keys of plugins belong
+	// here too; a secret that is sent back as ******** keeps what is stored.
 	Override nullable.Nullable[Override] `json:"override,omitempty"`
 
 	// Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and
@@ -1872,8 +1879,6 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 type AccountJSONResponse Account
 
-type ConfigurationJSONResponse Configuration
-
 type ErrorJSONResponse Error
 
 type SegmentJSONResponse Segment
@@ -1998,7 +2003,7 @@ type GetConfigurationResponseObject interface {
 	VisitGetConfigurationResponse(w http.ResponseWriter) error
 }
 
-type GetConfiguration200JSONResponse struct{ ConfigurationJSONResponse }
+type GetConfiguration200JSONResponse Configuration
 
 func (response GetConfiguration200JSONResponse) VisitGetConfigurationResponse(w http.ResponseWriter) error {
 
@@ -2051,7 +2056,7 @@ type UpdateConfigurationResponseObject interface {
 	VisitUpdateConfigurationResponse(w http.ResponseWriter) error
 }
 
-type UpdateConfiguration200JSONResponse struct{ ConfigurationJSONResponse }
+type UpdateConfiguration200JSONResponse Configuration
 
 func (response UpdateConfiguration200JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
 

@@ -17,16 +17,21 @@ func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 	if err != nil {
 		return nil, err
 	}
+	catalog := s.plugins.Options()
+	shown, err := shownConfiguration(stored, catalog)
+	if err != nil {
+		return nil, err
+	}
 	counts, err := s.db.WorkCounts(ctx)
 	if err != nil {
 		return nil, err
 	}
 	status := Status{
-		Version: s.version, Config: configuration,
+		Version: s.version, Config: shown,
 		DownloadSemaphore: max(0, configuration.DownloadLimit-int(counts.Recordings)),
 		UpdateSemaphore:   max(0, configuration.UploadLimit-int(counts.Uploads)),
 	}
-	if status.Rooms, err = s.statusRooms(ctx); err != nil {
+	if status.Rooms, err = s.statusRooms(ctx, catalog); err != nil {
 		return nil, err
 	}
 	if status.Recordings, err = s.statusRecordings(ctx); err != nil {
@@ -41,7 +46,7 @@ func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 	return GetStatus200JSONResponse(status), nil
 }
 
-func (s *Server) statusRooms(ctx context.Context) ([]Room, error) {
+func (s *Server) statusRooms(ctx context.Context, catalog *config.Catalog) ([]Room, error) {
 	streamers, err := s.db.StreamerStates(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -56,7 +61,7 @@ func (s *Server) statusRooms(ctx context.Context) ([]Room, error) {
 	}
 	rooms := make([]Room, 0, len(streamers))
 	for _, row := range streamers {
-		state := streamerState(row)
+		state := streamerState(row, catalog)
 		room := Room{DownloaderStatus: state.Status, UploaderStatus: state.UploadStatus, Reason: state.Reason, LiveStreamer: state.Inner, UploadStreamer: orNull[Template](nil)}
 		if t, ok := byName[text(row.Streamer.TemplateName)]; ok {
 			room.UploadStreamer.Set(template(t))

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/config"
 )
 
 const (
@@ -31,8 +32,9 @@ func (s *Server) ListStreamers(ctx context.Context, _ ListStreamersRequestObject
 		return nil, err
 	}
 	states := make([]StreamerState, 0, len(rows))
+	catalog := s.plugins.Options()
 	for _, row := range rows {
-		states = append(states, streamerState(row))
+		states = append(states, streamerState(row, catalog))
 	}
 	return ListStreamers200JSONResponse(states), nil
 }
@@ -68,7 +70,7 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 		return nil, err
 	}
 	s.rooms.Changed(row.ID)
-	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row))}, nil
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options()))}, nil
 }
 
 // createdAlready answers a request that was sent again, as scripts do at each start: the streamer is as it says, so there is
@@ -85,14 +87,17 @@ func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomUR
 	if err != nil {
 		return nil, err
 	}
-	existing, err := json.Marshal(streamer(row))
+	catalog := s.plugins.Options()
+	unmasked := streamer(row, catalog)
+	unmasked.Override = rawOr(row.Override, "{}")
+	existing, err := json.Marshal(unmasked)
 	if err != nil {
 		return nil, err
 	}
 	if field := differs(wanted, existing); field != "" {
 		return nil, conflict("url: streamer %d has this URL already, with another %s; change it with PUT /api/v1/streamers", row.ID, field)
 	}
-	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row))}, nil
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, catalog))}, nil
 }
 
 // differs names the first field of an object that the other one has another value for. A null leaves the choice open.
@@ -139,7 +144,7 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 	if text(before.TemplateName) != text(after.TemplateName) || !bytes.Equal(before.Override, after.Override) {
 		s.uploads.PublishingChanged()
 	}
-	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after))}, nil
+	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after, s.plugins.Options()))}, nil
 }
 
 // streamerChange is a checked body of PUT /streamers.
@@ -213,7 +218,7 @@ func (s *Server) DeleteStreamer(ctx context.Context, request DeleteStreamerReque
 		return nil, orNotFound(err, "streamer", request.ID)
 	}
 	s.rooms.Changed(row.ID)
-	return DeleteStreamer200JSONResponse{StreamerJSONResponse(streamer(row))}, nil
+	return DeleteStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options()))}, nil
 }
 
 // PauseStreamer resumes a paused streamer and pauses any other.
@@ -242,7 +247,7 @@ func (s *Server) PauseStreamer(ctx context.Context, request PauseStreamerRequest
 	if len(rows) == 0 {
 		return nil, notFound("streamer", request.ID)
 	}
-	return PauseStreamer200JSONResponse(streamerState(rows[0])), nil
+	return PauseStreamer200JSONResponse(streamerState(rows[0], s.plugins.Options())), nil
 }
 
 // stop ends a recording after the row was changed. The change stands whether that works or not, and an error answer
@@ -279,7 +284,14 @@ func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byt
 	if len(raw) == 0 {
 		return []byte("{}"), nil
 	}
-	settings, err := s.settings(ctx, raw, before)
+	lines, err := s.knownLines(ctx, raw, before)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.waitPlugins(ctx); err != nil {
+		return nil, err
+	}
+	checked, err := s.settings(raw, before, s.plugins.Options(), lines)
 	if err != nil {
 		var p *problem
 		if errors.As(err, &p) && p.status == 400 {
@@ -287,12 +299,12 @@ func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byt
 		}
 		return nil, err
 	}
-	return settings, nil
+	return checked.set, nil
 }
 
 // streamerState says what a streamer does, and why not.
-func streamerState(row db.StreamerStatesRow) StreamerState {
-	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: streamer(row.Streamer)}
+func streamerState(row db.StreamerStatesRow, catalog *config.Catalog) StreamerState {
+	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: streamer(row.Streamer, catalog)}
 	switch {
 	case row.Streamer.Paused:
 		state.Status = RecordStatusPause
@@ -321,10 +333,11 @@ func streamerReason(row db.StreamerStatesRow) string {
 	return row.UploadError
 }
 
-func streamer(row db.Streamer) Streamer {
+// streamer is a row as it may be shown: secrets in its override are masked.
+func streamer(row db.Streamer, catalog *config.Catalog) Streamer {
 	answer := Streamer{
 		ID: row.ID, URL: row.URL, TemplateName: orNull(row.TemplateName), Remark: row.Remark,
-		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: rawOr(row.Override, "{}"),
+		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: catalog.Masked(row.Override),
 		FilenamePrefix: orNull(row.FilenamePrefix), Format: orNull((*Format)(row.Format)), ExcludedKeywords: row.ExcludedKeywords,
 		Preprocessor: rawOr(row.Preprocessor, "[]"), SegmentProcessor: rawOr(row.SegmentProcessor, "[]"),
 		DownloadedProcessor: rawOr(row.DownloadedProcessor, "[]"), Postprocessor: rawOr(row.Postprocessor, "[]"),

@@ -144,11 +144,16 @@ func keys() []string {
 	return names
 }
 
-// Layered returns the defaults overlaid by each layer in turn: the global configuration, then a room's override.
+// Layered returns the defaults overlaid by each layer in turn: the global configuration, then a room's override. Keys of
+// plugins lie in the same layers and are left to ForPlugin.
 func Layered(layers ...[]byte) (Configuration, error) {
 	configuration := DefaultConfiguration()
 	for _, layer := range layers {
-		merged, err := configuration.Merge(layer)
+		own, _, err := Split(layer)
+		if err != nil {
+			return Configuration{}, err
+		}
+		merged, err := configuration.Merge(own)
 		if err != nil {
 			return Configuration{}, err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,17 +102,50 @@ func (d *optionsDecoder) keep(option sdk.Option, at hcl.Range, source string, co
 		return
 	}
 	for _, text := range texts(value) {
-		if len(option.Allowed) == 0 || slices.Contains(option.Allowed, text) {
+		problem := restriction(option, text)
+		if problem == "" {
 			continue
 		}
 		shown := strconv.Quote(text)
 		if option.Secret {
 			shown = "the given value"
 		}
-		d.add(at, "%s of %s cannot be %s; allowed are %s", source, d.plugin.Name, shown, list(option.Allowed))
+		d.add(at, "%s of %s cannot be %s; %s", source, d.plugin.Name, shown, problem)
 		return
 	}
 	d.values[option.Name] = value
+}
+
+// restriction says what is allowed when one value, as text, is not; empty when it is.
+func restriction(option sdk.Option, text string) string {
+	if len(option.Allowed) > 0 && !slices.Contains(option.Allowed, text) {
+		return "allowed are " + list(option.Allowed)
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	number := err == nil && (option.Type == sdk.TypeInteger || option.Type == sdk.TypeNumber)
+	if least, err := strconv.ParseFloat(option.Minimum, 64); err == nil && number && value < least {
+		return "allowed is " + span(option)
+	}
+	if most, err := strconv.ParseFloat(option.Maximum, 64); err == nil && number && value > most {
+		return "allowed is " + span(option)
+	}
+	if option.Pattern == "" {
+		return ""
+	}
+	if pattern, err := regexp.Compile(option.Pattern); err == nil && !pattern.MatchString(text) {
+		return "it has to look like " + option.Pattern
+	}
+	return ""
+}
+
+func span(option sdk.Option) string {
+	switch {
+	case option.Maximum == "":
+		return "at least " + option.Minimum
+	case option.Minimum == "":
+		return "at most " + option.Maximum
+	}
+	return "from " + option.Minimum + " to " + option.Maximum
 }
 
 // keepDefault trusts a default as little as any other value: it comes from another process.
@@ -162,6 +196,9 @@ func describeType(option sdk.Option) string {
 	}
 	if len(option.Allowed) > 0 {
 		text += ", one of " + list(option.Allowed)
+	}
+	if option.Minimum != "" || option.Maximum != "" {
+		text += ", " + span(option)
 	}
 	return text
 }

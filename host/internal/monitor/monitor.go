@@ -28,14 +28,16 @@ const (
 	shortest = 5 * time.Second
 )
 
-// Extractors asks a room's platform what is live.
+// Extractors asks a room's platform what is live. The settings are the global configuration and the room's override: the
+// options and the login that the extractor takes are found there.
 type Extractors interface {
-	Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error)
+	Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error)
 }
 
 // Recorder records live rooms.
 type Recorder interface {
 	Active(streamerID int64) bool
+	// Start answers ErrNoSlot when as many rooms are recorded as may be at once.
 	Start(ctx context.Context, streamer db.Streamer, status extractor.Status) error
 }
 
@@ -53,6 +55,7 @@ type Monitor struct {
 	mu     sync.Mutex
 	wanted map[int64]bool // rooms to ask at once; true: even if they were asked just now
 	reread bool
+	freed  int // slots that became free
 	wake   chan struct{}
 }
 
@@ -105,6 +108,8 @@ type watched struct {
 	trouble  string
 	again    bool // asked for while a question was under way
 	gone     bool
+	person   bool // a person has to act before the next answer can be a better one
+	slotWait
 }
 
 // Run asks rooms until ctx ends and every question is answered or cancelled.
@@ -141,6 +146,9 @@ type round struct {
 	busy     int
 	asking   sync.WaitGroup
 	answers  chan answer
+	global   []byte    // the configuration for all rooms, as it was read last
+	limit    int       // download_limit in it; 0: not read yet
+	freedAt  time.Time // when slots became free last
 }
 
 // read takes over the list of streamers. When the database is away the list stays as it is.
@@ -155,6 +163,7 @@ func (r *round) read(ctx context.Context) {
 		r.complain(ctx, err)
 		return
 	}
+	r.configured(row.Global)
 	present := make(map[int64]bool, len(streamers))
 	added := 0
 	for _, streamer := range streamers {
@@ -204,17 +213,19 @@ func (r *round) drop(id int64, room *watched) {
 	room.gone = true
 	if room.place >= 0 {
 		heap.Remove(&r.schedule, room.place)
+		r.passOn(room, answer{})
 	}
 }
 
 func (r *round) takeWishes(ctx context.Context) {
 	r.mu.Lock()
-	wanted, reread := r.wanted, r.reread
-	r.wanted, r.reread = make(map[int64]bool), false
+	wanted, reread, freed := r.wanted, r.reread, r.freed
+	r.wanted, r.reread, r.freed = make(map[int64]bool), false, 0
 	r.mu.Unlock()
 	if reread {
 		r.read(ctx)
 	}
+	r.callWaiting(freed)
 	for id, atOnce := range wanted {
 		room := r.rooms[id]
 		switch {
@@ -252,14 +263,16 @@ func (r *round) askDue(ctx context.Context) {
 		if r.Recorder.Active(room.streamer.ID) {
 			room.due = now.Add(room.interval)
 			heap.Push(&r.schedule, room)
+			room.waits = time.Time{}
+			r.passOn(room, answer{})
 			continue
 		}
 		r.busy++
 		room.asked = now
-		question := question{streamer: room.streamer, trouble: room.trouble}
+		question := question{streamer: room.streamer, global: r.global, trouble: room.trouble}
 		r.asking.Go(func() {
-			err := r.ask(ctx, question.streamer)
-			r.answers <- answer{room, err, r.note(ctx, question, err)} // never blocks: there is room for all under way
+			started, err := r.ask(ctx, question)
+			r.answers <- answer{room, started, err, r.note(ctx, question, err)} // never blocks: there is room for all under way
 		})
 	}
 }
@@ -267,33 +280,36 @@ func (r *round) askDue(ctx context.Context) {
 // question is what the goroutine of one question knows: a copy, since the room itself belongs to Run.
 type question struct {
 	streamer db.Streamer
+	global   []byte
 	trouble  string
 }
 
 type answer struct {
 	room    *watched
+	started bool // a recording
 	err     error
 	trouble string // what the streamer's row says now
 }
 
 // ask asks one room and has it recorded when it is live.
-func (r *round) ask(ctx context.Context, streamer db.Streamer) error {
+func (r *round) ask(ctx context.Context, question question) (started bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	status, err := r.Extractors.Resolve(ctx, extractor.Ref{URL: streamer.URL})
+	status, err := r.Extractors.Resolve(ctx, question.streamer.URL, question.global, question.streamer.Override)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !status.Live {
-		return nil
+		return false, nil
 	}
 	if len(status.Streams) == 0 {
-		return errors.New("the room is live and the extractor offers no stream")
+		return false, errors.New("the room is live and the extractor offers no stream")
 	}
-	if err := r.Recorder.Start(ctx, streamer, status); err != nil {
-		return fmt.Errorf("record: %w", err)
+	err = r.Recorder.Start(ctx, question.streamer, status)
+	if err != nil && !errors.Is(err, ErrNoSlot) {
+		err = fmt.Errorf("record: %w", err)
 	}
-	return nil
+	return err == nil, err
 }
 
 // note writes into the streamer's row what keeps the room from being recorded, when that changed.
@@ -323,9 +339,11 @@ func (r *round) take(given answer) {
 	r.busy--
 	room := given.room
 	if room.gone {
+		r.passOn(room, given)
 		return
 	}
 	now := time.Now()
+	r.answered(room, given, now)
 	room.due, room.trouble = now.Add(room.interval), given.trouble
 	room.streamer.LastError = given.trouble
 	switch {

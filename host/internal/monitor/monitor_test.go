@@ -30,16 +30,18 @@ type fakeRooms struct {
 	start   func(streamer db.Streamer) error // nil: fine
 	active  func(id int64) bool              // nil: no
 
-	mu      sync.Mutex
-	asked   map[string]int
-	started []int64
+	mu       sync.Mutex
+	asked    map[string]int
+	started  []int64
+	settings string // of the last question
 }
 
-func (f *fakeRooms) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status, error) {
+func (f *fakeRooms) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
 	f.mu.Lock()
-	f.asked[ref.URL]++
+	f.asked[url]++
+	f.settings = fmt.Sprintf("%s", settings)
 	f.mu.Unlock()
-	return f.resolve(ctx, ref.URL)
+	return f.resolve(ctx, url)
 }
 
 func (f *fakeRooms) Active(id int64) bool { return f.active != nil && f.active(id) }

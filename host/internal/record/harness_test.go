@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +59,10 @@ func newProcess(instance string) *fakeProcess {
 func (p *fakeProcess) Plugin() string   { return "recorder-fake" }
 func (p *fakeProcess) Instance() string { return p.instance }
 func (p *fakeProcess) Release()         {}
+
+func (p *fakeProcess) Options(settings ...[]byte) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"layers":[%s]}`, bytes.Join(settings, []byte(","))))
+}
 
 // change is for callers that hold the lock.
 func (p *fakeProcess) change() {

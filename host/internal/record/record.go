@@ -34,6 +34,8 @@ type Recorders interface {
 type Process interface {
 	Plugin() string
 	Instance() string
+	// Options are those of the given settings, general ones first, that this recorder takes for one session; nil: none.
+	Options(settings ...[]byte) json.RawMessage
 	Start(ctx context.Context, request recorder.Request) error
 	Watch(ctx context.Context, sessionID string, afterSeq int64, handle func(recorder.Event) error) error
 	Acknowledge(ctx context.Context, sessionID string, seq int64) error
@@ -63,7 +65,9 @@ type Options struct {
 	Publisher Publisher
 	// SessionEnded is called after a session's end is committed: the room may be live again at once.
 	SessionEnded func(streamerID int64)
-	Logger       *slog.Logger
+	// SlotFree is called when a session is over, however it ended, and another may begin; nil: nobody wants to know.
+	SlotFree func()
+	Logger   *slog.Logger
 	// RetryAfter is the pause before the next try when the database or a plugin is away; 0: one second.
 	RetryAfter time.Duration
 }
@@ -217,10 +221,15 @@ func (s *Service) Start(ctx context.Context, streamer db.Streamer, status extrac
 
 // begin commits the session's row, and then asks the recorder to start it.
 func (s *Service) begin(ctx context.Context, process Process, streamer db.Streamer, status extractor.Status, followed *session) error {
+	settings, err := s.DB.RoomConfiguration(ctx, &streamer.ID)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
 	request, err := s.insert(ctx, streamer, status, followed)
 	if err != nil {
 		return err
 	}
+	request.Options = process.Options(settings.Global, settings.Override)
 	if err := process.Start(ctx, request); err != nil {
 		return fmt.Errorf("the recorder did not confirm the session: %w", err)
 	}
@@ -251,9 +260,12 @@ func (s *Service) claim(limit int, streamerID int64, process Process) (*session,
 
 func (s *Service) forget(followed *session) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.sessions, followed.id)
 	close(followed.done)
+	s.mu.Unlock()
+	if s.SlotFree != nil {
+		s.SlotFree()
+	}
 }
 
 // insert commits the session's row, unless the streamer changed since the room was asked.

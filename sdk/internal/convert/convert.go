@@ -88,6 +88,11 @@ func option(o sdk.Option) *pluginv1.Option {
 		Env:         o.Env,
 		DocEn:       o.DocEN,
 		DocZh:       o.DocZH,
+		Room:        o.Room,
+		Minimum:     o.Minimum,
+		Maximum:     o.Maximum,
+		Pattern:     o.Pattern,
+		Format:      o.Format,
 	}
 }
 
@@ -131,6 +136,11 @@ func fromOption(o *pluginv1.Option, typ sdk.OptionType) sdk.Option {
 		Env:         o.GetEnv(),
 		DocEN:       o.GetDocEn(),
 		DocZH:       o.GetDocZh(),
+		Room:        o.GetRoom(),
+		Minimum:     o.GetMinimum(),
+		Maximum:     o.GetMaximum(),
+		Pattern:     o.GetPattern(),
+		Format:      o.GetFormat(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,19 +101,37 @@ func decodeValue(opt sdk.Option, typ reflect.Type, raw json.RawMessage) (reflect
 		}
 		return reflect.Value{}, fmt.Errorf("must be %s, got %s", article(opt.Type), shorten(raw))
 	}
-	if len(opt.Allowed) == 0 {
-		return out.Elem(), nil
-	}
 	for _, text := range texts(out.Elem()) {
-		if slices.Contains(opt.Allowed, text) {
-			continue
+		if problem := restricted(opt, text); problem != "" {
+			if opt.Secret {
+				text = "(secret)"
+			}
+			return reflect.Value{}, fmt.Errorf("%s %s", text, problem)
 		}
-		if opt.Secret {
-			text = "(secret)"
-		}
-		return reflect.Value{}, fmt.Errorf("%s is not allowed; allowed are: %s", text, strings.Join(opt.Allowed, ", "))
 	}
 	return out.Elem(), nil
+}
+
+// restricted says why one value, as text, is not possible; empty when it is.
+func restricted(opt sdk.Option, text string) string {
+	if len(opt.Allowed) > 0 && !slices.Contains(opt.Allowed, text) {
+		return "is not allowed; allowed are: " + strings.Join(opt.Allowed, ", ")
+	}
+	if opt.Minimum != "" || opt.Maximum != "" {
+		value, err := strconv.ParseFloat(text, 64)
+		if low, lowErr := strconv.ParseFloat(opt.Minimum, 64); err == nil && lowErr == nil && value < low {
+			return "is too small; the least is " + opt.Minimum
+		}
+		if high, highErr := strconv.ParseFloat(opt.Maximum, 64); err == nil && highErr == nil && value > high {
+			return "is too large; the most is " + opt.Maximum
+		}
+	}
+	if opt.Pattern != "" {
+		if pattern, err := regexp.Compile(opt.Pattern); err == nil && !pattern.MatchString(text) {
+			return "does not look like " + opt.Pattern
+		}
+	}
+	return ""
 }
 
 // hasNull finds a null inside a list, which encoding/json would silently read as "".

@@ -25,6 +25,9 @@ type all struct {
 	Ratio   float64  `json:"ratio" default:"0.5" allowed:"0.5,1"`
 	Deep    bool     `json:"deep" default:"true"`
 	Codecs  []string `json:"codecs" default:"avc, hevc" allowed:"avc,hevc,av1"`
+	CDN     []string `json:"cdn" room:"true" pattern:"^[a-z]+$"`
+	Pause   int      `json:"pause" room:"true" min:"0" max:"60"`
+	Login   string   `json:"login" room:"true" format:"login_file"`
 	Skipped chan int `json:"-"`
 }
 
@@ -48,6 +51,9 @@ func TestSchema(t *testing.T) {
 		{Name: "ratio", Type: sdk.TypeNumber, DefaultJSON: "0.5", Allowed: []string{"0.5", "1"}},
 		{Name: "deep", Type: sdk.TypeBoolean, DefaultJSON: "true"},
 		{Name: "codecs", Type: sdk.TypeStringList, DefaultJSON: `["avc","hevc"]`, Allowed: []string{"avc", "hevc", "av1"}},
+		{Name: "cdn", Type: sdk.TypeStringList, Room: true, Pattern: "^[a-z]+$"},
+		{Name: "pause", Type: sdk.TypeInteger, Room: true, Minimum: "0", Maximum: "60"},
+		{Name: "login", Type: sdk.TypeString, Room: true, Format: sdk.FormatLoginFile},
 	}
 	if diff := cmp.Diff(want, s.Options); diff != "" {
 		t.Error(diff)
@@ -99,6 +105,24 @@ func TestBadTagsAreNamed(t *testing.T) {
 		A string `json:"a" secret:"yes please"`
 	}](t, `secret must be "true" or "false"`)
 	bad[struct {
+		A string `json:"a" min:"1"`
+	}](t, "belongs to a number")
+	bad[struct {
+		A int `json:"a" max:"many"`
+	}](t, "must be a number")
+	bad[struct {
+		A int `json:"a" pattern:"x"`
+	}](t, "pattern belongs to")
+	bad[struct {
+		A string `json:"a" pattern:"("`
+	}](t, "pattern: ")
+	bad[struct {
+		A string `json:"a" format:"login_file"`
+	}](t, "belongs to a string with room")
+	bad[struct {
+		A string `json:"a" room:"true" format:"other"`
+	}](t, "format must be")
+	bad[struct {
 		A string `json:"a" env:"HOME"`
 	}](t, "must begin with LUBOD_")
 }
@@ -116,7 +140,7 @@ func TestDecodeFillsDefaults(t *testing.T) {
 
 func TestDecodeReportsAllMistakesAtOnceAndNoSecret(t *testing.T) {
 	_, err := options.Decode[all]([]byte(`{"token": "hunter2", "retries": "two", "small": 5000000000, "deep": 1,
-		"codecs": ["avc", null], "ratio": 0.7, "nonsense": true}`))
+		"codecs": ["avc", null], "ratio": 0.7, "nonsense": true, "cdn": ["ok", "No"], "pause": 61}`))
 	if sdk.KindOf(err) != sdk.InvalidOption {
 		t.Fatalf("got %v", err)
 	}
@@ -129,6 +153,8 @@ func TestDecodeReportsAllMistakesAtOnceAndNoSecret(t *testing.T) {
 		"option ratio: 0.7 is not allowed; allowed are: 0.5, 1",
 		"option nonsense does not exist; options are: api, token,",
 		"option room must be set",
+		"option cdn: No does not look like ^[a-z]+$",
+		"option pause: 61 is too large; the most is 60",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)

@@ -6,6 +6,10 @@
 //	default:"10"            value when nothing is set; lists are written with commas
 //	unit:"ms"               unit of a number
 //	allowed:"avc,hevc"      allowed values
+//	min:"0" max:"86400"     bounds of a number
+//	pattern:"^[a-z]+$"      what a text, or each text of a list, looks like
+//	room:"true"             can also be set while the plugin runs, in /configuration and for one room
+//	format:"login_file"     a room option that the host turns into credentials: cookies or login_file
 //	secret:"true"           never logged, never returned by the API
 //	required:"true"         must be set; excludes default
 //	env:"LUBOD_ACME_TOKEN"  variable of the host that supplies the value when plugins.hcl does not
@@ -90,10 +94,43 @@ func readTags(name string, sf reflect.StructField) (sdk.Option, error) {
 	if opt.Required, err = flag(sf, "required"); err != nil {
 		return opt, err
 	}
+	if opt.Room, err = flag(sf, "room"); err != nil {
+		return opt, err
+	}
 	if allowed, ok := sf.Tag.Lookup("allowed"); ok {
 		opt.Allowed = splitList(allowed)
 	}
+	if err := readLimits(&opt, sf); err != nil {
+		return opt, err
+	}
 	return opt, readDefault(&opt, sf)
+}
+
+func readLimits(opt *sdk.Option, sf reflect.StructField) error {
+	opt.Minimum, opt.Maximum, opt.Pattern, opt.Format = sf.Tag.Get("min"), sf.Tag.Get("max"), sf.Tag.Get("pattern"), sf.Tag.Get("format")
+	for tag, limit := range map[string]string{"min": opt.Minimum, "max": opt.Maximum} {
+		if _, err := strconv.ParseFloat(limit, 64); limit != "" && (err != nil || opt.Type != sdk.TypeInteger && opt.Type != sdk.TypeNumber) {
+			return fmt.Errorf("%s must be a number and belongs to a number", tag)
+		}
+	}
+	if opt.Pattern != "" {
+		if opt.Type != sdk.TypeString && opt.Type != sdk.TypeStringList {
+			return fmt.Errorf("pattern belongs to a string or a list of strings")
+		}
+		if _, err := regexp.Compile(opt.Pattern); err != nil {
+			return fmt.Errorf("pattern: %w", err)
+		}
+	}
+	switch opt.Format {
+	case "":
+		return nil
+	case sdk.FormatCookies, sdk.FormatLoginFile:
+		if opt.Type != sdk.TypeString || !opt.Room {
+			return fmt.Errorf("format %s belongs to a string with room:\"true\"", opt.Format)
+		}
+		return nil
+	}
+	return fmt.Errorf("format must be %s or %s, got %q", sdk.FormatCookies, sdk.FormatLoginFile, opt.Format)
 }
 
 func readDefault(opt *sdk.Option, sf reflect.StructField) error {

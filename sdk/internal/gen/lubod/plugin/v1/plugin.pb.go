@@ -160,8 +160,20 @@ type Option struct {
 	// env names a LUBOD_* variable of the host that supplies the value when plugins.hcl does not.
 	Env string `protobuf:"bytes,8,opt,name=env,proto3" json:"env,omitempty"`
 	// doc_en and doc_zh explain the option to an operator.
-	DocEn         string `protobuf:"bytes,9,opt,name=doc_en,json=docEn,proto3" json:"doc_en,omitempty"`
-	DocZh         string `protobuf:"bytes,10,opt,name=doc_zh,json=docZh,proto3" json:"doc_zh,omitempty"`
+	DocEn string `protobuf:"bytes,9,opt,name=doc_en,json=docEn,proto3" json:"doc_en,omitempty"`
+	DocZh string `protobuf:"bytes,10,opt,name=doc_zh,json=docZh,proto3" json:"doc_zh,omitempty"`
+	// room options can also be set while the plugin runs, for all rooms or for one: the plugin takes them over those of
+	// Configure from the options_json of each request. All others are set in plugins.hcl only.
+	Room bool `protobuf:"varint,11,opt,name=room,proto3" json:"room,omitempty"`
+	// minimum and maximum of a number, as text; empty: none.
+	Minimum string `protobuf:"bytes,12,opt,name=minimum,proto3" json:"minimum,omitempty"`
+	Maximum string `protobuf:"bytes,13,opt,name=maximum,proto3" json:"maximum,omitempty"`
+	// pattern is a regular expression (RE2) that a text, or each text of a list, matches; empty: any.
+	Pattern string `protobuf:"bytes,14,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// format says what a room option holds beyond its type; empty: nothing special. With "cookies" (a Cookie header) and
+	// "login_file" (a login file in the host's data directory) the host hands the login over as credentials of the request
+	// and leaves the option out of options_json; the plugin itself only meets values from plugins.hcl.
+	Format        string `protobuf:"bytes,15,opt,name=format,proto3" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -262,6 +274,41 @@ func (x *Option) GetDocEn() string {
 func (x *Option) GetDocZh() string {
 	if x != nil {
 		return x.DocZh
+	}
+	return ""
+}
+
+func (x *Option) GetRoom() bool {
+	if x != nil {
+		return x.Room
+	}
+	return false
+}
+
+func (x *Option) GetMinimum() string {
+	if x != nil {
+		return x.Minimum
+	}
+	return ""
+}
+
+func (x *Option) GetMaximum() string {
+	if x != nil {
+		return x.Maximum
+	}
+	return ""
+}
+
+func (x *Option) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *Option) GetFormat() string {
+	if x != nil {
+		return x.Format
 	}
 	return ""
 }
@@ -636,7 +683,7 @@ var File_lubod_plugin_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_lubod_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x1clubod/plugin/v1/plugin.proto\x12\x0flubod.plugin.v1\"\x92\x02\n" +
+	"\x1clubod/plugin/v1/plugin.proto\x12\x0flubod.plugin.v1\"\x8c\x03\n" +
 	"\x06Option\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12/\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x1b.lubod.plugin.v1.OptionTypeR\x04type\x12!\n" +
@@ -648,7 +695,12 @@ const file_lubod_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x03env\x18\b \x01(\tR\x03env\x12\x15\n" +
 	"\x06doc_en\x18\t \x01(\tR\x05docEn\x12\x15\n" +
 	"\x06doc_zh\x18\n" +
-	" \x01(\tR\x05docZh\"\x11\n" +
+	" \x01(\tR\x05docZh\x12\x12\n" +
+	"\x04room\x18\v \x01(\bR\x04room\x12\x18\n" +
+	"\aminimum\x18\f \x01(\tR\aminimum\x12\x18\n" +
+	"\amaximum\x18\r \x01(\tR\amaximum\x12\x18\n" +
+	"\apattern\x18\x0e \x01(\tR\apattern\x12\x16\n" +
+	"\x06format\x18\x0f \x01(\tR\x06format\"\x11\n" +
 	"\x0fDescribeRequest\"\xa0\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +

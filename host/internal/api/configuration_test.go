@@ -1,0 +1,145 @@
+package api
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/sdk"
+)
+
+var xOptions = config.PluginOptions{
+	Plugin: "extractor-x", Base: []byte(`{"x_qn":10,"x_api":"http://x"}`),
+	Schema: []sdk.Option{
+		{Name: "x_qn", Type: sdk.TypeInteger, Allowed: []string{"10", "20"}, Room: true},
+		{Name: "x_cookie", Type: sdk.TypeString, Secret: true, Format: sdk.FormatCookies, Room: true},
+		{Name: "x_file", Type: sdk.TypeString, Format: sdk.FormatLoginFile, Room: true},
+		{Name: "x_api", Type: sdk.TypeString},
+	},
+}
+
+// ownDefaults are the members of an object: what lubod's own settings are when nobody set any.
+var ownDefaults = func() string {
+	raw, err := json.Marshal(config.DefaultConfiguration())
+	if err != nil {
+		panic(err)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(string(raw), "{"), "}")
+}()
+
+func newWithOptions(t *testing.T) *harness {
+	t.Helper()
+	h := newLoggedIn(t)
+	h.install(xOptions)
+	return h
+}
+
+func (h *harness) install(plugins ...config.PluginOptions) {
+	h.plugins.options = func() *config.Catalog { return config.NewCatalog(plugins, nil) }
+}
+
+func (h *harness) stored(t *testing.T, query string) string {
+	t.Helper()
+	var raw string
+	if err := h.db.Pool.QueryRow(t.Context(), query).Scan(&raw); err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestOptionsOfPluginsAreKeysOfTheConfiguration(t *testing.T) {
+	h := newWithOptions(t)
+	unset := `{` + ownDefaults + `,"x_qn":10,"x_cookie":null,"x_file":null}`
+	equalJSON(t, h.api(t, "GET", "/configuration", "").must(t, 200).body, unset)
+	want := `{` + ownDefaults + `,"x_qn":20,"x_cookie":"********","x_file":"in/1.json"}`
+	put := h.api(t, "PUT", "/configuration", `{"x_qn":20,"x_cookie":"SESSDATA=topsecret","x_file":"data/in/1.json"}`).must(t, 200)
+	equalJSON(t, put.body, want)
+	equalJSON(t, h.api(t, "PUT", "/configuration", want).must(t, 200).body, want)
+	if got := h.stored(t, "SELECT value->>'x_cookie' FROM configuration"); got != "SESSDATA=topsecret" {
+		t.Errorf("the mask replaced the secret: %q", got)
+	}
+	status := h.api(t, "GET", "/status", "").must(t, 200)
+	if body := status.body; strings.Contains(body, "topsecret") || !strings.Contains(body, `"x_qn":20`) {
+		t.Errorf("status: %s", body)
+	}
+	equalJSON(t, h.api(t, "PUT", "/configuration", `{"x_qn":null,"x_cookie":null,"x_file":null}`).must(t, 200).body, unset)
+	equalJSON(t, h.api(t, "PUT", "/configuration", unset).must(t, 200).body, unset)
+	if got := h.stored(t, "SELECT coalesce(value->>'x_qn', 'nothing') FROM configuration"); got != "nothing" {
+		t.Errorf("what plugins.hcl says was stored when a page sent it back: %q", got)
+	}
+	if got := h.log.take(); strings.Contains(got, "topsecret") {
+		t.Error("the log holds a secret")
+	}
+}
+
+func TestMistakesInOptionsOfPlugins(t *testing.T) {
+	h := newWithOptions(t)
+	for body, words := range map[string][]string{
+		`{"x_qn":"20"}`:             {"x_qn: must be a whole number"},
+		`{"x_qn":11,"threads":4}`:   {"x_qn: is not possible", "10", "20"},
+		`{"x_cookie":"hunter2"}`:    {"x_cookie: must hold cookies"},
+		`{"x_cookie":"********"}`:   {"x_cookie: is how a stored secret is shown"},
+		`{"x_file":"../../shadow"}`: {"x_file: must be a file inside the data directory"},
+		`{"x_file":"/etc/shadow"}`:  {"x_file: must be a file inside the data directory"},
+		`{"x_api":"http://evil"}`:   {"x_api: is not known here", "delay", "x_cookie"},
+	} {
+		h.api(t, "PUT", "/configuration", body).refused(t, 400, words...)
+		h.api(t, "POST", "/streamers", `{"url":"https://a.example/1","override":`+body+`}`).refused(t, 400, "override."+words[0])
+	}
+	if got := h.stored(t, "SELECT coalesce((SELECT value FROM configuration), '{}')::text"); got != "{}" {
+		t.Errorf("stored %s", got)
+	}
+	if got := h.log.take(); strings.Contains(got, "hunter2") {
+		t.Error("the log holds a secret")
+	}
+}
+
+func TestOptionsOfPluginsForOneRoom(t *testing.T) {
+	h := newWithOptions(t)
+	override := func(a answer) string {
+		t.Helper()
+		var shown Streamer
+		a.must(t, 200).decode(t, &shown)
+		return string(shown.Override)
+	}
+	const shown = `{"delay":5,"x_qn":10,"x_cookie":"********"}`
+	made := h.api(t, "POST", "/streamers", `{"url":"https://a.example/1","override":{"delay":5,"x_qn":10,"x_cookie":"SESSDATA=topsecret","x_file":null}}`)
+	equalJSON(t, override(made), shown)
+	// All of it goes back as it came: the secret stays.
+	equalJSON(t, override(h.api(t, "PUT", "/streamers", made.body)), shown)
+	if got := h.stored(t, "SELECT override->>'x_cookie' FROM streamers"); got != "SESSDATA=topsecret" {
+		t.Errorf("the mask replaced the secret: %q", got)
+	}
+	for _, path := range []string{"/streamers", "/status"} {
+		if body := h.api(t, "GET", path, "").must(t, 200).body; strings.Contains(body, "topsecret") || !strings.Contains(body, `********`) {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+
+	// The plugin is taken away: what is stored stays, is not shown, and nothing else is accepted for it.
+	h.install()
+	if body := h.api(t, "GET", "/streamers", "").must(t, 200).body; strings.Contains(body, "topsecret") || !strings.Contains(body, `"x_qn":"********"`) {
+		t.Errorf("streamers: %s", body)
+	}
+	h.api(t, "PUT", "/streamers", `{"id":1,"override":{"x_qn":"********","x_cookie":"********"}}`).must(t, 200)
+	h.api(t, "PUT", "/streamers", `{"id":1,"override":{"x_qn":10,"x_cookie":"********"}}`).must(t, 200)
+	h.api(t, "PUT", "/streamers", `{"id":1,"override":{"x_qn":20}}`).refused(t, 400, "override.x_qn: belongs to no plugin")
+	h.install(xOptions)
+	equalJSON(t, override(h.api(t, "PUT", "/streamers", `{"id":1,"override":{"x_qn":20,"x_cookie":"********"}}`)), `{"x_qn":20,"x_cookie":"********"}`)
+	deleted := h.api(t, "DELETE", "/streamers/1", "").must(t, 200)
+	if strings.Contains(deleted.body, "topsecret") {
+		t.Errorf("deleted: %s", deleted.body)
+	}
+}
+
+func TestConfigurationOfAPluginThatIsAway(t *testing.T) {
+	h := newWithOptions(t)
+	h.api(t, "PUT", "/configuration", `{"x_qn":20,"x_cookie":"a=b"}`).must(t, 200)
+	h.install()
+	away := `{` + ownDefaults + `,"x_qn":"********","x_cookie":"********"}`
+	equalJSON(t, h.api(t, "GET", "/configuration", "").must(t, 200).body, away)
+	equalJSON(t, h.api(t, "PUT", "/configuration", away).must(t, 200).body, away)
+	h.install(xOptions)
+	equalJSON(t, h.api(t, "GET", "/configuration", "").must(t, 200).body, `{`+ownDefaults+`,"x_qn":20,"x_cookie":"********","x_file":null}`)
+}

@@ -1,0 +1,99 @@
+package monitor
+
+import (
+	"bytes"
+	"container/heap"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/lubod/lubod/host/internal/config"
+)
+
+// ErrNoSlot means that a live room waits: as many rooms are recorded as may be at once.
+var ErrNoSlot = errors.New("the room is live and waits: all recording slots are in use (download_limit)")
+
+// slotWait is a room's place in the queue for a recording slot.
+type slotWait struct {
+	waits  time.Time // since when the room is live and waits; zero: it does not
+	called bool      // a slot became free for it: whatever it does not use goes on to the next
+}
+
+// SlotFree has the room asked at once that has waited longest for a recording slot.
+func (m *Monitor) SlotFree() {
+	m.mu.Lock()
+	m.freed++
+	m.mu.Unlock()
+	m.signal()
+}
+
+// configured takes over the configuration for all rooms: more slots let waiting rooms start at once, and rooms that
+// wait for a person get another chance when a person changed something.
+func (r *round) configured(global []byte) {
+	if r.limit > 0 && bytes.Equal(r.global, global) {
+		return
+	}
+	before := r.limit
+	r.global, r.limit = global, config.DefaultConfiguration().DownloadLimit
+	if configuration, err := config.Layered(global); err == nil {
+		r.limit = configuration.DownloadLimit
+	}
+	if before == 0 {
+		return
+	}
+	r.callWaiting(r.limit - before)
+	now := time.Now()
+	for _, room := range r.rooms {
+		if room.person && room.place >= 0 && room.due.After(now) {
+			room.due = now
+			heap.Fix(&r.schedule, room.place)
+		}
+	}
+}
+
+// callWaiting has up to n rooms asked at once that wait for a slot, the longest wait first. Asking all of them for one slot
+// would only annoy their platforms.
+func (r *round) callWaiting(n int) {
+	if n <= 0 {
+		return
+	}
+	now := time.Now()
+	r.freedAt = now
+	var waiting []*watched
+	for _, room := range r.rooms {
+		if !room.waits.IsZero() && !room.called && room.place >= 0 {
+			waiting = append(waiting, room)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *watched) int { return a.waits.Compare(b.waits) })
+	for _, room := range waiting[:min(n, len(waiting))] {
+		room.called = true
+		if room.due.After(now) {
+			room.due = now
+			heap.Fix(&r.schedule, room.place)
+		}
+	}
+}
+
+// answered notes whether a room waits for a slot or for a person.
+func (r *round) answered(room *watched, given answer, now time.Time) {
+	room.person = needsPerson(given.err)
+	if errors.Is(given.err, ErrNoSlot) {
+		if room.waits.IsZero() {
+			room.waits = now
+		}
+		room.called = false // somebody else was faster; the end of that recording calls again
+		room.again = room.again || r.freedAt.After(room.asked)
+		return
+	}
+	room.waits = time.Time{}
+	r.passOn(room, given)
+}
+
+// passOn calls the next room when the one that was called does not need its slot any more.
+func (r *round) passOn(room *watched, given answer) {
+	if room.called && !given.started && !errors.Is(given.err, ErrNoSlot) {
+		r.callWaiting(1)
+	}
+	room.called = false
+}

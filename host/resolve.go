@@ -1,0 +1,76 @@
+package host
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins"
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/extractor"
+)
+
+// settings finds what a plugin takes in the configuration and in a room's override.
+type settings struct {
+	logger *slog.Logger
+	// told are values that the log named already: every question would name them again.
+	told sync.Map
+}
+
+// of returns what a plugin with this schema gets. A stored value that it does not take, because it is another version
+// now, is left out: recording with the plugin's own default is better than not recording.
+func (s *settings) of(plugin string, schema []sdk.Option, layers [][]byte) config.RoomOptions {
+	found, err := config.ForPlugin(schema, layers...)
+	if err != nil {
+		s.warn(plugin, "", err.Error())
+		return config.RoomOptions{}
+	}
+	for _, key := range found.Ignored {
+		s.warn(plugin, key, "the stored value is not one that the plugin takes; set it again")
+	}
+	return found
+}
+
+func (s *settings) warn(plugin, key, problem string) {
+	if _, told := s.told.LoadOrStore(plugin+" "+key, true); !told {
+		s.logger.Warn("an option is left out", "plugin", plugin, "option", key, "problem", problem)
+	}
+}
+
+// extractors answers the monitor's questions by the first extractor that takes the URL.
+type extractors struct {
+	manager  *plugins.Manager
+	settings *settings
+	dataDir  string
+}
+
+func (e extractors) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
+	lease, err := e.manager.Extractor(ctx, url)
+	if err != nil {
+		return extractor.Status{}, err
+	}
+	defer lease.Release()
+	options := e.settings.of(lease.Plugin, lease.Schema(), settings)
+	credentials, err := e.credentials(options.Login)
+	if err != nil {
+		return extractor.Status{}, err
+	}
+	return lease.Resolve(ctx, extractor.Ref{URL: url, Options: options.JSON, Credentials: credentials})
+}
+
+// credentials reads the login of a room anew for every question: another part of the host, or a person, renews the file.
+func (e extractors) credentials(login *config.Login) (*extractor.Credentials, error) {
+	if login == nil {
+		return nil, nil
+	}
+	if login.File == "" {
+		return &extractor.Credentials{Cookies: login.Cookies}, nil
+	}
+	account, err := bilibili.LoadAccount(e.dataDir, login.File)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.InvalidOption, "option %s: %w", login.Key, err)
+	}
+	return &extractor.Credentials{Cookies: account.Cookies}, nil
+}
