@@ -7,7 +7,110 @@ package db
 
 import (
 	"context"
+	"time"
+
+	"github.com/google/uuid"
 )
+
+const accountState = `-- name: AccountState :one
+SELECT account_states.host_id, account_states.file, account_states.fingerprint, account_states.mid, account_states.uname, account_states.expires_at, account_states.error, account_states.warning, account_states.checked_at, account_states.check_after, account_states.rejected_at, account_states.refresh_began, account_states.updated_at, (check_after <= now())::boolean AS due FROM account_states WHERE host_id = $1 AND file = $2
+`
+
+type AccountStateParams struct {
+	HostID uuid.UUID
+	File   string
+}
+
+type AccountStateRow struct {
+	AccountState AccountState
+	Due          bool
+}
+
+// With whether it is time for another check, on the clock that wrote it.
+func (q *Queries) AccountState(ctx context.Context, arg AccountStateParams) (AccountStateRow, error) {
+	row := q.db.QueryRow(ctx, accountState, arg.HostID, arg.File)
+	var i AccountStateRow
+	err := row.Scan(
+		&i.AccountState.HostID,
+		&i.AccountState.File,
+		&i.AccountState.Fingerprint,
+		&i.AccountState.Mid,
+		&i.AccountState.Uname,
+		&i.AccountState.ExpiresAt,
+		&i.AccountState.Error,
+		&i.AccountState.Warning,
+		&i.AccountState.CheckedAt,
+		&i.AccountState.CheckAfter,
+		&i.AccountState.RejectedAt,
+		&i.AccountState.RefreshBegan,
+		&i.AccountState.UpdatedAt,
+		&i.Due,
+	)
+	return i, err
+}
+
+const accountStates = `-- name: AccountStates :many
+SELECT host_id, file, fingerprint, mid, uname, expires_at, error, warning, checked_at, check_after, rejected_at, refresh_began, updated_at FROM account_states WHERE host_id = $1
+`
+
+func (q *Queries) AccountStates(ctx context.Context, hostID uuid.UUID) ([]AccountState, error) {
+	rows, err := q.db.Query(ctx, accountStates, hostID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AccountState{}
+	for rows.Next() {
+		var i AccountState
+		if err := rows.Scan(
+			&i.HostID,
+			&i.File,
+			&i.Fingerprint,
+			&i.Mid,
+			&i.Uname,
+			&i.ExpiresAt,
+			&i.Error,
+			&i.Warning,
+			&i.CheckedAt,
+			&i.CheckAfter,
+			&i.RejectedAt,
+			&i.RefreshBegan,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const cookieFiles = `-- name: CookieFiles :many
+SELECT file FROM accounts UNION SELECT user_cookie FROM templates WHERE user_cookie <> '' ORDER BY 1
+`
+
+// Every cookie file that something of the database names.
+func (q *Queries) CookieFiles(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, cookieFiles)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var file string
+		if err := rows.Scan(&file); err != nil {
+			return nil, err
+		}
+		items = append(items, file)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const deleteAccount = `-- name: DeleteAccount :one
 DELETE FROM accounts WHERE id = $1 RETURNING id, platform, file, created_at
@@ -23,6 +126,40 @@ func (q *Queries) DeleteAccount(ctx context.Context, id int64) (Account, error) 
 		&i.CreatedAt,
 	)
 	return i, err
+}
+
+const findCover = `-- name: FindCover :one
+SELECT url FROM covers WHERE mid = $1 AND sha256 = $2 AND created_at > now() - make_interval(days => 7)
+`
+
+type FindCoverParams struct {
+	Mid    int64
+	Sha256 string
+}
+
+func (q *Queries) FindCover(ctx context.Context, arg FindCoverParams) (string, error) {
+	row := q.db.QueryRow(ctx, findCover, arg.Mid, arg.Sha256)
+	var url string
+	err := row.Scan(&url)
+	return url, err
+}
+
+const forgetOldCovers = `-- name: ForgetOldCovers :exec
+DELETE FROM covers WHERE created_at <= now() - make_interval(days => 7)
+`
+
+func (q *Queries) ForgetOldCovers(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, forgetOldCovers)
+	return err
+}
+
+const hurryInterruptedRefreshes = `-- name: HurryInterruptedRefreshes :exec
+UPDATE account_states SET check_after = now() WHERE host_id = $1 AND refresh_began IS NOT NULL
+`
+
+func (q *Queries) HurryInterruptedRefreshes(ctx context.Context, hostID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, hurryInterruptedRefreshes, hostID)
+	return err
 }
 
 const insertAccount = `-- name: InsertAccount :one
@@ -73,4 +210,144 @@ func (q *Queries) ListAccounts(ctx context.Context) ([]Account, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const postponeAccountCheck = `-- name: PostponeAccountCheck :exec
+INSERT INTO account_states (host_id, file, fingerprint, mid, check_after)
+VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5::double precision))
+ON CONFLICT (host_id, file) DO UPDATE SET
+    uname = CASE WHEN account_states.fingerprint = excluded.fingerprint THEN account_states.uname ELSE '' END,
+    expires_at = CASE WHEN account_states.fingerprint = excluded.fingerprint THEN account_states.expires_at END,
+    error = CASE WHEN account_states.fingerprint = excluded.fingerprint THEN account_states.error ELSE '' END,
+    warning = CASE WHEN account_states.fingerprint = excluded.fingerprint THEN account_states.warning ELSE '' END,
+    checked_at = CASE WHEN account_states.fingerprint = excluded.fingerprint THEN account_states.checked_at END,
+    rejected_at = CASE WHEN account_states.fingerprint = excluded.fingerprint THEN account_states.rejected_at END,
+    fingerprint = excluded.fingerprint, mid = excluded.mid, check_after = excluded.check_after, updated_at = now()
+`
+
+type PostponeAccountCheckParams struct {
+	HostID      uuid.UUID
+	File        string
+	Fingerprint string
+	Mid         int64
+	Seconds     float64
+}
+
+// Bilibili could not be asked: what was known of the same login stays known.
+func (q *Queries) PostponeAccountCheck(ctx context.Context, arg PostponeAccountCheckParams) error {
+	_, err := q.db.Exec(ctx, postponeAccountCheck,
+		arg.HostID,
+		arg.File,
+		arg.Fingerprint,
+		arg.Mid,
+		arg.Seconds,
+	)
+	return err
+}
+
+const refreshBegins = `-- name: RefreshBegins :exec
+INSERT INTO account_states (host_id, file, fingerprint, mid, check_after, refresh_began) VALUES ($1, $2, $3, $4, now(), now())
+ON CONFLICT (host_id, file) DO UPDATE SET refresh_began = now(), updated_at = now()
+`
+
+type RefreshBeginsParams struct {
+	HostID      uuid.UUID
+	File        string
+	Fingerprint string
+	Mid         int64
+}
+
+func (q *Queries) RefreshBegins(ctx context.Context, arg RefreshBeginsParams) error {
+	_, err := q.db.Exec(ctx, refreshBegins,
+		arg.HostID,
+		arg.File,
+		arg.Fingerprint,
+		arg.Mid,
+	)
+	return err
+}
+
+const rejectAccount = `-- name: RejectAccount :execrows
+UPDATE account_states SET
+    error = CASE WHEN rejected_at > now() - make_interval(secs => $4::double precision) THEN $5::text ELSE error END,
+    check_after = CASE WHEN rejected_at > now() - make_interval(secs => $4::double precision)
+        THEN now() + make_interval(secs => $4::double precision) ELSE now() END,
+    rejected_at = now(), updated_at = now()
+WHERE host_id = $1 AND file = $2 AND fingerprint = $3
+`
+
+type RejectAccountParams struct {
+	HostID      uuid.UUID
+	File        string
+	Fingerprint string
+	Seconds     float64
+	Error       string
+}
+
+// The first rejection makes a check due. One soon after a check that found the login right makes the login unusable for a
+// while: another check would find the same.
+func (q *Queries) RejectAccount(ctx context.Context, arg RejectAccountParams) (int64, error) {
+	result, err := q.db.Exec(ctx, rejectAccount,
+		arg.HostID,
+		arg.File,
+		arg.Fingerprint,
+		arg.Seconds,
+		arg.Error,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const saveAccountState = `-- name: SaveAccountState :exec
+INSERT INTO account_states (host_id, file, fingerprint, mid, uname, expires_at, error, warning, checked_at, check_after, refresh_began)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now(), now() + make_interval(secs => $9::double precision), NULL)
+ON CONFLICT (host_id, file) DO UPDATE SET
+    rejected_at = CASE WHEN account_states.fingerprint = excluded.fingerprint THEN account_states.rejected_at END,
+    fingerprint = excluded.fingerprint, mid = excluded.mid, uname = excluded.uname, expires_at = excluded.expires_at, error = excluded.error,
+    warning = excluded.warning, checked_at = excluded.checked_at, check_after = excluded.check_after, refresh_began = NULL, updated_at = now()
+`
+
+type SaveAccountStateParams struct {
+	HostID      uuid.UUID
+	File        string
+	Fingerprint string
+	Mid         int64
+	Uname       string
+	ExpiresAt   *time.Time
+	Error       string
+	Warning     string
+	Seconds     float64
+}
+
+func (q *Queries) SaveAccountState(ctx context.Context, arg SaveAccountStateParams) error {
+	_, err := q.db.Exec(ctx, saveAccountState,
+		arg.HostID,
+		arg.File,
+		arg.Fingerprint,
+		arg.Mid,
+		arg.Uname,
+		arg.ExpiresAt,
+		arg.Error,
+		arg.Warning,
+		arg.Seconds,
+	)
+	return err
+}
+
+const saveCover = `-- name: SaveCover :exec
+INSERT INTO covers (mid, sha256, url) VALUES ($1, $2, $3)
+ON CONFLICT (mid, sha256) DO UPDATE SET url = excluded.url, created_at = now()
+`
+
+type SaveCoverParams struct {
+	Mid    int64
+	Sha256 string
+	URL    string
+}
+
+func (q *Queries) SaveCover(ctx context.Context, arg SaveCoverParams) error {
+	_, err := q.db.Exec(ctx, saveCover, arg.Mid, arg.Sha256, arg.URL)
+	return err
 }

@@ -31,11 +31,41 @@ type Account struct {
 	CreatedAt time.Time
 }
 
+// What Bilibili said about the cookie files of a host. Files, and so logins, are of one host each.
+type AccountState struct {
+	HostID uuid.UUID
+	File   string
+	// Hash of the file that the row is about: another file makes the row void.
+	Fingerprint string
+	Mid         int64
+	Uname       string
+	ExpiresAt   *time.Time
+	// Why the login cannot be used, and what to do; empty: it can.
+	Error string
+	// Why the login will not be usable for long, and what to do.
+	Warning    string
+	CheckedAt  *time.Time
+	CheckAfter time.Time
+	// When a call was refused last with a login that a check had found right.
+	RejectedAt *time.Time
+	// A refresh was asked for and its outcome is not known.
+	RefreshBegan *time.Time
+	UpdatedAt    time.Time
+}
+
 // The global configuration: one row, keys as in the REST API. Keys that are absent have their defaults.
 type Configuration struct {
 	ID        bool
 	Value     []byte
 	UpdatedAt time.Time
+}
+
+// Covers that an account uploaded, by their content: a retried submission need not upload them again.
+type Cover struct {
+	Mid       int64
+	Sha256    string
+	URL       string
+	CreatedAt time.Time
 }
 
 // One run of a recorder for a recording. The row exists before the recorder is asked to start.

@@ -120,8 +120,13 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	// Everything that goes to an address which a user chose goes through it.
 	outside := outgoing.New(outgoing.Options{Allowed: allowed, UserAgent: "lubod/" + h.version})
 	defer outside.Close()
-	uploads, err := upload.New(upload.Options{
-		DB: database, HostID: hostID.String(), DataDir: h.config.DataDir, Lines: lines{manager}, Archives: client, Logger: h.logger.With("part", "upload"),
+	var uploads *upload.Service
+	accounts := bilibili.NewKeeper(bilibili.KeeperOptions{
+		DB: database, HostID: hostID, Files: bilibili.NewAccountFiles(h.config.DataDir), Client: client,
+		Changed: func() { uploads.PublishingChanged() }, Logger: h.logger.With("part", "accounts"),
+	})
+	uploads, err = upload.New(upload.Options{
+		DB: database, HostID: hostID.String(), Accounts: accounts, Lines: lines{manager}, Archives: client, Logger: h.logger.With("part", "upload"),
 	})
 	if err != nil {
 		return err
@@ -135,13 +140,14 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	})
 	answers, err := api.New(api.Deps{
 		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Bilibili: client,
-		Accounts: bilibili.NewAccountFiles(h.config.DataDir), QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside,
+		Accounts: accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside,
 		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
 		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	if err != nil {
 		return err
 	}
+	parts.start(ctx, "accounts", 2*time.Second, accounts.Run)
 	parts.start(ctx, "upload", 4*time.Second, uploads.Run)
 	following := make(chan struct{})
 	parts.start(ctx, "record", 2*time.Second, func(ctx context.Context) error {

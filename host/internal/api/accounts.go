@@ -2,9 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/lubod/lubod/db"
@@ -17,9 +14,9 @@ func (s *Server) ListAccounts(ctx context.Context, _ ListAccountsRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	accounts := make([]Account, 0, len(rows))
-	for _, row := range rows {
-		accounts = append(accounts, s.account(row))
+	accounts, err := s.describeAccounts(ctx, rows...)
+	if err != nil {
+		return nil, err
 	}
 	return ListAccounts200JSONResponse(accounts), nil
 }
@@ -37,8 +34,13 @@ func (s *Server) AddAccount(ctx context.Context, request AddAccountRequestObject
 	if err != nil {
 		return nil, err
 	}
+	s.accounts.Look()
 	s.uploads.PublishingChanged()
-	return AddAccount200JSONResponse{AccountJSONResponse(s.account(row))}, nil
+	accounts, err := s.describeAccounts(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	return AddAccount200JSONResponse{AccountJSONResponse(accounts[0])}, nil
 }
 
 // DeleteAccount forgets an account; its file stays.
@@ -48,20 +50,43 @@ func (s *Server) DeleteAccount(ctx context.Context, request DeleteAccountRequest
 		return nil, orNotFound(err, "account", request.ID)
 	}
 	s.uploads.PublishingChanged()
-	return DeleteAccount200JSONResponse{AccountJSONResponse(s.account(row))}, nil
+	accounts, err := s.describeAccounts(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	return DeleteAccount200JSONResponse{AccountJSONResponse(accounts[0])}, nil
 }
 
-// account says what is known of an account without asking Bilibili. Nothing of the file's content is answered.
-func (s *Server) account(row db.Account) Account {
-	account := Account{ID: row.ID, Name: row.File, Value: row.File, Platform: row.Platform, Valid: true}
-	if _, err := bilibili.LoadAccount(s.dataDir, row.File); err != nil {
-		message := err.Error()
-		if errors.Is(err, fs.ErrNotExist) {
-			message = fmt.Sprintf("there is no file %s in the data directory yet", row.File)
-		}
-		account.Valid, account.Error = false, &message
+// describeAccounts says what is known of accounts without asking Bilibili. Nothing of a file's content is answered but whose
+// login it is.
+func (s *Server) describeAccounts(ctx context.Context, rows ...db.Account) ([]Account, error) {
+	files := make([]string, 0, len(rows))
+	for _, row := range rows {
+		files = append(files, row.File)
 	}
-	return account
+	states, err := s.accounts.States(ctx, files...)
+	if err != nil {
+		return nil, err
+	}
+	accounts := make([]Account, 0, len(rows))
+	for i, row := range rows {
+		state := states[i]
+		accounts = append(accounts, Account{
+			ID: row.ID, Name: row.File, Value: row.File, Platform: row.Platform, Valid: state.Error == "",
+			Mid: unlessZero(state.Mid), Uname: unlessZero(state.Uname), Error: unlessZero(state.Error), Warning: unlessZero(state.Warning),
+			Expires: unlessZero(state.Expires), CheckedAt: unlessZero(state.Checked),
+		})
+	}
+	return accounts, nil
+}
+
+// unlessZero leaves out of an answer what is not known.
+func unlessZero[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
 }
 
 // cookieFile is the one name under which a cookie file is known: relative to the data directory, with slashes.

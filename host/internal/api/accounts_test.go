@@ -20,7 +20,7 @@ func TestAccountFromAdditionToDeletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := h.api(t, "GET", "/users", "").must(t, 200)
-	equalJSON(t, list.body, `[{"id":1,"name":"new_cookies.json","value":"new_cookies.json","platform":"bilibili-cookies","valid":true}]`)
+	equalJSON(t, list.body, `[{"id":1,"name":"new_cookies.json","value":"new_cookies.json","platform":"bilibili-cookies","valid":true,"mid":1}]`)
 	h.api(t, "POST", "/users", `{"key":"bilibili-cookies","value":"data/new_cookies.json"}`).refused(t, 409, "new_cookies.json")
 	h.api(t, "DELETE", "/users/1", "").must(t, 200)
 	h.api(t, "DELETE", "/users/1", "").refused(t, 404, "no account with the id 1")

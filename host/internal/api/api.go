@@ -96,8 +96,8 @@ type Deps struct {
 	Plugins Plugins
 	// Bilibili is asked about accounts.
 	Bilibili *bilibili.Client
-	// Accounts writes the cookie files in DataDir.
-	Accounts *bilibili.AccountFiles
+	// Accounts knows the logins in the cookie files of DataDir.
+	Accounts *bilibili.Keeper
 	// QRLogin says who may log an account in by QR code: QRLoginPublic (also when empty), QRLoginUsers or QRLoginOff.
 	QRLogin string
 	// RunHooks lets streamers have hooks that run commands on this machine.
@@ -138,7 +138,8 @@ type Server struct {
 	// bilibili is asked about accounts.
 	bilibili *bilibili.Client
 	log      *slog.Logger
-	accounts *bilibili.AccountFiles
+	accounts *bilibili.Keeper
+	answers  *answers
 	qrLogin  string
 	qrKeys   *qrKeys
 	runHooks bool
@@ -193,6 +194,7 @@ func New(deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, bilibili: deps.Bilibili, accounts: deps.Accounts,
+		answers: newAnswers(time.Now),
 		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), runHooks: deps.RunHooks, log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),

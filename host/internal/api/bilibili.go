@@ -6,19 +6,20 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"time"
 
 	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 // GetMyInfo answers what Bilibili says about the account of a cookie file.
 func (s *Server) GetMyInfo(ctx context.Context, request GetMyInfoRequestObject) (GetMyInfoResponseObject, error) {
-	account, err := s.loadAccount(request.Params.User)
+	account, err := s.loadAccount(ctx, request.Params.User)
 	if err != nil {
 		return nil, err
 	}
-	info, err := s.bilibili.MyInfo(ctx, account)
+	info, err := s.askBilibili(ctx, "myinfo", account, s.bilibili.MyInfo)
 	if err != nil {
-		return nil, fromBilibili(err, account.File)
+		return nil, err
 	}
 	info["uname"] = info["name"]
 	return GetMyInfo200JSONResponse(info), nil
@@ -30,47 +31,71 @@ func (s *Server) GetArchivePre(ctx context.Context, request GetArchivePreRequest
 	if err != nil {
 		return nil, err
 	}
-	pre, err := s.bilibili.ArchivePre(ctx, account)
+	pre, err := s.askBilibili(ctx, "archive_pre", account, s.bilibili.ArchivePre)
 	if err != nil {
-		return nil, fromBilibili(err, account.File)
+		return nil, err
 	}
 	return GetArchivePre200JSONResponse(pre), nil
 }
 
+// askBilibili asks with an account's login, unless the answer is known. A refused login is checked before its next use.
+func (s *Server) askBilibili(
+	ctx context.Context, what string, account *bilibili.Account, ask func(context.Context, *bilibili.Account) (bilibili.Fields, error),
+) (bilibili.Fields, error) {
+	answer, err := s.answers.get(ctx, what+" "+account.Fingerprint, func(ctx context.Context) (bilibili.Fields, error) {
+		ctx, cancel := context.WithTimeout(ctx, bilibiliTimeout)
+		defer cancel()
+		return ask(ctx, account)
+	})
+	var refused *bilibili.RefusedError
+	if errors.As(err, &refused) && refused.Code == bilibili.CodeNotLoggedIn {
+		if err := s.accounts.Rejected(ctx, account); err != nil {
+			return nil, err
+		}
+		s.accounts.Look()
+	}
+	if err != nil {
+		return nil, fromBilibili(err, account.File)
+	}
+	return answer, nil
+}
+
+// bilibiliTimeout bounds one question, well within a request.
+const bilibiliTimeout = 12 * time.Second
+
 // accountOrFirst is the account that was named, or else the first one whose file can be used.
 func (s *Server) accountOrFirst(ctx context.Context, user *string) (*bilibili.Account, error) {
 	if user != nil {
-		return s.loadAccount(*user)
+		return s.loadAccount(ctx, *user)
 	}
 	rows, err := s.db.ListAccounts(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
-		if account, err := bilibili.LoadAccount(s.dataDir, row.File); err == nil {
-			return account, nil
+		account, err := s.accounts.Account(ctx, row.File)
+		if err == nil || !errors.Is(err, bilibili.ErrNoAccount) {
+			return account, err
 		}
 	}
 	return nil, unusable(nil, "there is no Bilibili account that can be used; log one in with GET /api/v1/qrcode and add its file with POST /api/v1/users")
 }
 
-// loadAccount reads the cookie file that the parameter user names. It need not be in the list of accounts: what a login
+// loadAccount returns the login of the cookie file that the parameter user names. It need not be in the list of accounts: what a login
 // answers can be tried before it is added.
-func (s *Server) loadAccount(user string) (*bilibili.Account, error) {
+func (s *Server) loadAccount(ctx context.Context, user string) (*bilibili.Account, error) {
 	file, err := s.cookieFile("user", user)
 	if err != nil {
 		return nil, err
 	}
-	account, err := bilibili.LoadAccount(s.dataDir, file)
+	account, err := s.accounts.Account(ctx, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &problem{status: http.StatusNotFound, code: codeNotFound, message: fmt.Sprintf("user: there is no file %s in the data directory", file)}
 	case errors.Is(err, bilibili.ErrNoAccount):
-		return nil, unusable(err, "user: %s holds no Bilibili login that can be read; log in again", file)
-	case err != nil:
-		return nil, err
+		return nil, unusable(err, "user: %v", err)
 	}
-	return account, nil
+	return account, err
 }
 
 func unusable(cause error, format string, args ...any) *problem {

@@ -56,8 +56,9 @@ func TestMyInfoOfFilesThatCannotBeUsed(t *testing.T) {
 func TestMyInfoWhenBilibiliRefuses(t *testing.T) {
 	h := newLoggedIn(t)
 	h.addAccount(t, "cookies.json", sim.AccountOptions{MID: 7})
-	h.sim.AddFault(sim.Code(-799).On(sim.CallMyInfo))
+	h.sim.AddFault(sim.Code(-799).On(sim.CallMyInfo).Always())
 	h.api(t, "GET", "/myinfo?user=cookies.json", "").refused(t, 503, "Bilibili refused with code -799")
+	h.sim.ClearFaults()
 	for _, fault := range []sim.Fault{sim.HTML(sim.CallMyInfo, 502), sim.Reset(sim.CallMyInfo)} {
 		h.sim.AddFault(fault.Always()) // a cut connection is tried again
 		h.api(t, "GET", "/myinfo?user=cookies.json", "").refused(t, 503, "Bilibili does not answer")

@@ -83,6 +83,7 @@ type harness struct {
 	// sim is the Bilibili that the server talks to.
 	sim      *sim.Server
 	upstream *bilibili.Client
+	accounts *bilibili.Keeper
 	notes    *notes
 	log      *notes
 	dataDir  string
@@ -149,6 +150,10 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 	h.sim = sim.New(t, sim.Options{})
 	h.upstream = bilibili.New(bilibili.Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL()})
 	t.Cleanup(h.upstream.Close)
+	h.accounts = bilibili.NewKeeper(bilibili.KeeperOptions{
+		DB: database, HostID: uuid.New(), Files: bilibili.NewAccountFiles(h.dataDir), Client: h.upstream,
+		Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+	})
 	h.server = h.start(t)
 	h.browser = newBrowser(t, serve(t, h.server))
 	return h
@@ -171,7 +176,7 @@ func (h *harness) startWith(t testing.TB, options Deps) *Server {
 		t.Cleanup(options.Outgoing.Close)
 	}
 	server, err := New(Deps{
-		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Outgoing: options.Outgoing, Accounts: bilibili.NewAccountFiles(h.dataDir),
+		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Outgoing: options.Outgoing, Accounts: h.accounts,
 		Hosts: append([]string{"rec.example"}, options.Hosts...),
 		DB:    h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -301,17 +301,32 @@ func (e UploadStatus) Valid() bool {
 
 // Account defines model for Account.
 type Account struct {
-	// Error Why it is not valid.
-	Error    *string `json:"error,omitempty"`
-	ID       int64   `json:"id"`
-	Name     string  `json:"name"`
-	Platform string  `json:"platform"`
+	// CheckedAt When Bilibili was asked last.
+	CheckedAt *time.Time `json:"checked_at,omitempty"`
 
-	// Valid Whether the file can be read and holds a login. Bilibili is not asked.
+	// Error Why it is not valid, and what to do.
+	Error *string `json:"error,omitempty"`
+
+	// Expires When the login ends, unless it is refreshed before.
+	Expires *time.Time `json:"expires,omitempty"`
+	ID      int64      `json:"id"`
+
+	// Mid Whose login it is: the account's number at Bilibili.
+	Mid      *int64 `json:"mid,omitempty"`
+	Name     string `json:"name"`
+	Platform string `json:"platform"`
+
+	// Uname The account's name at Bilibili.
+	Uname *string `json:"uname,omitempty"`
+
+	// Valid Whether the file holds a login that Bilibili accepted when it was asked last. Nobody asks for this answer: logins are checked before they are used, and daily.
 	Valid bool `json:"valid"`
 
 	// Value The cookie file, relative to the data directory.
 	Value string `json:"value"`
+
+	// Warning Why it will not be valid for long, and what to do.
+	Warning *string `json:"warning,omitempty"`
 }
 
 // AccountDraft defines model for AccountDraft.

@@ -1,6 +1,9 @@
 package bilibili
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +11,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxAccountFile bounds what is read of a cookie file; real ones have about 2 KB.
@@ -20,24 +27,37 @@ var ErrNoAccount = errors.New("account cannot be used")
 // Account is a Bilibili login as its cookie file holds it.
 type Account struct {
 	// File is the name as the operator wrote it.
-	File        string
-	Mid         int64
-	Cookies     map[string]string
-	accessToken string
+	File    string
+	Mid     int64
+	Cookies map[string]string
+	// Platform is the kind of login, which decides whose key pair signs its check and its refresh; empty: not known.
+	Platform string
+	// Expires is when the session cookie ends; zero: the file does not say.
+	Expires time.Time
+	// Fingerprint tells one content of the file from another, and nothing about it.
+	Fingerprint string
+
+	accessToken, refreshToken string
 }
 
 // accountFile is biliup's cookie file: what a login by QR code answers. Some tools keep the tokens at the root, some
 // put everything below "data".
 type accountFile struct {
 	CookieInfo struct {
-		Cookies []struct{ Name, Value string } `json:"cookies"`
+		Cookies []struct {
+			Name, Value string
+			Expires     json.RawMessage
+		} `json:"cookies"`
 	} `json:"cookie_info"`
 	TokenInfo struct {
-		AccessToken string `json:"access_token"`
-		Mid         int64  `json:"mid"`
+		AccessToken  string `json:"access_token"`
+		RefreshToken string `json:"refresh_token"`
+		Mid          int64  `json:"mid"`
 	} `json:"token_info"`
-	AccessToken string       `json:"access_token"`
-	Data        *accountFile `json:"data"`
+	AccessToken  string       `json:"access_token"`
+	RefreshToken string       `json:"refresh_token"`
+	Platform     *string      `json:"platform"`
+	Data         *accountFile `json:"data"`
 }
 
 // LocalName turns an operator's name of a cookie file into one that is relative to the data directory: "data/1.json",
@@ -61,16 +81,32 @@ func LoadAccount(dataDir, name string) (*Account, error) {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	file, err := root.Open(local)
+	raw, err := readAccountFile(root, local)
+	if err != nil {
+		return nil, err
+	}
+	return parseAccount(name, raw)
+}
+
+// readAccountFile reads a cookie file by its local name.
+func readAccountFile(root *os.Root, local string) ([]byte, error) {
+	// A named pipe would wait for a writer for ever.
+	file, err := root.OpenFile(local, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: cookie file %q: %w; log in again or put the file there", ErrNoAccount, local, err)
 	}
 	defer func() { _ = file.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(file, maxAccountFile))
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: cookie file %q is no regular file", ErrNoAccount, local)
+	}
+	raw, err := io.ReadAll(io.LimitReader(file, maxAccountFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: cookie file %q: %w", ErrNoAccount, local, err)
 	}
-	return parseAccount(name, raw)
+	if len(raw) > maxAccountFile {
+		return nil, fmt.Errorf("%w: cookie file %q has more than %d bytes", ErrNoAccount, local, maxAccountFile)
+	}
+	return raw, nil
 }
 
 func parseAccount(name string, raw []byte) (*Account, error) {
@@ -80,17 +116,47 @@ func parseAccount(name string, raw []byte) (*Account, error) {
 		return nil, fmt.Errorf("%w: cookie file %q is not JSON of a Bilibili login", ErrNoAccount, name)
 	}
 	if content.Data != nil {
+		content.Data.Platform = firstNotNil(content.Data.Platform, content.Platform)
 		content = *content.Data
 	}
-	account := &Account{File: name, Mid: content.TokenInfo.Mid, Cookies: make(map[string]string), accessToken: content.TokenInfo.AccessToken}
-	if account.accessToken == "" {
-		account.accessToken = content.AccessToken
+	account := &Account{
+		File: name, Mid: content.TokenInfo.Mid, Cookies: make(map[string]string), Fingerprint: fingerprint(raw),
+		accessToken:  cmp.Or(content.TokenInfo.AccessToken, content.AccessToken),
+		refreshToken: cmp.Or(content.TokenInfo.RefreshToken, content.RefreshToken),
+	}
+	if content.Platform != nil {
+		account.Platform = *content.Platform
 	}
 	for _, cookie := range content.CookieInfo.Cookies {
 		account.Cookies[cookie.Name] = cookie.Value
+		// A number of seconds; whatever else a tool wrote there tells nothing.
+		if seconds, err := strconv.ParseInt(string(cookie.Expires), 10, 64); err == nil && cookie.Name == sessionCookie && seconds > 0 && seconds < 1<<33 {
+			account.Expires = time.Unix(seconds, 0)
+		}
 	}
-	if account.Cookies["SESSDATA"] == "" {
+	if account.Cookies[sessionCookie] == "" {
 		return nil, fmt.Errorf("%w: cookie file %q has no SESSDATA cookie; log in again", ErrNoAccount, name)
 	}
+	if mid, err := strconv.ParseInt(account.Cookies["DedeUserID"], 10, 64); err == nil && account.Mid == 0 {
+		account.Mid = mid
+	}
 	return account, nil
+}
+
+// sessionCookie is the cookie that is the login; csrfCookie is what calls that change something repeat as csrf.
+const (
+	sessionCookie = "SESSDATA"
+	csrfCookie    = "bili_jct"
+)
+
+func fingerprint(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+func firstNotNil(first, second *string) *string {
+	if first != nil {
+		return first
+	}
+	return second
 }

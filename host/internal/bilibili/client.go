@@ -82,7 +82,8 @@ type envelope struct {
 type call struct {
 	method, base, path string
 	query              url.Values
-	body               any // sent as JSON when not nil
+	body               any        // sent as JSON when not nil
+	form               url.Values // sent as a form when not nil, instead
 	cookies            map[string]string
 	agent              string
 }
@@ -110,21 +111,29 @@ func (c *Client) do(ctx context.Context, request call, out any) error {
 
 func (r call) build(ctx context.Context) (*http.Request, error) {
 	var body io.Reader = http.NoBody
-	if r.body != nil {
+	kind := ""
+	switch {
+	case r.body != nil:
 		encoded, err := json.Marshal(r.body)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", r.path, err)
 		}
-		body = bytes.NewReader(encoded)
+		body, kind = bytes.NewReader(encoded), "application/json"
+	case r.form != nil:
+		body, kind = strings.NewReader(r.form.Encode()), "application/x-www-form-urlencoded"
 	}
-	request, err := http.NewRequestWithContext(ctx, r.method, r.base+r.path+"?"+r.query.Encode(), body)
+	address := r.base + r.path
+	if len(r.query) > 0 {
+		address += "?" + r.query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
 		return nil, fmt.Errorf("build %s: %w", r.path, withoutURL(err))
 	}
 	request.Header.Set("User-Agent", r.agent)
 	request.Header.Set("Referer", "https://www.bilibili.com/")
-	if r.body != nil {
-		request.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		request.Header.Set("Content-Type", kind)
 	}
 	if len(r.cookies) > 0 {
 		request.Header.Set("Cookie", cookieHeader(r.cookies))

@@ -11,9 +11,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/lubod/lubod/db/dbtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 
 func testAccount() *Account {
 	return &Account{File: "a.json", Cookies: map[string]string{"SESSDATA": "sess", "bili_jct": "csrf"}, accessToken: "SECRET"}

@@ -11,8 +11,12 @@ import (
 // Fields is an object as Bilibili answered it, for those who pass it on: it has many more fields than are known here.
 type Fields = map[string]json.RawMessage
 
-// CodeNotLoggedIn is the code of the *RefusedError that answers cookies which are not valid, or no longer.
-const CodeNotLoggedIn = -101
+// Codes of the *RefusedError that answers a login which is not valid, or no longer.
+const (
+	CodeNotLoggedIn = -101
+	// CodeCSRF is for the csrf cookie of another login.
+	CodeCSRF = -111
+)
 
 // MyInfo asks who an account is. The answer has mid, name and face at least.
 func (c *Client) MyInfo(ctx context.Context, account *Account) (Fields, error) {

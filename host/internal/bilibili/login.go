@@ -2,17 +2,12 @@ package bilibili
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -43,10 +38,13 @@ type QRCode struct {
 	AuthCode string `json:"auth_code"`
 }
 
-// Login is a login that is done; Save writes its cookie file.
+// Login is a login that is new: begun by QR code, or refreshed. AccountFiles writes it into a cookie file.
 type Login struct {
-	Mid  int64
-	file []byte
+	Mid int64
+	// answer is what of Bilibili's answer belongs into a cookie file.
+	answer loginAnswer
+	// platform is the kind of login.
+	platform string
 }
 
 // BeginQR begins a login by QR code, as a television does.
@@ -55,7 +53,7 @@ type Login struct {
 func (c *Client) BeginQR(ctx context.Context) (QRCode, error) {
 	const path = "/x/passport-tv-login/qrcode/auth_code"
 	var code QRCode
-	if err := c.postForm(ctx, path, url.Values{"local_id": {"0"}}, &code); err != nil {
+	if err := c.postForm(ctx, keyTV, path, url.Values{"local_id": {"0"}}, &code); err != nil {
 		return QRCode{}, err
 	}
 	if code.URL == "" || code.AuthCode == "" {
@@ -68,7 +66,7 @@ func (c *Client) BeginQR(ctx context.Context) (QRCode, error) {
 func (c *Client) PollQR(ctx context.Context, authCode string) (*Login, error) {
 	const path = "/x/passport-tv-login/qrcode/poll"
 	var answer loginAnswer
-	err := c.postForm(ctx, path, url.Values{"local_id": {"0"}, "auth_code": {authCode}}, &answer)
+	err := c.postForm(ctx, keyTV, path, url.Values{"local_id": {"0"}, "auth_code": {authCode}}, &answer)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		switch refused.Code {
@@ -83,25 +81,20 @@ func (c *Client) PollQR(ctx context.Context, authCode string) (*Login, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer.login("BiliTV")
+	return answer.login(platformTV)
 }
 
 // loginAnswer is what a login ends in. Of the parts only what is used is looked at; the rest is kept as it is.
 type loginAnswer struct {
-	CookieInfo json.RawMessage `json:"cookie_info"`
-	TokenInfo  json.RawMessage `json:"token_info"`
-	SSO        json.RawMessage `json:"sso"`
+	CookieInfo json.RawMessage `json:"cookie_info,omitempty"`
+	TokenInfo  json.RawMessage `json:"token_info,omitempty"`
+	SSO        json.RawMessage `json:"sso,omitempty"`
 }
 
-// login makes a cookie file in biliup's form. The platform says which key pair may refresh the tokens later.
+// login checks that the answer is a whole login. The platform says which key pair may refresh the tokens later.
 func (a loginAnswer) login(platform string) (*Login, error) {
-	if len(a.SSO) == 0 {
-		a.SSO = json.RawMessage("[]")
-	}
-	file, err := json.MarshalIndent(struct {
-		loginAnswer
-		Platform string `json:"platform"`
-	}{a, platform}, "", "  ")
+	login := &Login{answer: a, platform: platform}
+	file, err := login.file(nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the login cannot be read", ErrAnswerLost)
 	}
@@ -112,126 +105,12 @@ func (a loginAnswer) login(platform string) (*Login, error) {
 	if account.Mid <= 0 || account.accessToken == "" {
 		return nil, fmt.Errorf("%w: the login does not say whose it is", ErrAnswerLost)
 	}
-	return &Login{Mid: account.Mid, file: append(file, '\n')}, nil
+	login.Mid = account.Mid
+	return login, nil
 }
 
 // postForm sends a signed form to the passport host.
-func (c *Client) postForm(ctx context.Context, path string, form url.Values, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
+func (c *Client) postForm(ctx context.Context, key appKey, path string, form url.Values, out any) error {
 	form.Set("ts", strconv.FormatInt(c.now().Unix(), 10))
-	body := keyTV.sign(form).Encode()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.options.PassportURL+path, strings.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("build %s: %w", path, withoutURL(err))
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("User-Agent", webAgent)
-	request.Header.Set("Referer", "https://www.bilibili.com/")
-	response, err := c.http.Do(request)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", sendFailure(err), path, withoutURL(err))
-	}
-	defer func() { _ = response.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrAnswerLost, path, err)
-	}
-	return decode(path, response.StatusCode, raw, out)
-}
-
-// AccountFiles writes cookie files of one data directory. Whoever changes a file holds its lock from reading it to replacing
-// it: a refreshed login makes the one before worthless.
-type AccountFiles struct {
-	dataDir string
-	mu      sync.Mutex
-	locks   map[string]*accountLock
-}
-
-type accountLock struct {
-	held chan struct{}
-	// users counts holders and waiters; the last one removes the lock.
-	users int
-}
-
-// NewAccountFiles is for a data directory that no other process writes accounts into.
-func NewAccountFiles(dataDir string) *AccountFiles {
-	return &AccountFiles{dataDir: dataDir, locks: make(map[string]*accountLock)}
-}
-
-// Lock waits for the lock of a cookie file, named as LocalName returns it. The returned function unlocks.
-func (f *AccountFiles) Lock(ctx context.Context, file string) (unlock func(), err error) {
-	f.mu.Lock()
-	lock := f.locks[file]
-	if lock == nil {
-		lock = &accountLock{held: make(chan struct{}, 1)}
-		f.locks[file] = lock
-	}
-	lock.users++
-	f.mu.Unlock()
-	leave := func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if lock.users--; lock.users == 0 {
-			delete(f.locks, file)
-		}
-	}
-	select {
-	case lock.held <- struct{}{}:
-		return func() { <-lock.held; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, fmt.Errorf("wait for cookie file %s: %w", file, ctx.Err())
-	}
-}
-
-// Save writes a login to <mid>.json and returns that name. A reader sees the whole old file or the whole new one, and
-// nobody but the owner of the process can read it.
-func (f *AccountFiles) Save(ctx context.Context, login *Login) (string, error) {
-	file := strconv.FormatInt(login.Mid, 10) + ".json"
-	unlock, err := f.Lock(ctx, file)
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	root, err := os.OpenRoot(f.dataDir)
-	if err != nil {
-		return "", fmt.Errorf("open data directory: %w", err)
-	}
-	defer func() { _ = root.Close() }()
-	temporary := "." + file + "." + rand.Text()
-	if err := writeSynced(root, temporary, login.file); err != nil {
-		return "", errors.Join(fmt.Errorf("write cookie file %s: %w", file, err), removeIfThere(root, temporary))
-	}
-	if err := root.Rename(temporary, file); err != nil {
-		return "", errors.Join(fmt.Errorf("put cookie file %s in place: %w", file, err), removeIfThere(root, temporary))
-	}
-	return file, syncDir(root)
-}
-
-func writeSynced(root *os.Root, name string, content []byte) error {
-	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
-}
-
-func removeIfThere(root *os.Root, name string) error {
-	if err := root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func syncDir(root *os.Root) error {
-	dir, err := root.Open(".")
-	if err != nil {
-		return fmt.Errorf("open data directory: %w", err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return c.do(ctx, call{method: http.MethodPost, base: c.options.PassportURL, path: path, form: key.sign(form), agent: webAgent}, out)
 }

@@ -2,11 +2,14 @@ package bilibili
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -58,7 +61,7 @@ func TestLoginByQRCodeFromBeginToFile(t *testing.T) {
 	if _, err := client.MyInfo(t.Context(), account); err != nil {
 		t.Errorf("the login does not work: %v", err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 1 || filepath.Base(left[0]) != ".7.json.lock" {
 		t.Errorf("left behind: %v", left)
 	}
 	bilibili.RequireNoViolations(t)
@@ -114,7 +117,7 @@ func TestSaveReplacesALinkAndNotWhatItPointsTo(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(dir, "7.json")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewAccountFiles(dir).Save(t.Context(), &Login{Mid: 7, file: []byte(login)}); err != nil {
+	if _, err := NewAccountFiles(dir).Save(t.Context(), newLogin(t, 7)); err != nil {
 		t.Fatal(err)
 	}
 	if content, err := os.ReadFile(outside); err != nil || string(content) != "mine" {
@@ -131,19 +134,19 @@ func TestOneWriterPerAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := files.Save(t.Context(), &Login{Mid: 8, file: []byte(login)}); err != nil {
+	if _, err := files.Save(t.Context(), newLogin(t, 8)); err != nil {
 		t.Errorf("another account: %v", err)
 	}
 	given, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := files.Save(given, &Login{Mid: 7, file: []byte(login)}); !errors.Is(err, context.Canceled) {
+	if _, err := files.Save(given, newLogin(t, 7)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Save under a lock: %v", err)
 	}
 	unlock()
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			if _, err := files.Save(context.Background(), &Login{Mid: 7, file: []byte(login)}); err != nil {
+			if _, err := files.Save(context.Background(), newLogin(t, 7)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -152,4 +155,19 @@ func TestOneWriterPerAccount(t *testing.T) {
 	if len(files.locks) > 0 {
 		t.Errorf("%d locks are kept", len(files.locks))
 	}
+}
+
+// newLogin is what a login of an account answers.
+func newLogin(t *testing.T, mid int64) *Login {
+	t.Helper()
+	var answer loginAnswer
+	raw := strings.ReplaceAll(login, "10001", strconv.FormatInt(mid, 10))
+	if err := json.Unmarshal([]byte(raw), &answer); err != nil {
+		t.Fatal(err)
+	}
+	done, err := answer.login(platformTV)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
 }

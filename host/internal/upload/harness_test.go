@@ -89,6 +89,21 @@ func (f *fakeArchives) Find(ctx context.Context, account *bilibili.Account, part
 	return f.find(ctx, account, parts)
 }
 
+// fakeAccounts are cookie files that Bilibili accepts.
+type fakeAccounts struct {
+	dir      string
+	rejected func(account *bilibili.Account)
+}
+
+func (f *fakeAccounts) Account(_ context.Context, file string) (*bilibili.Account, error) {
+	return bilibili.LoadAccount(f.dir, file)
+}
+
+func (f *fakeAccounts) Rejected(_ context.Context, account *bilibili.Account) error {
+	f.rejected(account)
+	return nil
+}
+
 // harness is one database with a room whose recordings are published, and the services that work on it.
 type harness struct {
 	t        *testing.T
@@ -97,6 +112,7 @@ type harness struct {
 	host     uuid.UUID
 	streamer int64
 	lines    *fakeLines
+	accounts Accounts
 	archives Archives
 	pace     Pace
 
@@ -115,6 +131,7 @@ func newHarness(t *testing.T) *harness {
 		},
 		upload: h.store,
 	}
+	h.accounts = &fakeAccounts{dir: h.dir, rejected: func(account *bilibili.Account) { t.Errorf("the login in %s was rejected", account.File) }}
 	h.archives = &fakeArchives{
 		submit: func(context.Context, *bilibili.Account, bilibili.Archive) (bilibili.Accepted, error) {
 			return bilibili.Accepted{AID: 1, BVID: "BV1"}, nil
@@ -170,7 +187,7 @@ func (h *harness) cookies(name, session string) {
 func (h *harness) service() *Service {
 	h.t.Helper()
 	s, err := New(Options{
-		DB: h.db, HostID: h.host.String(), DataDir: h.dir, Lines: h.lines, Archives: h.archives, Pace: h.pace,
+		DB: h.db, HostID: h.host.String(), Accounts: h.accounts, Lines: h.lines, Archives: h.archives, Pace: h.pace,
 		Logger: slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

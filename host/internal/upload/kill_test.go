@@ -55,7 +55,7 @@ func (h *harness) mortalService(archives Archives, statements int) (s *Service, 
 		h.t.Fatal(err)
 	}
 	s, err = New(Options{
-		DB: &db.DB{Queries: db.New(pool), Pool: pool}, HostID: h.host.String(), DataDir: h.dir, Lines: h.lines, Archives: archives,
+		DB: &db.DB{Queries: db.New(pool), Pool: pool}, HostID: h.host.String(), Accounts: h.accounts, Lines: h.lines, Archives: archives,
 		Pace: h.pace, Logger: slog.New(slog.NewTextHandler(h, nil)),
 	})
 	if err != nil {

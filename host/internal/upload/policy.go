@@ -77,7 +77,7 @@ func (p Pace) judgeTransfer(err error, failures int) verdict {
 	switch sdk.KindOf(failed.cause) {
 	case sdk.RateLimited:
 		return verdict{wait: max(sdk.RetryAfter(err), p.Throttled)}
-	case sdk.LoginRequired, sdk.Challenged, sdk.Forbidden, sdk.InvalidOption:
+	case sdk.Challenged, sdk.Forbidden, sdk.InvalidOption:
 		return verdict{wait: max(p.Operator, p.RetryMax/2)}
 	case sdk.NotFound, sdk.Corrupt, sdk.Unsupported:
 		return verdict{final: true}
@@ -105,10 +105,14 @@ var submitPolicy = map[int]time.Duration{
 	21566:  time.Hour,        // too frequent
 	137022: 2 * time.Hour,    // too frequent
 	21564:  24 * time.Hour,   // too frequent, a day
-	-101:   15 * time.Minute, // not logged in: a new login by a person
-	-111:   15 * time.Minute, // csrf of an old login
 	-412:   30 * time.Minute, // risk control
 	-429:   30 * time.Minute, // the same, from a gateway
+}
+
+// loginRefused tells whether a call was refused because of the login: not logged in, or the csrf of an old login.
+func loginRefused(err error) bool {
+	var refused *bilibili.RefusedError
+	return errors.As(err, &refused) && (refused.Code == bilibili.CodeNotLoggedIn || refused.Code == bilibili.CodeCSRF)
 }
 
 // doubtfulCodes say that the archive exists already, or that the other side broke while it made it: look it up.
@@ -137,6 +141,10 @@ func (p Pace) judgeSubmit(err error, attempts int) verdict {
 // lookupWait tells when to look for an archive again after a look failed.
 func (p Pace) lookupWait(err error) time.Duration {
 	var refused *bilibili.RefusedError
+	var missing *operatorError
+	if errors.As(err, &missing) || errors.Is(err, bilibili.ErrNoAccount) {
+		return max(p.Lookup, p.Operator)
+	}
 	if errors.As(err, &refused) {
 		return max(p.Lookup, submitPolicy[refused.Code])
 	}

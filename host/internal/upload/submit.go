@@ -106,6 +106,9 @@ func (s *Service) submit(ctx context.Context, submission db.Submission) (step, e
 		return step{}, fmt.Errorf("mark submission: %w", err)
 	}
 	accepted, err := s.Archives.Submit(ctx, account, archive)
+	if loginRefused(err) {
+		err = s.rejected(ctx, account, err)
+	}
 	if err != nil {
 		return s.refused(ctx, submission, err)
 	}
@@ -139,7 +142,7 @@ func stillTheParts(ctx context.Context, q *db.Queries, recordingID int64, compos
 // lookUp decides whether the archive of a lost answer exists. The list may be late, so only several looks that find
 // nothing, some time apart, allow another submit.
 func (s *Service) lookUp(ctx context.Context, submission db.Submission) (step, error) {
-	account, err := bilibili.LoadAccount(s.DataDir, submission.AccountFile)
+	account, err := s.Accounts.Account(ctx, submission.AccountFile)
 	if err != nil {
 		return s.stillUnknown(ctx, submission, err)
 	}
@@ -147,6 +150,8 @@ func (s *Service) lookUp(ctx context.Context, submission db.Submission) (step, e
 	switch {
 	case err == nil:
 		return s.accepted(ctx, submission, accepted)
+	case loginRefused(err):
+		return s.stillUnknown(ctx, submission, s.rejected(ctx, account, err))
 	case !errors.Is(err, bilibili.ErrNoArchive):
 		return s.stillUnknown(ctx, submission, err)
 	case submission.Lookups+1 < lookups:
@@ -164,12 +169,12 @@ func (s *Service) lookUp(ctx context.Context, submission db.Submission) (step, e
 }
 
 func (s *Service) stillUnknown(ctx context.Context, submission db.Submission, cause error) (step, error) {
-	s.Logger.Warn("an answer to a submit was lost", "recording", submission.RecordingID, "lookup", cause)
+	reason := db.Text("the answer to the submit was lost; looking the archive up: " + cause.Error())
+	if submission.Error != reason {
+		s.Logger.Warn("an answer to a submit was lost", "recording", submission.RecordingID, "lookup", cause)
+	}
 	looked := errors.Is(cause, bilibili.ErrNoArchive)
-	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{
-		RecordingID: submission.RecordingID, Looked: looked,
-		Error: db.Text("the answer to the submit was lost; looking the archive up: " + cause.Error()),
-	})
+	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{RecordingID: submission.RecordingID, Looked: looked, Error: reason})
 	return step{wait: s.Pace.lookupWait(cause)}, err
 }
 
@@ -254,7 +259,7 @@ func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Acc
 	if err != nil {
 		return nil, bilibili.Archive{}, err
 	}
-	account, err := s.login(template)
+	account, err := s.login(ctx, template)
 	if err != nil {
 		return nil, bilibili.Archive{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
 	simulator "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
@@ -195,7 +197,6 @@ func TestRefusalsByCode(t *testing.T) {
 	}{
 		{21070, "waiting", 35 * time.Second},
 		{601, "waiting", time.Hour},
-		{-101, "waiting", 15 * time.Minute},
 		{137022, "waiting", 2 * time.Hour},
 		{21103, "failed", 0},
 		{-400, "failed", 0},
@@ -422,4 +423,98 @@ func TestSegmentsThatAreNotWantedAreNoParts(t *testing.T) {
 	if _, exists := h.submission(nothing); exists || len(h.begun()) != 1 {
 		t.Errorf("what nobody wants was published: %v", h.begun())
 	}
+}
+
+// TestARefusedLoginWaitsForAnotherOne: the login is void, and a new file lets everything go on at once.
+func TestARefusedLoginWaitsForAnotherOne(t *testing.T) {
+	t.Parallel()
+	for name, strike := range map[string]func(h *harness){
+		"transfer": func(h *harness) {
+			store := h.lines.upload
+			h.lines.upload = func(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
+				if file.Cookies["SESSDATA"] == "sess" {
+					return line.Result{}, sdk.Errorf(sdk.LoginRequired, "not logged in")
+				}
+				return store(ctx, file, report)
+			}
+		},
+		"submit": func(h *harness) {
+			h.archives.(*fakeArchives).submit = func(_ context.Context, account *bilibili.Account, _ bilibili.Archive) (bilibili.Accepted, error) {
+				if account.Cookies["SESSDATA"] == "sess" {
+					return bilibili.Accepted{}, &bilibili.RefusedError{Code: bilibili.CodeCSRF}
+				}
+				return bilibili.Accepted{AID: 1, BVID: "BV1"}, nil
+			}
+		},
+		"look-up": func(h *harness) {
+			archives := h.archives.(*fakeArchives)
+			archives.submit = func(context.Context, *bilibili.Account, bilibili.Archive) (bilibili.Accepted, error) {
+				return bilibili.Accepted{}, bilibili.ErrAnswerLost
+			}
+			archives.find = func(_ context.Context, account *bilibili.Account, _ []string) (bilibili.Accepted, error) {
+				if account.Cookies["SESSDATA"] == "sess" {
+					return bilibili.Accepted{}, &bilibili.RefusedError{Code: bilibili.CodeNotLoggedIn}
+				}
+				return bilibili.Accepted{AID: 1, BVID: "BV1"}, nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.pace.Operator, h.pace.Lookup = 20*time.Second, 10*time.Second // only PublishingChanged ends the wait
+			if name == "look-up" {
+				h.pace.Lookup = time.Millisecond
+			}
+			accounts := &doubtfulAccounts{fakeAccounts: fakeAccounts{dir: h.dir}}
+			h.accounts = accounts
+			strike(h)
+			s := h.service()
+			recording := h.recording("recording")
+			segment := h.closed(s, recording, 1)
+			h.end(s, recording)
+			h.start(s)
+			h.until("rejected", func() bool { return accounts.void() != "" })
+			h.until("a reason", func() bool {
+				submission, _ := h.submission(recording)
+				return strings.Contains(h.upload(segment).Error+submission.Error, "refused")
+			})
+			h.until("waits", func() bool {
+				return h.jobs("submit", "running", "available")+h.jobs("transfer", "running", "available") == 0
+			})
+			h.cookies("a.json", "another")
+			s.PublishingChanged()
+			if submission := h.untilSubmission(recording, "accepted"); submission.Attempts != 1 {
+				t.Errorf("submission %+v", submission)
+			}
+		})
+	}
+}
+
+// doubtfulAccounts refuse a login that was rejected, as long as its file stays the same.
+type doubtfulAccounts struct {
+	fakeAccounts
+	mu          sync.Mutex
+	fingerprint string
+}
+
+func (d *doubtfulAccounts) void() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fingerprint
+}
+
+func (d *doubtfulAccounts) Account(ctx context.Context, file string) (*bilibili.Account, error) {
+	account, err := d.fakeAccounts.Account(ctx, file)
+	if err == nil && account.Fingerprint == d.void() {
+		return nil, fmt.Errorf("%w: refused; log in again", bilibili.ErrNoAccount)
+	}
+	return account, err
+}
+
+func (d *doubtfulAccounts) Rejected(_ context.Context, account *bilibili.Account) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fingerprint = account.Fingerprint
+	return nil
 }

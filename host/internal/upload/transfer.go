@@ -126,10 +126,22 @@ func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Res
 	if err == nil && result.RemoteName == "" {
 		err = sdk.Errorf(sdk.Bug, "line %s stored the file and does not tell under which name", name)
 	}
+	if err != nil && ctx.Err() == nil && sdk.KindOf(err) == sdk.LoginRequired {
+		return line.Result{}, s.rejected(ctx, account, err)
+	}
 	if err != nil {
 		return line.Result{}, &lineError{err}
 	}
 	return result, nil
+}
+
+// rejected makes a refused login be checked before its next use. Whether a person has to act is what that check finds: it may
+// be refreshed, or replaced already.
+func (s *Service) rejected(ctx context.Context, account *bilibili.Account, cause error) error {
+	if err := s.Accounts.Rejected(ctx, account); err != nil {
+		return err
+	}
+	return &operatorError{fmt.Sprintf("the login in %q was refused, and is checked before the next try: %v", account.File, cause)}
 }
 
 // account loads the login that the recording's template names.
@@ -138,14 +150,14 @@ func (s *Service) account(ctx context.Context, recording db.Recording) (*bilibil
 	if err != nil {
 		return nil, err
 	}
-	return s.login(template)
+	return s.login(ctx, template)
 }
 
-func (s *Service) login(template db.Template) (*bilibili.Account, error) {
+func (s *Service) login(ctx context.Context, template db.Template) (*bilibili.Account, error) {
 	if template.UserCookie == "" {
 		return nil, &operatorError{fmt.Sprintf("template %q names no account; set user_cookie", template.TemplateName)}
 	}
-	account, err := bilibili.LoadAccount(s.DataDir, template.UserCookie)
+	account, err := s.Accounts.Account(ctx, template.UserCookie)
 	if errors.Is(err, bilibili.ErrNoAccount) {
 		return nil, &operatorError{err.Error()}
 	}

@@ -53,11 +53,20 @@ type Archives interface {
 	Find(ctx context.Context, account *bilibili.Account, parts []string, since time.Time) (bilibili.Accepted, error)
 }
 
+// Accounts knows which logins Bilibili accepts.
+type Accounts interface {
+	// Account returns the login of a cookie file, checked and refreshed when that is due. bilibili.ErrNoAccount means that
+	// a person has to act.
+	Account(ctx context.Context, file string) (*bilibili.Account, error)
+	// Rejected tells that a call was refused because of the login, so that it is checked before its next use.
+	Rejected(ctx context.Context, account *bilibili.Account) error
+}
+
 // Options are what a Service needs.
 type Options struct {
 	DB       *db.DB
 	HostID   string
-	DataDir  string
+	Accounts Accounts
 	Lines    Lines
 	Archives Archives
 	Logger   *slog.Logger

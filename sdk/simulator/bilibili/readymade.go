@@ -218,6 +218,13 @@ func RefreshWithoutCookies() Fault {
 	return once(CallRefresh, Action{Do: DoEdit, Drop: []string{"data.cookie_info"}})
 }
 
+// RefreshAnswerLost gives the account a new session, which makes the old one void, and cuts the connection instead of handing
+// it out: the login is lost unless a person logs in again.
+func RefreshAnswerLost() Fault { return AnswerLost(CallRefresh) }
+
+// RefreshRefused answers a refresh as if its token were not valid.
+func RefreshRefused() Fault { return Code(codeNotLoggedIn).On(CallRefresh) }
+
 // CoverNull answers a cover with success and without its URL.
 func CoverNull() Fault { return once(CallCover, Action{Do: DoEdit, Set: map[string]any{"data": nil}}) }
 
@@ -233,6 +240,7 @@ var named = map[string]func() Fault{
 	"probe_by_get": ProbeByGet, "init_xml": InitXML, "no_upload_id": NoUploadID, "auth_5_day": Auth5Day,
 	"empty_part_answer": EmptyPartAnswer, "complete_not_ok": CompleteNotOK, "complete_xml": CompleteXML,
 	"get_forbidden": GetForbidden, "submit_answer_lost": SubmitAnswerLost, "refresh_without_cookies": RefreshWithoutCookies,
+	"refresh_answer_lost": RefreshAnswerLost, "refresh_refused": RefreshRefused,
 	"cover_null": CoverNull, "cover_http": CoverHTTP,
 	"part_answer_lost": func() Fault { return AnswerLost(CallPart) }, "part_reset": func() Fault { return Reset(CallPart) },
 	"part_hang":            func() Fault { return Hang(CallPart) },

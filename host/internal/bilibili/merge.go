@@ -1,0 +1,152 @@
+package bilibili
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// object is a JSON object whose values are kept as they were written.
+type object = map[string]json.RawMessage
+
+// file is the cookie file of a login in biliup's form: what the file held before, or nothing, with the new login in it.
+// What else is in there stays: fields of other tools, cookies that a login does not set, tokens at the root.
+func (l *Login) file(before []byte) ([]byte, error) {
+	whole := object{}
+	if before != nil {
+		if err := json.Unmarshal(before, &whole); err != nil || whole == nil {
+			return nil, errors.New("the cookie file is no JSON object")
+		}
+	}
+	login := whole
+	// Some tools put everything below "data".
+	inner, err := inside(whole, "data")
+	if err != nil {
+		return nil, err
+	}
+	if inner != nil {
+		login = inner
+	}
+	if err := l.put(login); err != nil {
+		return nil, err
+	}
+	login["platform"] = encoded(l.platform)
+	if inner != nil {
+		whole["data"] = encoded(inner)
+	}
+	file, err := json.MarshalIndent(whole, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode cookie file: %w", err)
+	}
+	return append(file, '\n'), nil
+}
+
+// put writes the parts of the answer into the object that holds a login.
+func (l *Login) put(login object) error {
+	tokens, err := inside(object{"token_info": l.answer.TokenInfo}, "token_info")
+	if err != nil {
+		return err
+	}
+	if len(tokens) > 0 {
+		if login["token_info"], err = overlaid(login, "token_info", tokens); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"access_token", "refresh_token", "expires_in", "mid"} {
+		if _, there := login[name]; there && tokens[name] != nil {
+			login[name] = tokens[name]
+		}
+	}
+	if cookies, err := l.cookies(login); err != nil {
+		return err
+	} else if cookies != nil {
+		login["cookie_info"] = cookies
+	}
+	if len(l.answer.SSO) > 0 && string(l.answer.SSO) != "null" {
+		login["sso"] = l.answer.SSO
+	} else if login["sso"] == nil {
+		login["sso"] = json.RawMessage("[]")
+	}
+	return nil
+}
+
+// cookies is the new cookie_info: the answer's cookies, and those of before that it does not name.
+func (l *Login) cookies(login object) (json.RawMessage, error) {
+	fresh, err := inside(object{"cookie_info": l.answer.CookieInfo}, "cookie_info")
+	if err != nil || fresh == nil {
+		return nil, err
+	}
+	old, err := inside(login, "cookie_info")
+	if err != nil {
+		return nil, err
+	}
+	kept, err := cookieList(fresh["cookies"])
+	if err != nil {
+		return nil, err
+	}
+	if len(kept) == 0 {
+		return nil, nil // an answer without cookies leaves those that there are
+	}
+	before, err := cookieList(old["cookies"])
+	if err != nil {
+		return nil, err
+	}
+	named := make(map[string]bool)
+	for _, cookie := range kept {
+		named[string(cookie["name"])] = true
+	}
+	for _, cookie := range before {
+		if !named[string(cookie["name"])] {
+			kept = append(kept, cookie)
+		}
+	}
+	fresh["cookies"] = encoded(kept)
+	return overlaid(login, "cookie_info", fresh)
+}
+
+func cookieList(raw json.RawMessage) ([]object, error) {
+	var list []object
+	if raw == nil {
+		return nil, nil
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, errors.New("cookies are no list of objects")
+	}
+	return list, nil
+}
+
+// inside returns the object that a field holds; nil when it is absent or null.
+func inside(outer object, field string) (object, error) {
+	var inner object
+	if len(outer[field]) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(outer[field], &inner); err != nil {
+		return nil, fmt.Errorf("%s is no object", field)
+	}
+	return inner, nil
+}
+
+// overlaid is the object in a field with other values on top.
+func overlaid(outer object, field string, values object) (json.RawMessage, error) {
+	inner, err := inside(outer, field)
+	if err != nil {
+		return nil, err
+	}
+	if inner == nil {
+		inner = object{}
+	}
+	for name, value := range values {
+		inner[name] = value
+	}
+	return encoded(inner), nil
+}
+
+// encoded is for values that were decoded a moment ago, and strings: they always encode.
+func encoded(value any) json.RawMessage {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
