@@ -589,7 +589,7 @@ func TestRunChecksWhatTheDatabaseNames(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if _, err := h.Keeper.Save(t.Context(), newLogin(t, 9)); err != nil {
+	if _, err := h.Save(t.Context(), newLogin(t, 9)); err != nil {
 		t.Error(err)
 	}
 	if len(h.look) != 1 {
