@@ -124,8 +124,15 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 			return nil
 		},
 	}
+	h.sim = sim.New(t, sim.Options{})
+	h.upstream = bilibili.New(bilibili.Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL()})
+	t.Cleanup(h.upstream.Close)
+	h.accounts = bilibili.NewKeeper(bilibili.KeeperOptions{
+		DB: database, HostID: uuid.New(), Files: bilibili.NewAccountFiles(h.dataDir), Client: h.upstream,
+		Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+	})
 	service, err := upload.New(upload.Options{
-		DB: database, HostID: uuid.NewString(), DataDir: h.dataDir, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+		DB: database, HostID: uuid.NewString(), Accounts: h.accounts, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -147,13 +154,6 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 		reload:  func(context.Context) error { return nil },
 		options: func() *config.Catalog { return config.NewCatalog(nil, nil) },
 	}
-	h.sim = sim.New(t, sim.Options{})
-	h.upstream = bilibili.New(bilibili.Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL()})
-	t.Cleanup(h.upstream.Close)
-	h.accounts = bilibili.NewKeeper(bilibili.KeeperOptions{
-		DB: database, HostID: uuid.New(), Files: bilibili.NewAccountFiles(h.dataDir), Client: h.upstream,
-		Logger: slog.New(slog.NewTextHandler(h.log, nil)),
-	})
 	h.server = h.start(t)
 	h.browser = newBrowser(t, serve(t, h.server))
 	return h
