@@ -110,6 +110,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	}
 	var watcher *monitor.Monitor
 	options := &settings{logger: h.logger.With("part", "options")}
+	resolver := extractors{manager, options, h.config.DataDir}
 
 	client := bilibili.New(bilibili.Options{MemberURL: h.config.MemberURL, APIURL: h.config.APIURL, PassportURL: h.config.PassportURL})
 	defer client.Close()
@@ -132,11 +133,11 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 		return err
 	}
 	recordings := record.New(record.Options{
-		DB: database, HostID: hostID, Root: filepath.Join(h.config.DataDir, "recordings"), Recorders: recorders{manager, options}, Publisher: uploads,
+		DB: database, HostID: hostID, Root: filepath.Join(h.config.DataDir, "recordings"), Recorders: recorders{manager, options}, Extractors: resolver, Publisher: uploads,
 		SessionEnded: func(streamerID int64) { watcher.Ask(streamerID) }, SlotFree: func() { watcher.SlotFree() }, Logger: h.logger.With("part", "record"),
 	})
 	watcher = monitor.New(monitor.Options{
-		DB: database, Extractors: extractors{manager, options, h.config.DataDir}, Recorder: recordable{recordings}, Logger: h.logger.With("part", "monitor"),
+		DB: database, Extractors: resolver, Recorder: recordable{recordings}, Logger: h.logger.With("part", "monitor"),
 	})
 	answers, err := api.New(api.Deps{
 		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Bilibili: client,

@@ -27,22 +27,22 @@ func TestConfigurationMistakes(t *testing.T) {
 	h := newLoggedIn(t)
 	before := h.api(t, "GET", "/configuration", "").body
 	for body, words := range map[string][]string{
-		`{"line":"bda2"}`:                 {"line: is not known here", "lines"},
-		`{"lines":"nope"}`:                {`lines: there is no upload line "nope"`, "AUTO, bda2, qn"},
-		`{"lines":""}`:                    {"lines: must not be empty"},
-		`{"lines":null}`:                  {"lines: must be a text, not null"},
-		`{"threads":"5"}`:                 {"threads: must be a whole number, not a text"},
-		`{"threads":0}`:                   {"threads: must be from 1 to 64"},
-		`{"threads":5.0}`:                 {"threads", "whole number"},
-		`{"download_limit":-1}`:           {"download_limit: must be from 1 to 10000"},
-		`{"submit_api":"web"}`:            {"submit_api: must be null or app"},
-		`{"delay":1e9}`:                   {"delay: must be from 0 to 604800"},
+		`{"line":"bda2"}`:                  {"line: is not known here", "lines"},
+		`{"lines":"nope"}`:                 {`lines: there is no upload line "nope"`, "AUTO, bda2, qn"},
+		`{"lines":""}`:                     {"lines: must not be empty"},
+		`{"lines":null}`:                   {"lines: must be a text, not null"},
+		`{"threads":"5"}`:                  {"threads: must be a whole number, not a text"},
+		`{"threads":0}`:                    {"threads: must be from 1 to 64"},
+		`{"threads":5.0}`:                  {"threads", "whole number"},
+		`{"download_limit":-1}`:            {"download_limit: must be from 1 to 10000"},
+		`{"submit_api":"web"}`:             {"submit_api: must be null or app"},
+		`{"delay":1e9}`:                    {"delay: must be from 0 to 604800"},
 		`{"filename_prefix":"../{title}"}`: {"filename_prefix: must not hold a folder or file name that is empty or made of dots"},
 		`{"filename_prefix":""}`:           {"filename_prefix: must not be empty"},
 		`{"filename_prefix":"{x}"}`:        {"filename_prefix: there is no variable {x}; there are {streamer}"},
-		`{"filtering_threshold":"20"}`:    {"filtering_threshold: must be a number, not a text"},
-		`{"threads":5,"upload_limit":-3}`: {"upload_limit: must be from 1 to 1000"},
-		`[]`:                              {"the body must be a JSON object, not a list"},
+		`{"filtering_threshold":"20"}`:     {"filtering_threshold: must be a number, not a text"},
+		`{"threads":5,"upload_limit":-3}`:  {"upload_limit: must be from 1 to 1000"},
+		`[]`:                               {"the body must be a JSON object, not a list"},
 	} {
 		t.Run(body, func(t *testing.T) {
 			h.api(t, "PUT", "/configuration", body).refused(t, 400, words...)

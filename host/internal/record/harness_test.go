@@ -42,6 +42,8 @@ type fakeProcess struct {
 	sessions map[string]*fakeSession
 	order    []string
 	stops    int
+	// refreshed are the addresses of all sessions that were handed over.
+	refreshed [][]recorder.Stream
 }
 
 type fakeSession struct {
@@ -152,6 +154,46 @@ func (p *fakeProcess) Stop(_ context.Context, id string) error {
 	return nil
 }
 
+func (p *fakeProcess) Refresh(_ context.Context, id string, streams []recorder.Stream) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sessions[id] == nil {
+		return sdk.Errorf(sdk.NotFound, "no session %s", id)
+	}
+	p.refreshed = append(p.refreshed, streams)
+	p.change()
+	return nil
+}
+
+func (p *fakeProcess) refreshes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.refreshed)
+}
+
+// fakeExtractors answer questions by a function.
+type fakeExtractors struct {
+	resolve func(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) // nil: live
+	mu      sync.Mutex
+	asked   int
+}
+
+func (f *fakeExtractors) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
+	f.mu.Lock()
+	f.asked++
+	f.mu.Unlock()
+	if f.resolve == nil {
+		return live, nil
+	}
+	return f.resolve(ctx, url, settings...)
+}
+
+func (f *fakeExtractors) times() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
 func (p *fakeProcess) Recover(_ context.Context, prefix string) ([]recorder.Segment, error) {
 	return p.recover(prefix)
 }
@@ -245,8 +287,11 @@ type harness struct {
 	process   *fakeProcess
 	recorders *fakeRecorders
 	publisher *fakePublisher
+	rooms     fakeExtractors
 	asked     chan int64 // SessionEnded
 	streamer  db.Streamer
+
+	refreshPause time.Duration
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -320,6 +365,7 @@ func (h *harness) startOn(database *db.DB) host {
 	h.t.Helper()
 	s := New(Options{
 		DB: database, HostID: h.host, Root: h.root, Recorders: h.recorders, Publisher: h.publisher, RetryAfter: time.Millisecond,
+		Extractors: &h.rooms, RefreshPause: h.refreshPause,
 		SessionEnded: func(id int64) { h.asked <- id },
 		Logger:       slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -40,6 +40,7 @@ type Process interface {
 	Watch(ctx context.Context, sessionID string, afterSeq int64, handle func(recorder.Event) error) error
 	Acknowledge(ctx context.Context, sessionID string, seq int64) error
 	Stop(ctx context.Context, sessionID string) error
+	Refresh(ctx context.Context, sessionID string, streams []recorder.Stream) error
 	Recover(ctx context.Context, pathPrefix string) ([]recorder.Segment, error)
 	Release()
 }
@@ -62,7 +63,9 @@ type Options struct {
 	HostID    uuid.UUID
 	Root      string // absolute: where recordings go
 	Recorders Recorders
-	Publisher Publisher
+	// Extractors are asked again when the addresses of a running session are refused.
+	Extractors Extractors
+	Publisher  Publisher
 	// SessionEnded is called after a session's end is committed: the room may be live again at once.
 	SessionEnded func(streamerID int64)
 	// SlotFree is called when a session is over, however it ended, and another may begin; nil: nobody wants to know.
@@ -70,6 +73,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// RetryAfter is the pause before the next try when the database or a plugin is away; 0: one second.
 	RetryAfter time.Duration
+	// RefreshPause is the least time between two answers to a session's wishes for new addresses; 0: five seconds.
+	RefreshPause time.Duration
 }
 
 // Service owns the sessions of this host.
@@ -99,6 +104,9 @@ type session struct {
 func New(options Options) *Service {
 	if options.RetryAfter == 0 {
 		options.RetryAfter = time.Second
+	}
+	if options.RefreshPause == 0 {
+		options.RefreshPause = refreshPause
 	}
 	return &Service{Options: options, sessions: make(map[uuid.UUID]*session), deadline: make(chan struct{}, 1)}
 }

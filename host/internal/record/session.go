@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -79,6 +80,12 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 	if err := s.stopUnwanted(ctx, process, followed); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	wanted := make(wishes, 1)
+	var granting sync.WaitGroup
+	granting.Go(func() { s.grant(ctx, process, followed, row.Room, wanted) })
+	defer granting.Wait()
+	defer cancel()
 	return process.Watch(ctx, followed.id.String(), row.LastSeq, func(event recorder.Event) error {
 		if event.Seq == 0 {
 			return nil
@@ -92,6 +99,7 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 		if err := process.Acknowledge(ctx, followed.id.String(), event.Seq); err != nil && ctx.Err() == nil {
 			s.Logger.Debug("event not acknowledged", "session", followed.id, "error", err)
 		}
+		wanted.note(event)
 		if _, last := event.Payload.(recorder.Ended); last {
 			return errEnded
 		}
@@ -160,8 +168,6 @@ func (s *Service) apply(ctx context.Context, tx pgx.Tx, row db.RecorderSession, 
 		return s.insertSegment(ctx, tx, &row, payload.Segment)
 	case recorder.Note:
 		logger.Info("recorder notes", "code", payload.Code, "text", payload.Text)
-	case recorder.RefreshWanted:
-		logger.Info("recorder wants new addresses", "reason", payload.Reason)
 	case recorder.Ended:
 		logger.Info("session ended", "reason", payload.Reason, "message", payload.Message)
 		return s.end(ctx, tx, row, payload, event.At)
