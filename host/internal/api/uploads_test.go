@@ -16,7 +16,13 @@ import (
 // order is the body of a request to upload files, with what params cannot do without.
 func order(files []string, params ...string) string {
 	encoded, _ := json.Marshal(files)
-	return fmt.Sprintf(`{"files":%s,"params":{"tag":"测试","user_cookie":"cookies.json"%s}}`, encoded, strings.Join(append([]string{""}, params...), ","))
+	for _, needed := range []string{`"tag":"测试"`, `"user_cookie":"cookies.json"`} {
+		name, _, _ := strings.Cut(needed, ":")
+		if !strings.Contains(strings.Join(params, ","), name) {
+			params = append(params, needed)
+		}
+	}
+	return fmt.Sprintf(`{"files":%s,"params":{%s}}`, encoded, strings.Join(params, ","))
 }
 
 // manual returns what was ordered: the parameters, and the paths below the recordings folder, of each recording.
