@@ -39,6 +39,8 @@ type Recorder interface {
 	Active(streamerID int64) bool
 	// Start answers ErrNoSlot when as many rooms are recorded as may be at once.
 	Start(ctx context.Context, streamer db.Streamer, status extractor.Status) error
+	// Stop ends what is being recorded of the streamer, if anything, and keeps it.
+	Stop(ctx context.Context, streamerID int64) error
 }
 
 // Options are what a Monitor needs.
@@ -100,6 +102,7 @@ func (m *Monitor) signal() {
 // watched is one room's place in the schedule.
 type watched struct {
 	streamer db.Streamer
+	rules    rules
 	interval time.Duration
 	due      time.Time
 	asked    time.Time // the last time
@@ -195,11 +198,12 @@ func (r *round) put(streamer db.Streamer, interval time.Duration, due time.Time)
 	room, known := r.rooms[streamer.ID]
 	if !known {
 		room = &watched{streamer: streamer, interval: interval, due: due, trouble: streamer.LastError}
+		r.follow(room, streamer, false)
 		r.rooms[streamer.ID] = room
 		heap.Push(&r.schedule, room)
 		return true
 	}
-	changed := room.streamer.URL != streamer.URL || room.interval != interval
+	changed := r.follow(room, streamer, true) || room.streamer.URL != streamer.URL || room.interval != interval
 	room.streamer, room.interval = streamer, interval
 	if latest := time.Now().Add(interval); room.place >= 0 && changed && room.due.After(latest) {
 		room.due = latest
@@ -260,8 +264,10 @@ func (r *round) askDue(ctx context.Context) {
 	now := time.Now()
 	for len(r.schedule) > 0 && r.busy < maxAsking && !r.schedule[0].due.After(now) {
 		room := heap.Pop(&r.schedule).(*watched)
-		if r.Recorder.Active(room.streamer.ID) {
-			room.due = now.Add(room.interval)
+		active := r.Recorder.Active(room.streamer.ID)
+		change, closed := room.rules.at(now)
+		if room.idle(active, closed) {
+			room.due = sooner(now.Add(room.interval), change)
 			heap.Push(&r.schedule, room)
 			room.waits = time.Time{}
 			r.passOn(room, answer{})
@@ -269,9 +275,9 @@ func (r *round) askDue(ctx context.Context) {
 		}
 		r.busy++
 		room.asked = now
-		question := question{streamer: room.streamer, global: r.global, trouble: room.trouble}
+		question := question{streamer: room.streamer, rules: room.rules, active: active, closed: closed, global: r.global, trouble: room.trouble}
 		r.asking.Go(func() {
-			started, err := r.ask(ctx, question)
+			started, err := r.settle(ctx, question)
 			r.answers <- answer{room, started, err, r.note(ctx, question, err)} // never blocks: there is room for all under way
 		})
 	}
@@ -280,6 +286,9 @@ func (r *round) askDue(ctx context.Context) {
 // question is what the goroutine of one question knows: a copy, since the room itself belongs to Run.
 type question struct {
 	streamer db.Streamer
+	rules    rules
+	active   bool  // it is being recorded
+	closed   error // why it may not be recorded now, whatever it sends
 	global   []byte
 	trouble  string
 }
@@ -291,29 +300,58 @@ type answer struct {
 	trouble string // what the streamer's row says now
 }
 
-// ask asks one room and has it recorded when it is live.
-func (r *round) ask(ctx context.Context, question question) (started bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// settle finds out whether one room is to be recorded, and has it recorded or not.
+func (r *round) settle(ctx context.Context, question question) (started bool, err error) {
+	if question.closed != nil {
+		return false, r.refuse(ctx, question, question.closed)
+	}
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	status, err := r.Extractors.Resolve(ctx, question.streamer.URL, question.global, question.streamer.Override)
+	status, err := r.Extractors.Resolve(asking, question.streamer.URL, question.global, question.streamer.Override)
 	if err != nil {
 		return false, err
 	}
 	if !status.Live {
 		return false, nil
 	}
+	if reason := question.rules.titled(status.Title); reason != nil {
+		return false, r.refuse(ctx, question, reason)
+	}
+	if question.active {
+		return false, nil // and goes on
+	}
 	if len(status.Streams) == 0 {
 		return false, errors.New("the room is live and the extractor offers no stream")
 	}
-	err = r.Recorder.Start(ctx, question.streamer, status)
+	// A slow answer leaves the start its full time.
+	starting, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	err = r.Recorder.Start(starting, question.streamer, status)
 	if err != nil && !errors.Is(err, ErrNoSlot) {
 		err = fmt.Errorf("record: %w", err)
 	}
 	return err == nil, err
 }
 
+// refuse ends what is being recorded of a room, and returns the reason.
+func (r *round) refuse(ctx context.Context, question question, reason error) error {
+	if !question.active {
+		return reason
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	r.Logger.Info("recording is ended", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", reason)
+	if err := r.Recorder.Stop(ctx, question.streamer.ID); err != nil {
+		return fmt.Errorf("%w: its recording could not be ended yet: %w", reason, err)
+	}
+	return reason
+}
+
 // note writes into the streamer's row what keeps the room from being recorded, when that changed.
 func (r *round) note(ctx context.Context, question question, cause error) string {
+	if question.active && !refused(cause) {
+		return question.trouble // it is recorded, whatever its platform answers
+	}
 	trouble := ""
 	if cause != nil {
 		trouble = db.Text(cause.Error())
@@ -321,7 +359,11 @@ func (r *round) note(ctx context.Context, question question, cause error) string
 	if ctx.Err() != nil || trouble == question.trouble && trouble == question.streamer.LastError {
 		return question.trouble
 	}
-	if trouble != "" && trouble != question.trouble {
+	switch {
+	case trouble == "" || trouble == question.trouble:
+	case refused(cause):
+		r.Logger.Info("room is not recorded", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", cause)
+	default:
 		r.Logger.Warn("room cannot be watched", "streamer", question.streamer.ID, "url", question.streamer.URL, "error", cause)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -347,12 +389,15 @@ func (r *round) take(given answer) {
 	room.due, room.trouble = now.Add(room.interval), given.trouble
 	room.streamer.LastError = given.trouble
 	switch {
-	case given.err == nil:
+	case given.err == nil, refused(given.err):
 		room.failures = 0
 	case !errors.Is(given.err, context.Canceled):
 		room.failures++
 		room.due = now.Add(nextTry(given.err, room.interval, room.failures))
 	}
+	// What changed since the question counts too: a recording that began meanwhile may be outside its window by now.
+	change, _ := room.rules.at(room.asked)
+	room.due = sooner(room.due, change)
 	if room.again {
 		room.again, room.due = false, now
 	}

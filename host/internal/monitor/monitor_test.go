@@ -29,6 +29,7 @@ type fakeRooms struct {
 	resolve func(ctx context.Context, url string) (extractor.Status, error)
 	start   func(streamer db.Streamer) error // nil: fine
 	active  func(id int64) bool              // nil: no
+	stop    func(id int64) error             // nil: fine
 
 	mu       sync.Mutex
 	asked    map[string]int
@@ -52,6 +53,13 @@ func (f *fakeRooms) Start(_ context.Context, streamer db.Streamer, _ extractor.S
 	f.started = append(f.started, streamer.ID)
 	if f.start != nil {
 		return f.start(streamer)
+	}
+	return nil
+}
+
+func (f *fakeRooms) Stop(_ context.Context, id int64) error {
+	if f.stop != nil {
+		return f.stop(id)
 	}
 	return nil
 }

@@ -1,0 +1,97 @@
+package monitor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/window"
+)
+
+// rules say which broadcasts of a room are recorded. The zero value: all of them.
+type rules struct {
+	allowed  window.Range
+	keywords []string
+}
+
+// refusal is why a room is not recorded though nothing is wrong with it.
+type refusal struct{ reason string }
+
+func (r *refusal) Error() string { return r.reason }
+
+func refused(err error) bool {
+	var reason *refusal
+	return errors.As(err, &reason)
+}
+
+// follow takes over the rules of a streamer's row, and tells whether they are others than before.
+func (r *round) follow(room *watched, row db.Streamer, known bool) bool {
+	sameRange := bytes.Equal(room.streamer.TimeRange, row.TimeRange)
+	sameWords := slices.Equal(room.rules.keywords, row.ExcludedKeywords)
+	room.rules.keywords = row.ExcludedKeywords
+	if known && sameRange {
+		return !sameWords
+	}
+	allowed, err := window.Parse(row.TimeRange)
+	if err != nil {
+		r.Logger.Error("a room's time range cannot be used; it is left out", "streamer", row.ID, "error", err)
+	}
+	room.rules.allowed = allowed
+	return true
+}
+
+// at tells whether a room may be recorded at all, and when that changes next; the zero time: never.
+func (r rules) at(now time.Time) (change time.Time, closed error) {
+	open, change := r.allowed.At(now)
+	if open {
+		return change, nil
+	}
+	return change, &refusal{"outside its time window until " + shown(change, now, r.allowed.Zone())}
+}
+
+// titled tells whether a broadcast of that title is to be left out.
+func (r rules) titled(title string) error {
+	for _, word := range r.keywords {
+		if strings.Contains(title, word) {
+			return &refusal{fmt.Sprintf("the title holds the excluded keyword %q", word)}
+		}
+	}
+	return nil
+}
+
+// shown is a moment as a person reads it who knows what time it is.
+func shown(at, now time.Time, zone *time.Location) string {
+	local := at.In(zone)
+	form := "15:04"
+	if local.Second() != 0 {
+		form = "15:04:05"
+	}
+	if at.Sub(now) >= 24*time.Hour {
+		form = "2006-01-02 " + form
+	}
+	if zone == time.Local {
+		return local.Format(form)
+	}
+	return local.Format(form) + " (" + zone.String() + ")"
+}
+
+// idle tells whether a room that is due needs no question: it is being recorded and no title can change that, or it may not
+// be recorded now and its row says so already.
+func (w *watched) idle(active bool, closed error) bool {
+	if active {
+		return closed == nil && len(w.rules.keywords) == 0
+	}
+	return closed != nil && w.trouble == closed.Error() && w.streamer.LastError == w.trouble
+}
+
+// sooner is the first of two times; the zero time never comes.
+func sooner(at, other time.Time) time.Time {
+	if !other.IsZero() && other.Before(at) {
+		return other
+	}
+	return at
+}
