@@ -20,13 +20,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/db/embedded"
 	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := dbtest.Main(m).Run()
 	hosttest.RemovePrograms()
 	os.Exit(code)
 }

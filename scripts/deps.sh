@@ -31,6 +31,11 @@ has_compiler() {
 	echo '#include <stdlib.h>' | $(go env CC) -E -x c - >/dev/null 2>&1
 }
 
+# The API is tested with the scripts of biliup's own document, where that lies beside the repository.
+has_requests() {
+	[ ! -e ../shared/seed/rest-api.md ] || python3 -c 'import requests' 2>/dev/null || /usr/bin/python3 -c 'import requests' 2>/dev/null
+}
+
 check_go() {
 	has go || die "Go is missing: install Go 1.26 or newer from https://go.dev/dl/ and put its bin directory into PATH"
 	local version
@@ -72,6 +77,7 @@ find_missing() {
 	has curl || missing+=(curl)
 	has_certificates || missing+=(ca-certificates)
 	[ "$1" != test ] || has_compiler || missing+=(gcc libc6-dev)
+	[ "$1" != test ] || has_requests || missing+=(python3-requests)
 }
 
 purpose=${1:-run}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,6 +35,9 @@ func (s *Server) GetArchivePre(ctx context.Context, request GetArchivePreRequest
 	pre, err := s.askBilibili(ctx, "archive_pre", account, s.bilibili.ArchivePre)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := pre["archive_tags"]; !ok { // promised by the API, and no longer sent by Bilibili
+		pre["archive_tags"] = json.RawMessage("[]")
 	}
 	return GetArchivePre200JSONResponse(pre), nil
 }
