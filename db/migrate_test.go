@@ -116,6 +116,36 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	}
 }
 
+// A limit that was possible once must not make the whole configuration unusable.
+func TestUploadLimitsThatAreNotPossibleAnyMoreAreLowered(t *testing.T) {
+	database := dbtest.New(t)
+	handle := stdlib.OpenDBFromPool(database.Pool)
+	defer handle.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, handle, os.DirFS("migrations"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.DownTo(t.Context(), 5); err != nil {
+		t.Fatal(err)
+	}
+	_, err = database.Pool.Exec(t.Context(), `INSERT INTO configuration (value) VALUES ('{"upload_limit": 1000, "threads": 5}');
+		INSERT INTO streamers (url, override) VALUES ('http://a', '{"upload_limit": 101}'), ('http://b', '{"upload_limit": 7}'), ('http://c', '{}')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := database.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var global, rooms string
+	err = database.Pool.QueryRow(t.Context(), `SELECT (SELECT value::text FROM configuration), (SELECT string_agg(override::text, ' ' ORDER BY url) FROM streamers)`).Scan(&global, &rooms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if global != `{"threads": 5, "upload_limit": 100}` || rooms != `{"upload_limit": 100} {"upload_limit": 7} {}` {
+		t.Errorf("configuration %s, overrides %s", global, rooms)
+	}
+}
+
 // Numbers without duplicates: two branches that both add the same one meet here instead of in production.
 func TestMigrationNames(t *testing.T) {
 	name := regexp.MustCompile(`^(\d{5})_[a-z]+(_[a-z0-9]+)+\.sql$`)

@@ -41,7 +41,7 @@ func TestConfigurationMistakes(t *testing.T) {
 		`{"filename_prefix":""}`:           {"filename_prefix: must not be empty"},
 		`{"filename_prefix":"{x}"}`:        {"filename_prefix: there is no variable {x}; there are {streamer}"},
 		`{"filtering_threshold":"20"}`:     {"filtering_threshold: must be a number, not a text"},
-		`{"threads":5,"upload_limit":-3}`:  {"upload_limit: must be from 1 to 1000"},
+		`{"threads":5,"upload_limit":-3}`:  {"upload_limit: must be from 1 to 100"},
 		`[]`:                               {"the body must be a JSON object, not a list"},
 	} {
 		t.Run(body, func(t *testing.T) {

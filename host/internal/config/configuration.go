@@ -37,6 +37,9 @@ type Configuration struct {
 	FilenamePrefix string `json:"filename_prefix"`
 }
 
+// MaxUploadLimit is the largest UploadLimit.
+const MaxUploadLimit = 100
+
 // LineAuto is the value of Lines that lets the host choose.
 const LineAuto = "AUTO"
 
@@ -88,7 +91,7 @@ func (c Configuration) validate() error {
 	}{
 		{"threads", c.Threads, 1, 64},
 		{"download_limit", c.DownloadLimit, 1, 10_000},
-		{"upload_limit", c.UploadLimit, 1, 1_000},
+		{"upload_limit", c.UploadLimit, 1, MaxUploadLimit},
 		{"delay", c.Delay, 0, 7 * 24 * 3600},
 		{"event_loop_interval", c.EventLoopInterval, 1, 24 * 3600},
 	} {

@@ -43,7 +43,7 @@ func TestMergeNamesTheKeyAndWhatIsAllowed(t *testing.T) {
 		`{"delay":-1}`:               "delay: must be from 0 to 604800, not -1",
 		`{"event_loop_interval":0}`:  "event_loop_interval: must be from 1 to 86400, not 0",
 		`{"download_limit":0}`:       "download_limit: must be from 1 to 10000, not 0",
-		`{"upload_limit":1001}`:      "upload_limit: must be from 1 to 1000, not 1001",
+		`{"upload_limit":101}`:       "upload_limit: must be from 1 to 100, not 101",
 		`{"filtering_threshold":-1}`: "filtering_threshold: must be from 0 to 1000000 (MB)",
 		`{"lines":" "}`:              `lines: must name an upload line, or "AUTO"`,
 		`{"lines":1}`:                "lines: must be a string, not a number",
@@ -82,7 +82,7 @@ func TestConfigurationSurvivesJSON(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		want := Configuration{
 			Lines: rapid.StringMatching(`[a-z]{2,6}`).Draw(rt, "lines"), Threads: rapid.IntRange(1, 64).Draw(rt, "threads"),
-			DownloadLimit: rapid.IntRange(1, 10_000).Draw(rt, "download"), UploadLimit: rapid.IntRange(1, 1_000).Draw(rt, "upload"),
+			DownloadLimit: rapid.IntRange(1, 10_000).Draw(rt, "download"), UploadLimit: rapid.IntRange(1, MaxUploadLimit).Draw(rt, "upload"),
 			Delay: rapid.IntRange(0, 604_800).Draw(rt, "delay"), EventLoopInterval: rapid.IntRange(1, 86_400).Draw(rt, "interval"),
 			FilteringThreshold: rapid.Float64Range(0, 1e6).Draw(rt, "threshold"), FilenamePrefix: rapid.SampledFrom([]string{"{streamer}", "a/{{title}}%Y"}).Draw(rt, "prefix"),
 		}

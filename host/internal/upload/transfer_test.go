@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
 )
@@ -94,6 +95,55 @@ func TestRaisedUploadLimitTakesEffectAtOnce(t *testing.T) {
 	close(release)
 	h.untilUpload(first, "uploaded")
 	h.untilUpload(second, "uploaded")
+}
+
+func TestLargestUploadLimitIsReal(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.configure(map[string]any{"lines": "bda2", "upload_limit": config.MaxUploadLimit})
+	release := make(chan struct{})
+	h.lines.upload = func(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
+		result, err := h.store(ctx, file, report)
+		<-release
+		return result, err
+	}
+	s := h.service()
+	h.start(s)
+	recording := h.recording("recording")
+	for i := range config.MaxUploadLimit {
+		h.closed(s, recording, i+1)
+	}
+	h.until("all run at once", func() bool { return len(h.begun()) == config.MaxUploadLimit })
+	close(release)
+	h.until("all done", func() bool { return h.jobs("transfer", "running") == 0 })
+}
+
+func TestThreadsTakeEffectForTheNextTransfer(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.configure(map[string]any{"lines": "bda2", "threads": 2})
+	began, release := make(chan struct{}, 2), make(chan struct{})
+	h.lines.upload = func(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
+		result, err := h.store(ctx, file, report)
+		began <- struct{}{}
+		<-release
+		return result, err
+	}
+	s := h.service()
+	h.start(s)
+	recording := h.recording("recording")
+	first := h.closed(s, recording, 1)
+	<-began
+	h.configure(map[string]any{"lines": "bda2", "threads": 7})
+	s.ConfigurationChanged()
+	second := h.closed(s, recording, 2)
+	<-began
+	close(release)
+	h.untilUpload(first, "uploaded")
+	h.untilUpload(second, "uploaded")
+	if begun := h.begun(); len(begun) != 2 || begun[0].Threads != 2 || begun[1].Threads != 7 {
+		t.Errorf("transfers: %+v", begun)
+	}
 }
 
 func TestTransfersThatWaitForASlotHoldBackNoSubmission(t *testing.T) {

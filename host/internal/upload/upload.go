@@ -24,8 +24,8 @@ import (
 const (
 	// Transfers that wait for their turn hold a worker, so submissions have workers of their own.
 	transferQueue, submitQueue = "upload", "submit"
-	// maxTransfers bounds the transfers that are looked at at once; upload_limit bounds those that run.
-	maxTransfers = 32
+	// maxTransfers bounds the transfers that are looked at at once; upload_limit, which is never larger, those that run.
+	maxTransfers = config.MaxUploadLimit
 	maxSubmits   = 4
 	// stopTimeout bounds how long a stop waits for transfers to save where they are.
 	stopTimeout = 3500 * time.Millisecond
