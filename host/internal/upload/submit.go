@@ -39,7 +39,7 @@ type submitWorker struct {
 // Work does one step. Like a transfer it never answers with an error: the state is in the row.
 func (w *submitWorker) Work(ctx context.Context, job *river.Job[submitArgs]) error {
 	s := w.service
-	defer s.known.begin(job.ID)()
+	defer s.known.Begin(job.ID)()
 	step, err := s.submitStep(ctx, job.Args.RecordingID)
 	switch {
 	case err != nil && ctx.Err() == nil:

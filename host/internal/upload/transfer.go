@@ -25,7 +25,7 @@ type transferWorker struct {
 // Work does one try. It never answers with an error: what to do next is in the row, where a person sees it.
 func (w *transferWorker) Work(ctx context.Context, job *river.Job[transferArgs]) error {
 	s, segmentID := w.service, job.Args.SegmentID
-	defer s.known.begin(job.ID)()
+	defer s.known.Begin(job.ID)()
 	work, err := s.uploadWork(ctx, segmentID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // the segment is gone, and its file is not ours to publish any more

@@ -13,11 +13,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/sdk/line"
 )
 
@@ -81,7 +81,7 @@ type Service struct {
 	slots   *slots
 	ranking ranking
 	hurry   chan struct{} // something that jobs wait for may have changed
-	known   known
+	known   jobs.Known
 }
 
 type transferArgs struct {
@@ -110,22 +110,13 @@ func New(options Options) (*Service, error) {
 		Queues:     map[string]river.QueueConfig{transferQueue: {MaxWorkers: maxTransfers}, submitQueue: {MaxWorkers: maxSubmits}},
 		Workers:    workers,
 		JobTimeout: -1, // a transfer takes as long as it takes; each call in it has its own deadline
-		Logger:     slog.New(quietHandler{options.Logger.Handler()}),
+		Logger:     jobs.Quiet(options.Logger),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare jobs: %w", err)
 	}
 	s.client = client
 	return s, nil
-}
-
-// jobOptions make a job unique by what it is about. A job is retried for as long as it takes: the limits on tries are
-// kept with the upload, where a person sees them.
-func jobOptions(queue string) *river.InsertOpts {
-	unfinished := []rivertype.JobState{
-		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
-	}
-	return &river.InsertOpts{Queue: queue, MaxAttempts: 1000, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished}}
 }
 
 // Run works until ctx ends, then lets transfers save where they are.
@@ -157,7 +148,7 @@ func (s *Service) recover(ctx context.Context) error {
 		return fmt.Errorf("list unfinished uploads: %w", err)
 	}
 	for _, segmentID := range unfinished {
-		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobOptions(transferQueue)); err != nil {
+		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobs.Once(transferQueue)); err != nil {
 			return fmt.Errorf("order transfer: %w", err)
 		}
 	}
@@ -179,7 +170,7 @@ func (s *Service) SegmentClosed(ctx context.Context, tx pgx.Tx, segmentID int64)
 	if err := s.DB.WithTx(tx).InsertUpload(ctx, segmentID); err != nil {
 		return fmt.Errorf("insert upload: %w", err)
 	}
-	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobOptions(transferQueue)); err != nil {
+	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobs.Once(transferQueue)); err != nil {
 		return fmt.Errorf("order transfer: %w", err)
 	}
 	return nil
@@ -219,7 +210,7 @@ func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int
 	if _, err := q.InsertSubmission(ctx, recordingID); err != nil {
 		return fmt.Errorf("insert submission: %w", err)
 	}
-	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobOptions(submitQueue)); err != nil {
+	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobs.Once(submitQueue)); err != nil {
 		return fmt.Errorf("order submission: %w", err)
 	}
 	return nil
@@ -255,6 +246,15 @@ func (s *Service) tendJobs(ctx context.Context) {
 			s.Logger.Warn("waiting jobs cannot be looked after, trying again later", "error", err)
 		}
 	}
+}
+
+// releaseLost lets jobs run again that count as running here while nobody runs them.
+func (s *Service) releaseLost(ctx context.Context) error {
+	released, err := s.DB.ReleaseLostJobs(ctx, s.HostID, s.known.List(s.Pace.Sweep), s.Pace.Sweep)
+	if released > 0 {
+		s.Logger.Warn("jobs were lost while the database was away; running them again", "jobs", released)
+	}
+	return err
 }
 
 // configuration returns what applies to a room; a nil streamer (deleted) has the global one.
