@@ -149,7 +149,7 @@ func (q *Queries) ManualFiles(ctx context.Context, recordingID int64) ([]ManualF
 }
 
 const recordedFiles = `-- name: RecordedFiles :many
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key FROM segments g JOIN recordings r ON r.id = g.recording_id
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks FROM segments g JOIN recordings r ON r.id = g.recording_id
 WHERE g.path = ANY($1::text[]) AND g.modified_at IS NULL
 `
 
@@ -181,6 +181,8 @@ func (q *Queries) RecordedFiles(ctx context.Context, paths []string) ([]Recorded
 			&i.Segment.Reason,
 			&i.Segment.CreatedAt,
 			&i.Segment.ModifiedAt,
+			&i.Segment.RecordedPath,
+			&i.Segment.RemovedAt,
 			&i.Recording.ID,
 			&i.Recording.StreamerID,
 			&i.Recording.HostID,
@@ -199,6 +201,7 @@ func (q *Queries) RecordedFiles(ctx context.Context, paths []string) ([]Recorded
 			&i.Recording.Kind,
 			&i.Recording.Params,
 			&i.Recording.RequestKey,
+			&i.Recording.Hooks,
 		); err != nil {
 			return nil, err
 		}

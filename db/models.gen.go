@@ -68,6 +68,31 @@ type Cover struct {
 	CreatedAt time.Time
 }
 
+// One hook of a streamer that became due for a segment or a recording.
+type HookRun struct {
+	ID          int64
+	RecordingID int64
+	SegmentID   *int64
+	Stage       string
+	// As they were when the hook became due: editing the streamer changes what becomes due later.
+	Steps []byte
+	// How many steps are over.
+	NextStep int32
+	// Which file the next step brings where, committed before any file is touched.
+	Plan []byte
+	// held: a step failed, and its policy wants a person to look before anything goes on.
+	State string
+	// How often the next step has failed.
+	Attempts int32
+	DueAt    time.Time
+	// What failed last, also when the run went on after it.
+	Error string
+	// How often a person let a held run go on. A job belongs to one round: that of an earlier one may not have ended yet.
+	Round     int32
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
 // One run of a recorder for a recording. The row exists before the recorder is asked to start.
 type RecorderSession struct {
 	ID         uuid.UUID
@@ -113,6 +138,8 @@ type Recording struct {
 	Params []byte
 	// What a manual one was ordered with: the same key while it is not accepted is the same request.
 	RequestKey *string
+	// The hooks of a streamer that was deleted, by stage: what becomes due later still runs.
+	Hooks []byte
 }
 
 type Segment struct {
@@ -130,6 +157,10 @@ type Segment struct {
 	CreatedAt time.Time
 	// Of a file that a person ordered: when it was changed last, as it was ordered. NULL: recorded here, and the only such row of its path.
 	ModifiedAt *time.Time
+	// Where the recorder left the file, once a hook moved it or put another one in its place.
+	RecordedPath *string
+	// A hook removed the file, after it was published or because it was never to be.
+	RemovedAt *time.Time
 }
 
 type Session struct {

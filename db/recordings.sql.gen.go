@@ -114,7 +114,7 @@ func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession
 const insertRecording = `-- name: InsertRecording :one
 INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10)
-RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key
+RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks
 `
 
 type InsertRecordingParams struct {
@@ -163,6 +163,7 @@ func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams
 		&i.Kind,
 		&i.Params,
 		&i.RequestKey,
+		&i.Hooks,
 	)
 	return i, err
 }
@@ -220,7 +221,7 @@ func (q *Queries) LinkSession(ctx context.Context, arg LinkSessionParams) error 
 }
 
 const lockExpiredRecordings = `-- name: LockExpiredRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
 WHERE r.state = 'waiting'
   AND (r.resume_until <= $1::timestamptz OR s.id IS NULL OR s.url <> r.url)
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.streamer_id = r.streamer_id AND o.ended_at IS NULL)
@@ -257,6 +258,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 			&i.Kind,
 			&i.Params,
 			&i.RequestKey,
+			&i.Hooks,
 		); err != nil {
 			return nil, err
 		}
@@ -269,7 +271,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 }
 
 const lockOpenRecording = `-- name: LockOpenRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
 `
 
 func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Recording, error) {
@@ -294,12 +296,13 @@ func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Reco
 		&i.Kind,
 		&i.Params,
 		&i.RequestKey,
+		&i.Hooks,
 	)
 	return i, err
 }
 
 const lockRecording = `-- name: LockRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key FROM recordings WHERE id = $1 FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks FROM recordings WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error) {
@@ -324,6 +327,7 @@ func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error
 		&i.Kind,
 		&i.Params,
 		&i.RequestKey,
+		&i.Hooks,
 	)
 	return i, err
 }
@@ -418,7 +422,7 @@ func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]Recorde
 }
 
 const orphanedRecordings = `-- name: OrphanedRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key FROM recordings r
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks FROM recordings r
 WHERE r.host_id = $1 AND r.state = 'recording'
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.ended_at IS NULL)
 `
@@ -452,6 +456,7 @@ func (q *Queries) OrphanedRecordings(ctx context.Context, hostID uuid.UUID) ([]R
 			&i.Kind,
 			&i.Params,
 			&i.RequestKey,
+			&i.Hooks,
 		); err != nil {
 			return nil, err
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 const getSegment = `-- name: GetSegment :one
-SELECT id, recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason, created_at, modified_at FROM segments WHERE id = $1
+SELECT id, recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason, created_at, modified_at, recorded_path, removed_at FROM segments WHERE id = $1
 `
 
 func (q *Queries) GetSegment(ctx context.Context, id int64) (Segment, error) {
@@ -30,6 +30,8 @@ func (q *Queries) GetSegment(ctx context.Context, id int64) (Segment, error) {
 		&i.Reason,
 		&i.CreatedAt,
 		&i.ModifiedAt,
+		&i.RecordedPath,
+		&i.RemovedAt,
 	)
 	return i, err
 }
@@ -42,6 +44,7 @@ SELECT $1::bigint,
             ELSE $2::integer END,
        $3::text, $4::bigint, $5::bigint, $6::timestamptz,
        $7::timestamptz, $8::text, $9::text
+WHERE NOT EXISTS (SELECT 1 FROM segments o WHERE o.recorded_path = $3::text)
 ON CONFLICT (path) WHERE modified_at IS NULL DO NOTHING
 RETURNING id
 `
@@ -58,8 +61,9 @@ type InsertSegmentParams struct {
 	Reason      string
 }
 
-// A path that is known already is left as it is: then there is no row in the answer. A number that is taken becomes the
-// next free one, since a segment must never be refused. The recording is locked.
+// A path that is known already, also as the one before a hook moved the file, is left as it is: then there is no row in
+// the answer. A number that is taken becomes the next free one, since a segment must never be refused. The recording is
+// locked.
 func (q *Queries) InsertSegment(ctx context.Context, arg InsertSegmentParams) (int64, error) {
 	row := q.db.QueryRow(ctx, insertSegment,
 		arg.RecordingID,

@@ -11,7 +11,7 @@ import (
 )
 
 const getSegmentWithUpload = `-- name: GetSegmentWithUpload :one
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
        coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.id = $1
@@ -43,6 +43,8 @@ func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmen
 		&i.Segment.Reason,
 		&i.Segment.CreatedAt,
 		&i.Segment.ModifiedAt,
+		&i.Segment.RecordedPath,
+		&i.Segment.RemovedAt,
 		&i.UploadID,
 		&i.UploadState,
 		&i.Line,
@@ -127,7 +129,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 }
 
 const listSegments = `-- name: ListSegments :many
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
        coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index
@@ -165,6 +167,8 @@ func (q *Queries) ListSegments(ctx context.Context, recordingID int64) ([]ListSe
 			&i.Segment.Reason,
 			&i.Segment.CreatedAt,
 			&i.Segment.ModifiedAt,
+			&i.Segment.RecordedPath,
+			&i.Segment.RemovedAt,
 			&i.UploadID,
 			&i.UploadState,
 			&i.Line,

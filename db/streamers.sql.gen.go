@@ -10,9 +10,16 @@ import (
 )
 
 const deleteStreamer = `-- name: DeleteStreamer :one
-DELETE FROM streamers WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
+WITH kept AS (
+    UPDATE recordings r SET hooks = jsonb_build_object('format', s.format, 'segment_processor', s.segment_processor,
+        'downloaded_processor', s.downloaded_processor, 'postprocessor', s.postprocessor)
+    FROM streamers s WHERE s.id = $1 AND r.streamer_id = s.id
+      AND NOT EXISTS (SELECT 1 FROM hook_runs h WHERE h.recording_id = r.id AND h.stage = 'postprocessor')
+)
+DELETE FROM streamers WHERE streamers.id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
 `
 
+// Its recordings keep its hooks: what is due of them later still runs.
 func (q *Queries) DeleteStreamer(ctx context.Context, id int64) (Streamer, error) {
 	row := q.db.QueryRow(ctx, deleteStreamer, id)
 	var i Streamer
@@ -250,16 +257,23 @@ WITH open_uploads AS (
     FROM submissions s JOIN recordings r ON r.id = s.recording_id
     WHERE s.state <> 'accepted' AND r.streamer_id IS NOT NULL
     GROUP BY r.streamer_id
+), held_hooks AS (
+    SELECT DISTINCT ON (r.streamer_id) r.streamer_id, h.id, h.error
+    FROM hook_runs h JOIN recordings r ON r.id = h.recording_id
+    WHERE h.state = 'held' AND r.streamer_id IS NOT NULL
+    ORDER BY r.streamer_id, h.id
 )
 SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor,
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
        (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
        coalesce(os.error, '')::text AS submission_error,
-       coalesce(ou.error, '')::text AS upload_error
+       coalesce(ou.error, '')::text AS upload_error,
+       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error
 FROM streamers
 LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
 LEFT JOIN open_submissions os ON os.streamer_id = streamers.id
+LEFT JOIN held_hooks hh ON hh.streamer_id = streamers.id
 LEFT JOIN templates t ON t.template_name = streamers.template_name
 WHERE $1::bigint IS NULL OR streamers.id = $1::bigint
 ORDER BY streamers.id
@@ -272,6 +286,8 @@ type StreamerStatesRow struct {
 	TemplateMissing bool
 	SubmissionError string
 	UploadError     string
+	HeldHook        int64
+	HookError       string
 }
 
 // All streamers, or one, with what they do: two passes over the open work, whatever the number of rooms.
@@ -309,6 +325,8 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.TemplateMissing,
 			&i.SubmissionError,
 			&i.UploadError,
+			&i.HeldHook,
+			&i.HookError,
 		); err != nil {
 			return nil, err
 		}

@@ -64,7 +64,7 @@ func (q *Queries) InsertUpload(ctx context.Context, segmentID int64) error {
 }
 
 const lockFailedUploads = `-- name: LockFailedUploads :many
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at FROM segments g JOIN uploads u ON u.segment_id = g.id
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at FROM segments g JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 AND g.publish = 'wanted' AND u.state = 'failed' ORDER BY g.index FOR UPDATE OF g, u
 `
 
@@ -108,6 +108,8 @@ func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]L
 			&i.Segment.Reason,
 			&i.Segment.CreatedAt,
 			&i.Segment.ModifiedAt,
+			&i.Segment.RecordedPath,
+			&i.Segment.RemovedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -120,7 +122,7 @@ func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]L
 }
 
 const lockUpload = `-- name: LockUpload :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at FROM segments g JOIN uploads u ON u.segment_id = g.id WHERE g.id = $1 FOR UPDATE OF g, u
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at FROM segments g JOIN uploads u ON u.segment_id = g.id WHERE g.id = $1 FOR UPDATE OF g, u
 `
 
 type LockUploadRow struct {
@@ -157,6 +159,8 @@ func (q *Queries) LockUpload(ctx context.Context, id int64) (LockUploadRow, erro
 		&i.Segment.Reason,
 		&i.Segment.CreatedAt,
 		&i.Segment.ModifiedAt,
+		&i.Segment.RecordedPath,
+		&i.Segment.RemovedAt,
 	)
 	return i, err
 }
@@ -278,7 +282,7 @@ func (q *Queries) UnfinishedUploads(ctx context.Context) ([]int64, error) {
 }
 
 const uploadWork = `-- name: UploadWork :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.segment_id = $1
 `
@@ -317,6 +321,8 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Segment.Reason,
 		&i.Segment.CreatedAt,
 		&i.Segment.ModifiedAt,
+		&i.Segment.RecordedPath,
+		&i.Segment.RemovedAt,
 		&i.Recording.ID,
 		&i.Recording.StreamerID,
 		&i.Recording.HostID,
@@ -335,6 +341,7 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Recording.Kind,
 		&i.Recording.Params,
 		&i.Recording.RequestKey,
+		&i.Recording.Hooks,
 	)
 	return i, err
 }

@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/api"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/record"
@@ -84,6 +87,16 @@ func (r recordable) Start(ctx context.Context, streamer db.Streamer, status extr
 		return monitor.ErrNoSlot
 	}
 	return err
+}
+
+// publisher gives what was recorded first to the streamer's hooks.
+type publisher struct {
+	*hooks.Service
+	uploads *upload.Service
+}
+
+func (p publisher) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error {
+	return p.uploads.RecordingEnded(ctx, tx, recordingID)
 }
 
 // rooms lets the API change what is watched and recorded.

@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/embedded"
 	"github.com/lubod/lubod/host/internal/api"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/plugins"
@@ -121,26 +123,42 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	// Everything that goes to an address which a user chose goes through it.
 	outside := outgoing.New(outgoing.Options{Allowed: allowed, UserAgent: "lubod/" + h.version})
 	defer outside.Close()
+	recordingsDir := filepath.Join(h.config.DataDir, "recordings")
 	var uploads *upload.Service
 	accounts := bilibili.NewKeeper(bilibili.KeeperOptions{
 		DB: database, HostID: hostID, Files: bilibili.NewAccountFiles(h.config.DataDir), Client: client,
 		Changed: func() { uploads.PublishingChanged() }, Logger: h.logger.With("part", "accounts"),
 	})
+	steps, err := hooks.New(hooks.Options{
+		DB: database, HostID: hostID.String(), Root: recordingsDir, MoveDirs: filepath.SplitList(h.config.HookDirs),
+		AllowRun: h.config.AllowRunHooks, HTTP: outside, Logger: h.logger.With("part", "hooks"),
+		Upload: func(ctx context.Context, tx pgx.Tx, segmentID int64) error {
+			return uploads.SegmentClosed(ctx, tx, segmentID)
+		},
+		Ended: func(ctx context.Context, tx pgx.Tx, recordingID int64) error {
+			return uploads.RecordingEnded(ctx, tx, recordingID)
+		},
+	})
+	if err != nil {
+		return err
+	}
 	uploads, err = upload.New(upload.Options{
-		DB: database, HostID: hostID.String(), Accounts: accounts, Lines: lines{manager}, Archives: client, Logger: h.logger.With("part", "upload"),
+		DB: database, HostID: hostID.String(), Accounts: accounts, Lines: lines{manager}, Archives: client, Hooks: steps,
+		Logger: h.logger.With("part", "upload"),
 	})
 	if err != nil {
 		return err
 	}
 	recordings := record.New(record.Options{
-		DB: database, HostID: hostID, Root: filepath.Join(h.config.DataDir, "recordings"), Recorders: recorders{manager, options}, Extractors: resolver, Publisher: uploads,
-		SessionEnded: func(streamerID int64) { watcher.Ask(streamerID) }, SlotFree: func() { watcher.SlotFree() }, Logger: h.logger.With("part", "record"),
+		DB: database, HostID: hostID, Root: recordingsDir, Recorders: recorders{manager, options}, Extractors: resolver, Publisher: publisher{steps, uploads},
+		Prepare: steps.Prepare, SessionEnded: func(streamerID int64) { watcher.Ask(streamerID) }, SlotFree: func() { watcher.SlotFree() },
+		Logger: h.logger.With("part", "record"),
 	})
 	watcher = monitor.New(monitor.Options{
 		DB: database, Extractors: resolver, Recorder: recordable{recordings}, Logger: h.logger.With("part", "monitor"),
 	})
 	answers, err := api.New(api.Deps{
-		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Bilibili: client,
+		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Hooks: steps, Bilibili: client,
 		Accounts: accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside,
 		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
 		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
@@ -150,6 +168,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	}
 	parts.start(ctx, "accounts", 2*time.Second, accounts.Run)
 	parts.start(ctx, "upload", 4*time.Second, uploads.Run)
+	parts.start(ctx, "hooks", 4*time.Second, steps.Run)
 	following := make(chan struct{})
 	parts.start(ctx, "record", 2*time.Second, func(ctx context.Context) error {
 		return recordings.Run(ctx, func() { close(following) })

@@ -14,16 +14,23 @@ WITH open_uploads AS (
     FROM submissions s JOIN recordings r ON r.id = s.recording_id
     WHERE s.state <> 'accepted' AND r.streamer_id IS NOT NULL
     GROUP BY r.streamer_id
+), held_hooks AS (
+    SELECT DISTINCT ON (r.streamer_id) r.streamer_id, h.id, h.error
+    FROM hook_runs h JOIN recordings r ON r.id = h.recording_id
+    WHERE h.state = 'held' AND r.streamer_id IS NOT NULL
+    ORDER BY r.streamer_id, h.id
 )
 SELECT sqlc.embed(streamers),
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
        (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
        coalesce(os.error, '')::text AS submission_error,
-       coalesce(ou.error, '')::text AS upload_error
+       coalesce(ou.error, '')::text AS upload_error,
+       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error
 FROM streamers
 LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
 LEFT JOIN open_submissions os ON os.streamer_id = streamers.id
+LEFT JOIN held_hooks hh ON hh.streamer_id = streamers.id
 LEFT JOIN templates t ON t.template_name = streamers.template_name
 WHERE sqlc.narg(id)::bigint IS NULL OR streamers.id = sqlc.narg(id)::bigint
 ORDER BY streamers.id;
@@ -56,4 +63,11 @@ RETURNING *;
 UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING *;
 
 -- name: DeleteStreamer :one
-DELETE FROM streamers WHERE id = $1 RETURNING *;
+-- Its recordings keep its hooks: what is due of them later still runs.
+WITH kept AS (
+    UPDATE recordings r SET hooks = jsonb_build_object('format', s.format, 'segment_processor', s.segment_processor,
+        'downloaded_processor', s.downloaded_processor, 'postprocessor', s.postprocessor)
+    FROM streamers s WHERE s.id = $1 AND r.streamer_id = s.id
+      AND NOT EXISTS (SELECT 1 FROM hook_runs h WHERE h.recording_id = r.id AND h.stage = 'postprocessor')
+)
+DELETE FROM streamers WHERE streamers.id = $1 RETURNING *;

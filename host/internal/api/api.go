@@ -94,6 +94,7 @@ type Deps struct {
 	Rooms   Rooms
 	Uploads Uploads
 	Plugins Plugins
+	Hooks   Hooks
 	// Bilibili is asked about accounts.
 	Bilibili *bilibili.Client
 	// Accounts knows the logins in the cookie files of DataDir.
@@ -135,6 +136,7 @@ type Server struct {
 	rooms   Rooms
 	uploads Uploads
 	plugins Plugins
+	hooks   Hooks
 	// bilibili is asked about accounts.
 	bilibili *bilibili.Client
 	log      *slog.Logger
@@ -193,7 +195,7 @@ func New(deps Deps) (*Server, error) {
 		}
 	}
 	s := &Server{
-		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, bilibili: deps.Bilibili, accounts: deps.Accounts,
+		db: deps.DB, rooms: deps.Rooms, uploads: deps.Uploads, plugins: deps.Plugins, hooks: deps.Hooks, bilibili: deps.Bilibili, accounts: deps.Accounts,
 		answers: newAnswers(time.Now),
 		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), runHooks: deps.RunHooks, log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),

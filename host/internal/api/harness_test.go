@@ -29,6 +29,7 @@ import (
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/upload"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
@@ -175,7 +176,12 @@ func (h *harness) startWith(t testing.TB, options Deps) *Server {
 		}}})
 		t.Cleanup(options.Outgoing.Close)
 	}
+	steps, err := hooks.New(hooks.Options{DB: h.db, HostID: "test", Logger: slog.New(slog.DiscardHandler)}) // ordered, never run
+	if err != nil {
+		t.Fatal(err)
+	}
 	server, err := New(Deps{
+		Hooks:   steps,
 		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Outgoing: options.Outgoing, Accounts: h.accounts,
 		Hosts: append([]string{"rec.example"}, options.Hosts...),
 		DB:    h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",

@@ -95,6 +95,51 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for HookRunHook.
+const (
+	HookRunHookDownloadedProcessor HookRunHook = "downloaded_processor"
+	HookRunHookPostprocessor       HookRunHook = "postprocessor"
+	HookRunHookSegmentProcessor    HookRunHook = "segment_processor"
+)
+
+// Valid indicates whether the value is a known member of the HookRunHook enum.
+func (e HookRunHook) Valid() bool {
+	switch e {
+	case HookRunHookDownloadedProcessor:
+		return true
+	case HookRunHookPostprocessor:
+		return true
+	case HookRunHookSegmentProcessor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HookRunState.
+const (
+	HookRunStateDone    HookRunState = "done"
+	HookRunStateHeld    HookRunState = "held"
+	HookRunStatePending HookRunState = "pending"
+	HookRunStateRunning HookRunState = "running"
+)
+
+// Valid indicates whether the value is a known member of the HookRunState enum.
+func (e HookRunState) Valid() bool {
+	switch e {
+	case HookRunStateDone:
+		return true
+	case HookRunStateHeld:
+		return true
+	case HookRunStatePending:
+		return true
+	case HookRunStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordStatus.
 const (
 	RecordStatusIdle    RecordStatus = "Idle"
@@ -390,6 +435,43 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// HookRun defines model for HookRun.
+type HookRun struct {
+	// Attempts How often this step failed.
+	Attempts int32 `json:"attempts"`
+
+	// DueAt Not before then.
+	DueAt time.Time `json:"due_at"`
+
+	// Error What failed last, also when the hook went on after it.
+	Error string      `json:"error"`
+	Hook  HookRunHook `json:"hook"`
+	ID    int64       `json:"id"`
+
+	// SegmentID null: the hook is about the whole recording.
+	SegmentID nullable.Nullable[int64] `json:"segment_id"`
+
+	// State held: a step failed, and nothing goes on until /hooks/{id}/retry.
+	State HookRunState `json:"state"`
+
+	// Step The step that is next or under way, from 1; more than steps: all are over.
+	Step int32 `json:"step"`
+
+	// Steps How many there are.
+	Steps int32 `json:"steps"`
+
+	// StreamerID null: the streamer was deleted.
+	StreamerID     nullable.Nullable[int64] `json:"streamer_id"`
+	StreamerInfoID int64                    `json:"streamer_info_id"`
+	UpdatedAt      time.Time                `json:"updated_at"`
+}
+
+// HookRunHook defines model for HookRun.Hook.
+type HookRunHook string
+
+// HookRunState held: a step failed, and nothing goes on until /hooks/{id}/retry.
+type HookRunState string
+
 // HookStep One thing that a hook does: "rm", or an object with exactly one of run, mv, rm, remux and webhook.
 type HookStep = json.RawMessage
 
@@ -643,12 +725,15 @@ type Segment struct {
 	Index    int32     `json:"index"`
 
 	// Publish filtered: smaller than filtering_threshold; never: the room publishes nothing; waived: a person gave it up.
-	Publish        SegmentPublish `json:"publish"`
-	Reason         string         `json:"reason"`
-	StartTime      time.Time      `json:"start_time"`
-	StreamerInfoID int64          `json:"streamer_info_id"`
+	Publish SegmentPublish `json:"publish"`
+	Reason  string         `json:"reason"`
 
-	// Upload null: not to be published.
+	// RemovedAt When a hook removed the file; absent: it is there.
+	RemovedAt      *time.Time `json:"removed_at,omitempty"`
+	StartTime      time.Time  `json:"start_time"`
+	StreamerInfoID int64      `json:"streamer_info_id"`
+
+	// Upload null: not to be published, or its segment_processor is not over.
 	Upload nullable.Nullable[Upload] `json:"upload"`
 }
 
@@ -672,6 +757,9 @@ type Status struct {
 
 	// DownloadSemaphore How many more recordings could start.
 	DownloadSemaphore int `json:"download_semaphore"`
+
+	// Hooks Hooks that are not done, the held ones first, and the last 20 of a day that went on after a failure.
+	Hooks []HookRun `json:"hooks"`
 
 	// Recordings Recordings that are not over, the newest 500.
 	Recordings []OpenRecording `json:"recordings"`
@@ -1100,6 +1188,12 @@ type GetDocsParams struct {
 	AcceptLanguage *string `json:"Accept-Language,omitempty"`
 }
 
+// RetryHookParams defines parameters for RetryHook.
+type RetryHookParams struct {
+	// Skip true: go on with the step after the one that failed; false: try that one again.
+	Skip *bool `form:"skip,omitempty" json:"skip,omitempty"`
+}
+
 // GetMyInfoParams defines parameters for GetMyInfo.
 type GetMyInfoParams struct {
 	// User A cookie file in the data directory.
@@ -1174,6 +1268,9 @@ type ServerInterface interface {
 	// GetDocs This contract as a page for people
 	// (GET /api/v1/docs)
 	GetDocs(ctx echo.Context, params GetDocsParams) error
+	// RetryHook Let a held hook go on
+	// (POST /api/v1/hooks/{id}/retry)
+	RetryHook(ctx echo.Context, id ID, params RetryHookParams) error
 	// LoginByQRCode Wait until a QR code is confirmed, and keep the login
 	// (POST /api/v1/login_by_qrcode)
 	LoginByQRCode(ctx echo.Context) error
@@ -1351,6 +1448,31 @@ func (w *ServerInterfaceWrapper) GetDocs(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetDocs(ctx, params)
+	return err
+}
+
+// RetryHook converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryHookParams
+	// ------------- Optional query parameter "skip" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "skip", ctx.QueryParams(), &params.Skip, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter skip: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryHook(ctx, id, params)
 	return err
 }
 
@@ -1880,6 +2002,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/configuration", wrapper.GetConfiguration, options.OperationMiddlewares["getConfiguration"]...)
 	router.PUT(options.BaseURL+"/api/v1/configuration", wrapper.UpdateConfiguration, options.OperationMiddlewares["updateConfiguration"]...)
 	router.GET(options.BaseURL+"/api/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
+	router.POST(options.BaseURL+"/api/v1/hooks/:id/retry", wrapper.RetryHook, options.OperationMiddlewares["retryHook"]...)
 	router.GET(options.BaseURL+"/api/v1/streamer_info", wrapper.ListRecordings, options.OperationMiddlewares["listRecordings"]...)
 	router.GET(options.BaseURL+"/api/v1/streamer_info/:id/files", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
 	router.POST(options.BaseURL+"/api/v1/streamer_info/:id/retry", wrapper.RetryRecording, options.OperationMiddlewares["retryRecording"]...)
@@ -2170,6 +2293,102 @@ type GetDocsdefaultJSONResponse struct {
 }
 
 func (response GetDocsdefaultJSONResponse) VisitGetDocsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHookRequestObject struct {
+	ID     ID `json:"id"`
+	Params RetryHookParams
+}
+
+type RetryHookResponseObject interface {
+	VisitRetryHookResponse(w http.ResponseWriter) error
+}
+
+type RetryHook200JSONResponse HookRun
+
+func (response RetryHook200JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHook400JSONResponse struct{ ErrorJSONResponse }
+
+func (response RetryHook400JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHook401JSONResponse Error
+
+func (response RetryHook401JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHook404JSONResponse Error
+
+func (response RetryHook404JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHook409JSONResponse Error
+
+func (response RetryHook409JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHookdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response RetryHookdefaultJSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5308,6 +5527,9 @@ type StrictServerInterface interface {
 	// GetDocs This contract as a page for people
 	// (GET /api/v1/docs)
 	GetDocs(ctx context.Context, request GetDocsRequestObject) (GetDocsResponseObject, error)
+	// RetryHook Let a held hook go on
+	// (POST /api/v1/hooks/{id}/retry)
+	RetryHook(ctx context.Context, request RetryHookRequestObject) (RetryHookResponseObject, error)
 	// LoginByQRCode Wait until a QR code is confirmed, and keep the login
 	// (POST /api/v1/login_by_qrcode)
 	LoginByQRCode(ctx context.Context, request LoginByQRCodeRequestObject) (LoginByQRCodeResponseObject, error)
@@ -5543,6 +5765,32 @@ func (sh *strictHandler) GetDocs(ctx echo.Context, params GetDocsParams) error {
 		return err
 	} else if validResponse, ok := response.(GetDocsResponseObject); ok {
 		return validResponse.VisitGetDocsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryHook operation middleware
+func (sh *strictHandler) RetryHook(ctx echo.Context, id ID, params RetryHookParams) error {
+	var request RetryHookRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryHook(ctx.Request().Context(), request.(RetryHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryHookResponseObject); ok {
+		return validResponse.VisitRetryHookResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -62,6 +62,7 @@ func segment(row db.ListSegmentsRow) Segment {
 	s := Segment{
 		ID: g.ID, StreamerInfoID: g.RecordingID, FilePath: g.Path, FileSize: g.SizeBytes, Duration: float64(g.DurationMs) / 1000, Index: g.Index,
 		StartTime: g.StartedAt.UTC(), EndTime: g.EndedAt.UTC(), Publish: SegmentPublish(g.Publish), Reason: g.Reason, Upload: orNull[Upload](nil),
+		RemovedAt: utc(g.RemovedAt),
 	}
 	if row.UploadID != nil {
 		s.Upload.Set(Upload{

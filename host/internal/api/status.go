@@ -43,6 +43,9 @@ func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 	if status.Submissions, err = s.statusSubmissions(ctx); err != nil {
 		return nil, err
 	}
+	if status.Hooks, err = s.statusHooks(ctx); err != nil {
+		return nil, err
+	}
 	return GetStatus200JSONResponse(status), nil
 }
 

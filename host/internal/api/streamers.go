@@ -327,6 +327,8 @@ func streamerReason(row db.StreamerStatesRow) string {
 		return row.Streamer.LastError
 	case row.TemplateMissing:
 		return fmt.Sprintf("there is no template %q: the room is recorded, nothing of it is published", text(row.Streamer.TemplateName))
+	case row.HeldHook != 0:
+		return heldReason(row.HeldHook, row.HookError)
 	case row.SubmissionError != "":
 		return row.SubmissionError
 	}

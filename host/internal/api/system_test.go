@@ -90,7 +90,7 @@ func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {
 		"uploads":[
 			{"segment_id":2,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part1.flv","file_size":1000,"state":"uploading","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":""},
 			{"segment_id":3,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part2.flv","file_size":1000,"state":"failed","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"the file is gone"}],
-		"submissions":[`+submission(open, "waiting")+`,`+submission(done, "accepted")+`]}`)
+		"submissions":[`+submission(open, "waiting")+`,`+submission(done, "accepted")+`],"hooks":[]}`)
 }
 
 func TestStatusNeverCountsFreeSlotsBelowZero(t *testing.T) {

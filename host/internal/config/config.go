@@ -38,6 +38,9 @@ type Config struct {
 	AllowAddresses string
 	// AllowRunHooks lets the users of the API give streamers hooks that run commands on this machine.
 	AllowRunHooks bool
+	// HookDirs are folders besides the recordings' own into which hooks may move files: absolute, as filepath.SplitList
+	// reads them.
+	HookDirs string
 }
 
 // Setting is one value of Config that an operator can give. A flag wins over its environment variable, the variable
@@ -107,6 +110,12 @@ func Settings() []Setting {
 			Usage:   "let the users of the API give streamers hooks that run commands on this machine",
 			UsageZH: "允许 API 用户为主播设置在本机执行命令（run）的钩子",
 			toggle:  func(c *Config) *bool { return &c.AllowRunHooks },
+		},
+		{
+			Flag: "hook-dirs", Env: "LUBOD_HOOK_DIRS",
+			Usage:   "folders, with colons between, into which hooks may move files besides those below the recordings",
+			UsageZH: "除录像目录外，允许钩子（mv）移入文件的目录，用冒号分隔",
+			field:   func(c *Config) *string { return &c.HookDirs }, check: checkDirs,
 		},
 		bilibili("MEMBER", "https://member.bilibili.com", func(c *Config) *string { return &c.MemberURL }),
 		bilibili("API", "https://api.bilibili.com", func(c *Config) *string { return &c.APIURL }),
@@ -238,6 +247,21 @@ func checkQRLogin(value string) (string, error) {
 		return value, nil
 	}
 	return "", fmt.Errorf("%q must be public, users or off", value)
+}
+
+// checkDirs takes a list of absolute folders. They need not exist yet: a disk may be mounted later.
+func checkDirs(value string) (string, error) {
+	var dirs []string
+	for _, dir := range filepath.SplitList(value) {
+		if strings.TrimSpace(dir) == "" {
+			continue
+		}
+		if !filepath.IsAbs(dir) || strings.ContainsRune(dir, 0) {
+			return "", fmt.Errorf("%q is no absolute path; write for example /mnt/nas:/srv/videos", dir)
+		}
+		dirs = append(dirs, filepath.Clean(dir))
+	}
+	return strings.Join(dirs, string(filepath.ListSeparator)), nil
 }
 
 func checkAllowed(value string) (string, error) {

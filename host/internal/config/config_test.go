@@ -103,3 +103,19 @@ func TestEverySettingIsDocumentedInBothLanguages(t *testing.T) {
 		}
 	}
 }
+
+func TestHookDirs(t *testing.T) {
+	load := func(value string) (Config, error) {
+		return Load(func(name string) (string, bool) { return value, name == "hook-dirs" }, func(string) string { return "" })
+	}
+	c, err := load("/mnt/nas/:: /srv/a b")
+	if err == nil {
+		t.Errorf("a path that begins with a space was taken: %q", c.HookDirs)
+	}
+	if c, err = load("/mnt/nas/::/srv/a b"); err != nil || c.HookDirs != "/mnt/nas:/srv/a b" {
+		t.Errorf("%q, %v", c.HookDirs, err)
+	}
+	if _, err := load("videos"); err == nil || !strings.Contains(err.Error(), "--hook-dirs") || !strings.Contains(err.Error(), "no absolute path") {
+		t.Errorf("error = %v", err)
+	}
+}

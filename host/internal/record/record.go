@@ -51,7 +51,8 @@ var ErrGone = errors.New("the recorder process is gone")
 // ErrNoSlot means that download_limit sessions are running.
 var ErrNoSlot = errors.New("all recording slots are in use (download_limit)")
 
-// Publisher is told, inside the transaction that commits it, what there is to publish.
+// Publisher is told, inside the transaction that commits it, what was recorded. Its segments say whether they are to be
+// published.
 type Publisher interface {
 	SegmentClosed(ctx context.Context, tx pgx.Tx, segmentID int64) error
 	RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error
@@ -66,6 +67,9 @@ type Options struct {
 	// Extractors are asked again when the addresses of a running session are refused.
 	Extractors Extractors
 	Publisher  Publisher
+	// Prepare is called before a session begins, with its slot taken; an error keeps it from beginning. nil: nothing is
+	// to be prepared.
+	Prepare func(ctx context.Context, streamer db.Streamer, status extractor.Status) error
 	// SessionEnded is called after a session's end is committed: the room may be live again at once.
 	SessionEnded func(streamerID int64)
 	// SlotFree is called when a session is over, however it ended, and another may begin; nil: nobody wants to know.
@@ -209,6 +213,15 @@ func (s *Service) Start(ctx context.Context, streamer db.Streamer, status extrac
 	defer process.Release()
 	followed, base, err := s.claim(global.DownloadLimit, streamer.ID, process)
 	if followed == nil {
+		return err
+	}
+	if s.Prepare != nil {
+		err = s.Prepare(ctx, streamer, status)
+	}
+	if err != nil {
+		close(followed.started)
+		s.forget(followed)
+		s.running.Done()
 		return err
 	}
 	err = s.begin(ctx, process, streamer, status, followed)

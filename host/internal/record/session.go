@@ -236,7 +236,7 @@ func (s *Service) join(ctx context.Context, tx pgx.Tx, row db.RecorderSession, k
 	return waiting.ID, q.ResumeRecording(ctx, db.ResumeRecordingParams{ID: waiting.ID, HostID: s.HostID})
 }
 
-// insertSegment commits a closed file, and orders its upload in the same transaction.
+// insertSegment commits a closed file, and in the same transaction orders what is to be done with it.
 func (s *Service) insertSegment(ctx context.Context, tx pgx.Tx, row *db.RecorderSession, segment recorder.Segment) error {
 	q := s.DB.WithTx(tx)
 	recordingID, err := s.recording(ctx, tx, row)
@@ -263,9 +263,6 @@ func (s *Service) insertSegment(ctx context.Context, tx pgx.Tx, row *db.Recorder
 	}
 	s.Logger.Info("segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
 		"size_bytes", segment.SizeBytes, "duration", segment.Duration, "publish", publish, "recovered", segment.Recovered)
-	if publish != "wanted" {
-		return nil
-	}
 	return s.Publisher.SegmentClosed(ctx, tx, id)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/jobs"
 )
 
 // ConflictError says why something that a person asked for cannot be done as things are.
@@ -149,6 +150,9 @@ func lockSegment(ctx context.Context, q *db.Queries, segmentID int64) (db.LockUp
 		if err != nil {
 			return row, nil, fmt.Errorf("read segment: %w", err)
 		}
+		if segment.Publish == "wanted" {
+			return row, nil, conflict("the segment waits for its segment_processor; /api/v1/status shows it under hooks, POST /api/v1/hooks/{id}/retry lets a held one go on")
+		}
 		return row, nil, conflict("the segment is not to be published (%s: %s); POST /api/v1/uploads publishes its file", segment.Publish, segment.Reason)
 	}
 	if err != nil {
@@ -251,7 +255,7 @@ func renewRequestKey(ctx context.Context, q *db.Queries, recordingID int64) erro
 
 // hurryTransfer makes sure that a transfer has a job, and that this one waits no longer.
 func (s *Service) hurryTransfer(ctx context.Context, tx pgx.Tx, segmentID int64) error {
-	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobOptions(transferQueue)); err != nil {
+	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobs.Once(transferQueue)); err != nil {
 		return fmt.Errorf("order transfer: %w", err)
 	}
 	if err := db.HurryJob(ctx, tx, transferArgs{}.Kind(), transferArgs{segmentID}); err != nil {
@@ -269,7 +273,7 @@ func (s *Service) restartSubmission(ctx context.Context, tx pgx.Tx, recordingID 
 	if err := db.FinishJobs(ctx, tx, submitArgs{}.Kind(), submitArgs{recordingID}); err != nil {
 		return fmt.Errorf("end old job: %w", err)
 	}
-	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobOptions(submitQueue)); err != nil {
+	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobs.Once(submitQueue)); err != nil {
 		return fmt.Errorf("order submission: %w", err)
 	}
 	return nil
@@ -283,7 +287,7 @@ func (s *Service) orderLostTransfers(ctx context.Context) error {
 		return fmt.Errorf("list uploads without a job: %w", err)
 	}
 	for _, segmentID := range lost {
-		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobOptions(transferQueue)); err != nil {
+		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobs.Once(transferQueue)); err != nil {
 			return fmt.Errorf("order transfer: %w", err)
 		}
 	}

@@ -182,8 +182,17 @@ func (s *Service) accepted(ctx context.Context, submission db.Submission, accept
 	ctx, cancel := s.lingering(ctx)
 	defer cancel()
 	err := s.persist(ctx, "accepted archive", func(ctx context.Context) error {
-		return s.DB.SubmissionAccepted(ctx, db.SubmissionAcceptedParams{
-			RecordingID: submission.RecordingID, AID: accepted.AID, BVID: accepted.BVID, AcceptedAt: time.Now(),
+		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+			if _, err := q.LockRecording(ctx, submission.RecordingID); err != nil {
+				return err
+			}
+			err := q.SubmissionAccepted(ctx, db.SubmissionAcceptedParams{
+				RecordingID: submission.RecordingID, AID: accepted.AID, BVID: accepted.BVID, AcceptedAt: time.Now(),
+			})
+			if err != nil {
+				return err
+			}
+			return s.Hooks.AfterPublication(ctx, tx, submission.RecordingID)
 		})
 	})
 	if err == nil {

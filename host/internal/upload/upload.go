@@ -62,6 +62,16 @@ type Accounts interface {
 	Rejected(ctx context.Context, account *bilibili.Account) error
 }
 
+// Hooks are what a streamer has done to its recordings before and after they are published. Both are told inside the
+// transaction that makes it due, with the recording locked.
+type Hooks interface {
+	// BeforeSubmission tells whether nothing has to be done any more before an ended recording is submitted. When
+	// something has, RecordingEnded is called again after it.
+	BeforeSubmission(ctx context.Context, tx pgx.Tx, recordingID int64) (done bool, err error)
+	// AfterPublication is told that a recording's archive was accepted, or that nothing of it is published.
+	AfterPublication(ctx context.Context, tx pgx.Tx, recordingID int64) error
+}
+
 // Options are what a Service needs.
 type Options struct {
 	DB       *db.DB
@@ -69,7 +79,9 @@ type Options struct {
 	Accounts Accounts
 	Lines    Lines
 	Archives Archives
-	Logger   *slog.Logger
+	// Hooks may be nil: there are none.
+	Hooks  Hooks
+	Logger *slog.Logger
 	// Pace are the waiting times; the zero value means those meant for real life.
 	Pace Pace
 }
@@ -100,6 +112,9 @@ func (submitArgs) Kind() string { return "submit" }
 func New(options Options) (*Service, error) {
 	if options.Pace == (Pace{}) {
 		options.Pace = defaultPace()
+	}
+	if options.Hooks == nil {
+		options.Hooks = noHooks{}
 	}
 	s := &Service{Options: options, slots: newSlots(), hurry: make(chan struct{}, 1)}
 	workers := river.NewWorkers()
@@ -176,8 +191,14 @@ func (s *Service) SegmentClosed(ctx context.Context, tx pgx.Tx, segmentID int64)
 	return nil
 }
 
-// RecordingEnded orders the submission of a recording if it has ended and every segment of it is uploaded or given up.
-// It is called by both transactions that can make this true; the lock on the recording lets exactly one see it.
+type noHooks struct{}
+
+func (noHooks) BeforeSubmission(context.Context, pgx.Tx, int64) (bool, error) { return true, nil }
+func (noHooks) AfterPublication(context.Context, pgx.Tx, int64) error         { return nil }
+
+// RecordingEnded orders the submission of a recording if it has ended, its hooks are done, and every segment of it is
+// uploaded or given up. It is called by every transaction that can make this true; the lock on the recording lets exactly
+// one see it.
 func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error {
 	q := s.DB.WithTx(tx)
 	recording, err := q.LockRecording(ctx, recordingID)
@@ -190,22 +211,30 @@ func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int
 	if recording.State != "ended" {
 		return nil
 	}
+	if done, err := s.Hooks.BeforeSubmission(ctx, tx, recordingID); err != nil || !done {
+		return err
+	}
 	segments, err := q.RecordingSegments(ctx, recordingID)
 	if err != nil {
 		return fmt.Errorf("read segments: %w", err)
 	}
-	parts := 0
+	parts, waived := 0, 0
 	for _, segment := range segments {
-		if segment.Publish != "wanted" {
-			continue
-		}
-		if segment.UploadState != "uploaded" {
+		switch {
+		case segment.Publish == "waived":
+			waived++
+		case segment.Publish != "wanted":
+		case segment.UploadState != "uploaded":
 			return nil
+		default:
+			parts++
 		}
-		parts++
 	}
-	if parts == 0 {
-		return nil
+	switch {
+	case parts == 0 && waived > 0:
+		return nil // a person may take that back
+	case parts == 0:
+		return s.Hooks.AfterPublication(ctx, tx, recordingID)
 	}
 	if _, err := q.InsertSubmission(ctx, recordingID); err != nil {
 		return fmt.Errorf("insert submission: %w", err)

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/hooks"
+)
+
+// Hooks runs the hooks of recordings.
+type Hooks interface {
+	// Retry lets a held hook go on, with the step that failed or the one after it. The error is hooks.ErrNotHeld when it
+	// is not held.
+	Retry(ctx context.Context, id int64, skip bool) (db.HookRun, error)
+}
+
+// RetryHook lets a held hook go on.
+func (s *Server) RetryHook(ctx context.Context, request RetryHookRequestObject) (RetryHookResponseObject, error) {
+	skip := request.Params.Skip != nil && *request.Params.Skip
+	run, err := s.hooks.Retry(ctx, request.ID, skip)
+	if errors.Is(err, hooks.ErrNotHeld) {
+		return nil, conflict("the hook %d is not held: there is nothing to retry", request.ID)
+	}
+	if err != nil {
+		return nil, orNotFound(err, "hook", request.ID)
+	}
+	recording, err := s.db.GetRecording(ctx, run.RecordingID)
+	if err != nil {
+		return nil, err
+	}
+	return RetryHook200JSONResponse(hookRun(run, recording.StreamerID)), nil
+}
+
+func (s *Server) statusHooks(ctx context.Context) ([]HookRun, error) {
+	rows, err := s.db.OpenHookRuns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	runs := make([]HookRun, 0, len(rows))
+	for _, row := range rows {
+		runs = append(runs, hookRun(row.HookRun, row.StreamerID))
+	}
+	return runs, nil
+}
+
+// hookRun leaves out what the steps are: commands and the URLs of webhooks often hold secrets.
+func hookRun(run db.HookRun, streamerID *int64) HookRun {
+	var steps []json.RawMessage
+	_ = json.Unmarshal(run.Steps, &steps) // a list, or hooks would hold it
+	return HookRun{
+		ID: run.ID, Hook: HookRunHook(run.Stage), State: HookRunState(run.State), StreamerID: orNull(streamerID), StreamerInfoID: run.RecordingID,
+		SegmentID: orNull(run.SegmentID), Step: run.NextStep + 1, Steps: int32(len(steps)), Attempts: run.Attempts, Error: run.Error,
+		DueAt: run.DueAt.UTC(), UpdatedAt: run.UpdatedAt.UTC(),
+	}
+}
+
+// heldReason says what a person has to do about a held hook.
+func heldReason(id int64, reason string) string {
+	return fmt.Sprintf("%s: held; after mending it, POST /api/v1/hooks/%d/retry", reason, id)
+}
