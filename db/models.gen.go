@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type APIToken struct {
@@ -66,6 +67,26 @@ type Cover struct {
 	Sha256    string
 	URL       string
 	CreatedAt time.Time
+}
+
+// What changed, for those who watch: kept for a day, not needed for anything else.
+type Event struct {
+	ID         int64
+	Xid        pgtype.Uint64
+	Kind       string
+	StreamerID *int64
+	// The fields of the event besides its kind and time. No secrets.
+	Data      []byte
+	CreatedAt time.Time
+}
+
+type EventLog struct {
+	OnlyRow bool
+	// Positions of another epoch mean nothing: it changes when the table comes from a backup that numbers transactions differently.
+	Epoch int64
+	// With removed_id, the position up to which old events were removed.
+	RemovedXid pgtype.Uint64
+	RemovedID  int64
 }
 
 // One hook of a streamer that became due for a segment or a recording.

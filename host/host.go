@@ -21,7 +21,9 @@ import (
 	"github.com/lubod/lubod/host/internal/api"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/hooks"
+	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/plugins"
@@ -48,12 +50,14 @@ type Host struct {
 	config  Config
 	version string
 	logger  *slog.Logger
+	logs    *logs.Ring
 	reload  chan chan error
 }
 
-// New prepares a host; nothing runs yet.
+// New prepares a host; nothing runs yet. Clients of the API can watch what it logs.
 func New(config Config, version string, logger *slog.Logger) *Host {
-	return &Host{config: config, version: version, logger: logger, reload: make(chan chan error)}
+	ring := logs.NewRing()
+	return &Host{config: config, version: version, logger: slog.New(ring.Handler(logger.Handler())), logs: ring, reload: make(chan chan error)}
 }
 
 // Reload reads plugins.hcl again while Run is running. After an error nothing has changed.
@@ -157,15 +161,17 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	watcher = monitor.New(monitor.Options{
 		DB: database, Extractors: resolver, Recorder: recordable{recordings}, Logger: h.logger.With("part", "monitor"),
 	})
+	changes := events.New(events.Options{DB: database, Logger: h.logger.With("part", "events")})
 	answers, err := api.New(api.Deps{
 		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Hooks: steps, Bilibili: client,
 		Accounts: accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside,
 		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
-		Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
+		Events: changes, Logs: h.logs, Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	if err != nil {
 		return err
 	}
+	parts.start(ctx, "events", 2*time.Second, changes.Run)
 	parts.start(ctx, "accounts", 2*time.Second, accounts.Run)
 	parts.start(ctx, "upload", 4*time.Second, uploads.Run)
 	parts.start(ctx, "hooks", 4*time.Second, steps.Run)

@@ -22,6 +22,8 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/events"
+	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/pages"
 	"github.com/lubod/lubod/host/internal/upload"
@@ -105,7 +107,10 @@ type Deps struct {
 	RunHooks bool
 	// Outgoing fetches what the proxy is asked for.
 	Outgoing *outgoing.Client
-	Logger   *slog.Logger
+	// Events and Logs are what clients watch.
+	Events *events.Bus
+	Logs   *logs.Ring
+	Logger *slog.Logger
 	// DataDir is where cookie files are.
 	DataDir string
 	Version string
@@ -145,6 +150,8 @@ type Server struct {
 	qrLogin  string
 	qrKeys   *qrKeys
 	runHooks bool
+	events   *events.Bus
+	logs     *logs.Ring
 	dataDir  string
 	version  string
 	outgoing *outgoing.Client
@@ -167,6 +174,9 @@ type Server struct {
 	headerTimeout time.Duration
 	// readTimeout is how long a request may take to arrive.
 	readTimeout time.Duration
+	// heartbeat is how often a stream shows that it lives and looks whether its client may still read it.
+	heartbeat  time.Duration
+	logClients *clients
 	// stopping ends when the server stops: requests that wait for something then answer what they know.
 	stopping     context.Context
 	announceStop context.CancelFunc
@@ -202,6 +212,13 @@ func New(deps Deps) (*Server, error) {
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout, headerTimeout: headerTimeout, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
+		events: deps.Events, logs: deps.Logs, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),
+	}
+	if s.events == nil {
+		s.events = events.New(events.Options{DB: deps.DB, Logger: deps.Logger})
+	}
+	if s.logs == nil {
+		s.logs = logs.NewRing()
 	}
 	s.stopping, s.announceStop = context.WithCancel(context.Background())
 	s.echo = s.routes()
@@ -216,7 +233,7 @@ func (s *Server) routes() *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
 	e.Binder = bodyBinder{}
-	e.Use(s.observe, s.contain, secureHeaders, s.refuseUnknownHost, s.limit, s.refuseForeignOrigin, s.identify, s.check)
+	e.Use(s.observe, s.contain, secureHeaders, s.refuseUnknownHost, s.limit, s.refuseForeignOrigin, s.identify, s.check, s.stream)
 	RegisterHandlers(e, NewStrictHandler(s, nil))
 	s.registerPages(e)
 	return e
@@ -264,6 +281,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		s.log.Warn("some HTTP requests were cut", "error", err)
 		_ = server.Close()
 	}
+	s.logClients.close(grace)
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	}

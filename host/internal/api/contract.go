@@ -25,6 +25,8 @@ type operation struct {
 	takesToken bool
 	// anonymous ones do not even look who is calling.
 	anonymous bool
+	// streaming ones go on until one side ends them; timeout is nothing then.
+	streaming bool
 	// timeout is how long a handler may take.
 	timeout time.Duration
 }
@@ -60,6 +62,7 @@ func loadContract() (*openapi3.T, map[string]*operation, error) {
 			known := &operation{
 				route:     &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
 				anonymous: slices.Contains([]string{"getHealth", "getContract", "getDocs"}, op.OperationID), timeout: timeoutOf(op.OperationID), public: len(security) == 0,
+				streaming: slices.Contains([]string{"streamEvents", "streamLogs"}, op.OperationID),
 			}
 			for _, requirement := range security {
 				_, token := requirement[securityToken]

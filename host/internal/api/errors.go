@@ -45,6 +45,7 @@ const (
 	codeForbiddenAddress = "forbidden_address"
 	codeUpstreamUnusable = "upstream_unusable"
 	codeUpstreamFailed   = "upstream_failed"
+	codeUpgrade          = "upgrade_required"
 	codeInternal         = "internal"
 	codeUnavailable      = "unavailable"
 )

@@ -46,6 +46,8 @@ func TestGuide(t *testing.T) {
 		switch {
 		case strings.HasSuffix(path, "/logout"):
 			want = 303
+		case strings.HasSuffix(path, "/ws/logs"):
+			want = 101
 		case strings.HasSuffix(path, "/files"), strings.Contains(path, "/hooks/"):
 			want = 404 // nothing was recorded yet, as the guide says
 		case strings.Contains(path, "/proxy?"):
@@ -102,6 +104,9 @@ func parseCurl(t *testing.T, command string) (method, path, body string, headers
 			headers = append(headers, name, value)
 		case slices.Contains([]string{"-b", "-c"}, argument):
 			i++ // the browser of the test keeps cookies by itself
+		case argument == "-N":
+		case argument == "--max-time":
+			i++ // nobody waits for the end of a stream here
 		case strings.HasPrefix(argument, "http://127.0.0.1:19159/"):
 			path = strings.TrimPrefix(argument, "http://127.0.0.1:19159")
 		default:

@@ -29,6 +29,7 @@ import (
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/upload"
@@ -85,6 +86,7 @@ type harness struct {
 	sim      *sim.Server
 	upstream *bilibili.Client
 	accounts *bilibili.Keeper
+	bus      *events.Bus
 	notes    *notes
 	log      *notes
 	dataDir  string
@@ -155,9 +157,26 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 		reload:  func(context.Context) error { return nil },
 		options: func() *config.Catalog { return config.NewCatalog(nil, nil) },
 	}
+	h.bus = runBus(t, database)
 	h.server = h.start(t)
 	h.browser = newBrowser(t, serve(t, h.server))
 	return h
+}
+
+// runBus runs a bus until the test ends.
+func runBus(t testing.TB, database *db.DB) *events.Bus {
+	t.Helper()
+	bus := events.New(events.Options{DB: database, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- bus.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("bus: %v", err)
+		}
+	})
+	return bus
 }
 
 // start makes another server on the same database and data directory, as after a restart.
@@ -176,12 +195,15 @@ func (h *harness) startWith(t testing.TB, options Deps) *Server {
 		}}})
 		t.Cleanup(options.Outgoing.Close)
 	}
+	if options.Events == nil {
+		options.Events = h.bus
+	}
 	steps, err := hooks.New(hooks.Options{DB: h.db, HostID: "test", Logger: slog.New(slog.DiscardHandler)}) // ordered, never run
 	if err != nil {
 		t.Fatal(err)
 	}
 	server, err := New(Deps{
-		Hooks:   steps,
+		Hooks: steps, Events: options.Events, Logs: options.Logs,
 		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Outgoing: options.Outgoing, Accounts: h.accounts,
 		Hosts: append([]string{"rec.example"}, options.Hosts...),
 		DB:    h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",
@@ -207,6 +229,13 @@ func newLoggedIn(t testing.TB) *harness {
 // serve runs a server on a port of its own until the test ends.
 func serve(t testing.TB, server *Server) string {
 	t.Helper()
+	base, _ := serveUntil(t, server)
+	return base
+}
+
+// serveUntil is serve, and stop ends the server before.
+func serveUntil(t testing.TB, server *Server) (base string, stop func()) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -214,13 +243,14 @@ func serve(t testing.TB, server *Server) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, listener) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return "http://" + listener.Addr().String()
+	t.Cleanup(stop)
+	return "http://" + listener.Addr().String(), stop
 }
 
 // browser is an HTTP client with cookies whose every answer is held against the contract.
@@ -311,6 +341,10 @@ func (b *browser) send(t testing.TB, request *http.Request) answer {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
+	if streams(response) {
+		// It has no end; watchEvents and watchLogs read what comes.
+		return answer{status: response.StatusCode, header: response.Header}
+	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -389,6 +423,9 @@ func (c *contractTransport) RoundTrip(request *http.Request) (*http.Response, er
 	if err != nil {
 		return nil, err
 	}
+	if streams(response) {
+		return response, nil // watchEvents and watchLogs check what comes
+	}
 	body, err := io.ReadAll(response.Body)
 	_ = response.Body.Close()
 	if err != nil {
@@ -399,6 +436,10 @@ func (c *contractTransport) RoundTrip(request *http.Request) (*http.Response, er
 		c.t.Errorf("%s %s answered %d %s\nwhich is not in the contract: %v", request.Method, request.URL.Path, response.StatusCode, body, err)
 	}
 	return response, nil
+}
+
+func streams(response *http.Response) bool {
+	return response.StatusCode == http.StatusSwitchingProtocols || response.Header.Get("Content-Type") == "text/event-stream"
 }
 
 func (c *contractTransport) check(request *http.Request, response *http.Response, body []byte) error {

@@ -69,9 +69,11 @@ func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
 			timeout = op.timeout
 		}
 		r := c.Request()
-		ctx, cancel := context.WithTimeout(r.Context(), timeout)
-		defer cancel()
-		r = r.WithContext(ctx)
+		if !s.isStream(c) {
+			ctx, cancel := context.WithTimeout(r.Context(), timeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBodyBytes)
 		c.SetRequest(r)
 		return next(c)
@@ -86,8 +88,15 @@ func (s *Server) refuseForeignOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 			// No browser adds a token by itself, and identify looks at nothing else then: there is nothing to abuse.
 			return next(c)
 		}
-		if err := s.origins.Check(c.Request()); err != nil {
-			return &problem{status: http.StatusForbidden, code: codeForeignOrigin, message: "this request was sent by a page of another site; only pages of this server may change something"}
+		r := c.Request()
+		if s.isStream(c) {
+			// A WebSocket is no request whose answer a browser keeps from other sites: it is held to the rule of those that
+			// change something.
+			r = r.Clone(r.Context())
+			r.Method = http.MethodPost
+		}
+		if err := s.origins.Check(r); err != nil {
+			return &problem{status: http.StatusForbidden, code: codeForeignOrigin, message: "this request was sent by a page of another site; only pages of this server may change something, or watch"}
 		}
 		return next(c)
 	}
@@ -105,24 +114,32 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if op == nil || op.anonymous {
 			return next(c)
 		}
-		who := newCaller(c.Request())
-		if token, ok := bearerToken(c.Request()); ok {
-			if err := s.identifyToken(c.Request(), op, who, token); err != nil {
-				return err
-			}
-			c.SetRequest(c.Request().WithContext(withCaller(c.Request().Context(), who)))
-			return next(c)
-		}
-		ctx, err := s.sessions.load(c.Request(), who)
+		ctx, err := s.recognize(c.Request(), op)
 		if err != nil {
 			return err
-		}
-		if !op.public && who.userID == 0 {
-			return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "log in first: POST /api/v1/users/login, or send an API token as Authorization: Bearer …"}
 		}
 		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)
 	}
+}
+
+// recognize finds out who sent a request and whether they may; the context is for its handler.
+func (s *Server) recognize(r *http.Request, op *operation) (context.Context, error) {
+	who := newCaller(r)
+	if token, ok := bearerToken(r); ok {
+		if err := s.identifyToken(r, op, who, token); err != nil {
+			return nil, err
+		}
+		return withCaller(r.Context(), who), nil
+	}
+	ctx, err := s.sessions.load(r, who)
+	if err != nil {
+		return nil, err
+	}
+	if !op.public && who.userID == 0 {
+		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "log in first: POST /api/v1/users/login, or send an API token as Authorization: Bearer …"}
+	}
+	return ctx, nil
 }
 
 // check holds the request against the contract.

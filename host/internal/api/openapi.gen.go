@@ -140,6 +140,30 @@ func (e HookRunState) Valid() bool {
 	}
 }
 
+// Defines values for LogRecordLevel.
+const (
+	LogRecordLevelDebug LogRecordLevel = "debug"
+	LogRecordLevelError LogRecordLevel = "error"
+	LogRecordLevelInfo  LogRecordLevel = "info"
+	LogRecordLevelWarn  LogRecordLevel = "warn"
+)
+
+// Valid indicates whether the value is a known member of the LogRecordLevel enum.
+func (e LogRecordLevel) Valid() bool {
+	switch e {
+	case LogRecordLevelDebug:
+		return true
+	case LogRecordLevelError:
+		return true
+	case LogRecordLevelInfo:
+		return true
+	case LogRecordLevelWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordStatus.
 const (
 	RecordStatusIdle    RecordStatus = "Idle"
@@ -344,6 +368,69 @@ func (e UploadStatus) Valid() bool {
 	}
 }
 
+// Defines values for StreamLogsParamsLevel.
+const (
+	StreamLogsParamsLevelDebug StreamLogsParamsLevel = "debug"
+	StreamLogsParamsLevelError StreamLogsParamsLevel = "error"
+	StreamLogsParamsLevelInfo  StreamLogsParamsLevel = "info"
+	StreamLogsParamsLevelWarn  StreamLogsParamsLevel = "warn"
+)
+
+// Valid indicates whether the value is a known member of the StreamLogsParamsLevel enum.
+func (e StreamLogsParamsLevel) Valid() bool {
+	switch e {
+	case StreamLogsParamsLevelDebug:
+		return true
+	case StreamLogsParamsLevelError:
+		return true
+	case StreamLogsParamsLevelInfo:
+		return true
+	case StreamLogsParamsLevelWarn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StreamLogsParamsFormat.
+const (
+	LogFormatJSON StreamLogsParamsFormat = "json"
+	LogFormatText StreamLogsParamsFormat = "text"
+)
+
+// Valid indicates whether the value is a known member of the StreamLogsParamsFormat enum.
+func (e StreamLogsParamsFormat) Valid() bool {
+	switch e {
+	case LogFormatJSON:
+		return true
+	case LogFormatText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StreamLogsParamsFile.
+const (
+	LogFileAll      StreamLogsParamsFile = "ds_update.log"
+	LogFileDownload StreamLogsParamsFile = "download.log"
+	LogFileUpload   StreamLogsParamsFile = "upload.log"
+)
+
+// Valid indicates whether the value is a known member of the StreamLogsParamsFile enum.
+func (e StreamLogsParamsFile) Valid() bool {
+	switch e {
+	case LogFileAll:
+		return true
+	case LogFileDownload:
+		return true
+	case LogFileUpload:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	// CheckedAt When Bilibili was asked last.
@@ -374,6 +461,9 @@ type Account struct {
 	Warning *string `json:"warning,omitempty"`
 }
 
+// AccountChangedEvent defines model for AccountChangedEvent.
+type AccountChangedEvent = json.RawMessage
+
 // AccountDraft defines model for AccountDraft.
 type AccountDraft struct {
 	Key AccountDraftKey `json:"key"`
@@ -385,6 +475,9 @@ type AccountDraft struct {
 // AccountDraftKey defines model for AccountDraft.Key.
 type AccountDraftKey string
 
+// AccountEvent defines model for AccountEvent.
+type AccountEvent = json.RawMessage
+
 // ArchivePre defines model for ArchivePre.
 type ArchivePre = map[string]json.RawMessage
 
@@ -393,6 +486,9 @@ type Configuration = map[string]json.RawMessage
 
 // ConfigurationChange defines model for ConfigurationChange.
 type ConfigurationChange = json.RawMessage
+
+// ConfigurationEvent defines model for ConfigurationEvent.
+type ConfigurationEvent = json.RawMessage
 
 // DownloadedProcessor Steps (see HookStep) when a recording has ended. null: none.
 //
@@ -407,6 +503,9 @@ type Error struct {
 	// Error A sentence for a person.
 	Error string `json:"error"`
 }
+
+// Event The data of one event of /events.
+type Event = json.RawMessage
 
 // ExcludedKeywords A title that holds one of them is not recorded, also when it changes during the broadcast. Upper and lower case
 // differ; spaces around a keyword do not count. null: none.
@@ -474,6 +573,21 @@ type HookRunState string
 
 // HookStep One thing that a hook does: "rm", or an object with exactly one of run, mv, rm, remux and webhook.
 type HookStep = json.RawMessage
+
+// LogRecord defines model for LogRecord.
+type LogRecord struct {
+	// Attributes Texts, numbers and truth values. part, plugin and streamer (an id) tell what the line is about.
+	Attributes map[string]interface{} `json:"attributes"`
+	Level      LogRecordLevel         `json:"level"`
+	Message    string                 `json:"message"`
+
+	// Seq Counts the lines since the server started.
+	Seq  int64     `json:"seq"`
+	Time time.Time `json:"time"`
+}
+
+// LogRecordLevel defines model for LogRecord.Level.
+type LogRecordLevel string
 
 // LoggedIn defines model for LoggedIn.
 type LoggedIn struct {
@@ -675,6 +789,9 @@ type Recording struct {
 	VideoPath string `json:"video_path"`
 }
 
+// RecordingEvent defines model for RecordingEvent.
+type RecordingEvent = json.RawMessage
+
 // RecordingKind room: recorded from a streamer; manual: ordered by /uploads.
 type RecordingKind string
 
@@ -740,6 +857,9 @@ type Segment struct {
 // SegmentPublish filtered: smaller than filtering_threshold; never: the room publishes nothing; waived: a person gave it up.
 type SegmentPublish string
 
+// SegmentEvent defines model for SegmentEvent.
+type SegmentEvent = json.RawMessage
+
 // SegmentProcessor Steps (see HookStep) for each file that is closed, before its upload. null: none.
 //
 // Example: [{"remux":"mp4"}]
@@ -775,6 +895,9 @@ type Status struct {
 	Uploads []OpenUpload `json:"uploads"`
 	Version string       `json:"version"`
 }
+
+// StreamEvent defines model for StreamEvent.
+type StreamEvent = json.RawMessage
 
 // Streamer defines model for Streamer.
 type Streamer struct {
@@ -886,6 +1009,9 @@ type StreamerChange struct {
 	URL *RoomURL `json:"url,omitempty"`
 }
 
+// StreamerChangedEvent defines model for StreamerChangedEvent.
+type StreamerChangedEvent = json.RawMessage
+
 // StreamerDraft defines model for StreamerDraft.
 type StreamerDraft struct {
 	// DownloadedProcessor Steps (see HookStep) when a recording has ended. null: none.
@@ -963,6 +1089,12 @@ type StreamerDraft struct {
 	URL RoomURL `json:"url"`
 }
 
+// StreamerEvent defines model for StreamerEvent.
+type StreamerEvent = json.RawMessage
+
+// StreamerReasonEvent defines model for StreamerReasonEvent.
+type StreamerReasonEvent = json.RawMessage
+
 // StreamerState defines model for StreamerState.
 type StreamerState struct {
 	Inner Streamer `json:"inner"`
@@ -984,6 +1116,9 @@ type Submission struct {
 	State SubmissionState `json:"state"`
 	Title string          `json:"title"`
 }
+
+// SubmissionEvent defines model for SubmissionEvent.
+type SubmissionEvent = json.RawMessage
 
 // SubmissionState unknown: the answer was lost; the archive is looked up before anything else.
 type SubmissionState string
@@ -1021,6 +1156,9 @@ type Template struct {
 	UserCookie string `json:"user_cookie"`
 }
 
+// TemplateChangedEvent defines model for TemplateChangedEvent.
+type TemplateChangedEvent = json.RawMessage
+
 // TemplateDraft defines model for TemplateDraft.
 type TemplateDraft struct {
 	// Copyright 1: own work, 2: repost; null: 1.
@@ -1052,6 +1190,9 @@ type TemplateDraft struct {
 	Title      nullable.Nullable[string] `json:"title,omitempty"`
 	UserCookie nullable.Nullable[string] `json:"user_cookie,omitempty"`
 }
+
+// TemplateEvent defines model for TemplateEvent.
+type TemplateEvent = json.RawMessage
 
 // TemplateReference The name of a template. It may be made later: until then the room records and publishes nothing. null or empty: publish
 // nothing.
@@ -1130,6 +1271,9 @@ type Upload struct {
 	State UploadState `json:"state"`
 }
 
+// UploadEvent defines model for UploadEvent.
+type UploadEvent = json.RawMessage
+
 // UploadOrder defines model for UploadOrder.
 type UploadOrder struct {
 	// Files Video files of the recordings folder, by any name that an answer of this server gives them: as in /videos, or
@@ -1188,6 +1332,21 @@ type GetDocsParams struct {
 	AcceptLanguage *string `json:"Accept-Language,omitempty"`
 }
 
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// Types Only these types, separated by commas. The word before the point is all of one subject: recording,upload.state
+	Types *string `form:"types,omitempty" json:"types,omitempty"`
+
+	// Streamer Only events about the streamer with this id.
+	Streamer *int64 `form:"streamer,omitempty" json:"streamer,omitempty"`
+
+	// LastEventIDQuery The same, for clients that cannot set the header.
+	LastEventIDQuery *string `form:"last_event_id,omitempty" json:"last_event_id,omitempty"`
+
+	// LastEventID The id of the last event that was read.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // RetryHookParams defines parameters for RetryHook.
 type RetryHookParams struct {
 	// Skip true: go on with the step after the one that failed; false: try that one again.
@@ -1220,6 +1379,36 @@ type RegisterUserParams struct {
 	// XSetupToken The set-up token, in place of the field setup_token.
 	XSetupToken *string `json:"X-Setup-Token,omitempty"`
 }
+
+// StreamLogsParams defines parameters for StreamLogs.
+type StreamLogsParams struct {
+	// Level The least level; by default info.
+	Level *StreamLogsParamsLevel `form:"level,omitempty" json:"level,omitempty"`
+
+	// Plugin Only lines about this plugin, by its name in plugins.hcl.
+	Plugin *string `form:"plugin,omitempty" json:"plugin,omitempty"`
+
+	// Streamer Only lines about the streamer with this id.
+	Streamer *int64 `form:"streamer,omitempty" json:"streamer,omitempty"`
+
+	// Lines How many lines of the past come first; by default 50. At most 1000 are kept.
+	Lines *int `form:"lines,omitempty" json:"lines,omitempty"`
+
+	// Format text: one formatted line (default); json: LogRecord.
+	Format *StreamLogsParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// File As biliup's pages ask: download.log is what watches and records, upload.log what uploads, ds_update.log everything.
+	File *StreamLogsParamsFile `form:"file,omitempty" json:"file,omitempty"`
+}
+
+// StreamLogsParamsLevel defines parameters for StreamLogs.
+type StreamLogsParamsLevel string
+
+// StreamLogsParamsFormat defines parameters for StreamLogs.
+type StreamLogsParamsFormat string
+
+// StreamLogsParamsFile defines parameters for StreamLogs.
+type StreamLogsParamsFile string
 
 // UpdateConfigurationJSONRequestBody defines body for UpdateConfiguration for application/json ContentType.
 type UpdateConfigurationJSONRequestBody = ConfigurationChange
@@ -1268,6 +1457,9 @@ type ServerInterface interface {
 	// GetDocs This contract as a page for people
 	// (GET /api/v1/docs)
 	GetDocs(ctx echo.Context, params GetDocsParams) error
+	// StreamEvents What changes, as it happens
+	// (GET /api/v1/events)
+	StreamEvents(ctx echo.Context, params StreamEventsParams) error
 	// RetryHook Let a held hook go on
 	// (POST /api/v1/hooks/{id}/retry)
 	RetryHook(ctx echo.Context, id ID, params RetryHookParams) error
@@ -1376,6 +1568,9 @@ type ServerInterface interface {
 	// ListVideos The video files of the recordings folder
 	// (GET /api/v1/videos)
 	ListVideos(ctx echo.Context) error
+	// StreamLogs The log, as it is written
+	// (GET /api/v1/ws/logs)
+	StreamLogs(ctx echo.Context, params StreamLogsParams) error
 	// GetHealth Whether the server and its database answer
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
@@ -1448,6 +1643,55 @@ func (w *ServerInterfaceWrapper) GetDocs(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetDocs(ctx, params)
+	return err
+}
+
+// StreamEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) StreamEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamEventsParams
+	// ------------- Optional query parameter "types" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "types", ctx.QueryParams(), &params.Types, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter types: %s", err))
+	}
+
+	// ------------- Optional query parameter "streamer" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "streamer", ctx.QueryParams(), &params.Streamer, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter streamer: %s", err))
+	}
+
+	// ------------- Optional query parameter "last_event_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_event_id", ctx.QueryParams(), &params.LastEventIDQuery, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_event_id: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StreamEvents(ctx, params)
 	return err
 }
 
@@ -1915,6 +2159,59 @@ func (w *ServerInterfaceWrapper) ListVideos(ctx echo.Context) error {
 	return err
 }
 
+// StreamLogs converts echo context to params.
+func (w *ServerInterfaceWrapper) StreamLogs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamLogsParams
+	// ------------- Optional query parameter "level" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "level", ctx.QueryParams(), &params.Level, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter level: %s", err))
+	}
+
+	// ------------- Optional query parameter "plugin" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "plugin", ctx.QueryParams(), &params.Plugin, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter plugin: %s", err))
+	}
+
+	// ------------- Optional query parameter "streamer" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "streamer", ctx.QueryParams(), &params.Streamer, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter streamer: %s", err))
+	}
+
+	// ------------- Optional query parameter "lines" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lines", ctx.QueryParams(), &params.Lines, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter lines: %s", err))
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", ctx.QueryParams(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter format: %s", err))
+	}
+
+	// ------------- Optional query parameter "file" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "file", ctx.QueryParams(), &params.File, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter file: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StreamLogs(ctx, params)
+	return err
+}
+
 // GetHealth converts echo context to params.
 func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	var err error
@@ -2010,6 +2307,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/segments/:id/waive", wrapper.WaiveSegment, options.OperationMiddlewares["waiveSegment"]...)
 	router.POST(options.BaseURL+"/api/v1/uploads", wrapper.UploadVideos, options.OperationMiddlewares["uploadVideos"]...)
 	router.GET(options.BaseURL+"/api/v1/videos", wrapper.ListVideos, options.OperationMiddlewares["listVideos"]...)
+	router.GET(options.BaseURL+"/api/v1/events", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
+	router.GET(options.BaseURL+"/api/v1/ws/logs", wrapper.StreamLogs, options.OperationMiddlewares["streamLogs"]...)
 	router.GET(options.BaseURL+"/api/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)
 	router.POST(options.BaseURL+"/api/v1/plugins/reload", wrapper.ReloadPlugins, options.OperationMiddlewares["reloadPlugins"]...)
 
@@ -2293,6 +2592,122 @@ type GetDocsdefaultJSONResponse struct {
 }
 
 func (response GetDocsdefaultJSONResponse) VisitGetDocsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsRequestObject struct {
+	Params StreamEventsParams
+}
+
+type StreamEventsResponseObject interface {
+	VisitStreamEventsResponse(w http.ResponseWriter) error
+}
+
+type StreamEvents200ResponseHeaders struct {
+	XAccelBuffering string
+}
+
+type StreamEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	Headers       StreamEvents200ResponseHeaders
+	ContentLength int64
+}
+
+func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Accel-Buffering", fmt.Sprint(response.Headers.XAccelBuffering))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamEvents400JSONResponse struct{ ErrorJSONResponse }
+
+func (response StreamEvents400JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEvents401JSONResponse Error
+
+func (response StreamEvents401JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEvents503JSONResponse Error
+
+func (response StreamEvents503JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response StreamEventsdefaultJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5461,6 +5876,109 @@ func (response ListVideosdefaultJSONResponse) VisitListVideosResponse(w http.Res
 	return err
 }
 
+type StreamLogsRequestObject struct {
+	Params StreamLogsParams
+}
+
+type StreamLogsResponseObject interface {
+	VisitStreamLogsResponse(w http.ResponseWriter) error
+}
+
+type StreamLogs101Response struct {
+}
+
+func (response StreamLogs101Response) VisitStreamLogsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(101)
+	return nil
+}
+
+type StreamLogs400JSONResponse struct{ ErrorJSONResponse }
+
+func (response StreamLogs400JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamLogs401JSONResponse Error
+
+func (response StreamLogs401JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamLogs403JSONResponse Error
+
+func (response StreamLogs403JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamLogs426JSONResponse Error
+
+func (response StreamLogs426JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(426)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamLogs503JSONResponse Error
+
+func (response StreamLogs503JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamLogsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response StreamLogsdefaultJSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -5527,6 +6045,9 @@ type StrictServerInterface interface {
 	// GetDocs This contract as a page for people
 	// (GET /api/v1/docs)
 	GetDocs(ctx context.Context, request GetDocsRequestObject) (GetDocsResponseObject, error)
+	// StreamEvents What changes, as it happens
+	// (GET /api/v1/events)
+	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
 	// RetryHook Let a held hook go on
 	// (POST /api/v1/hooks/{id}/retry)
 	RetryHook(ctx context.Context, request RetryHookRequestObject) (RetryHookResponseObject, error)
@@ -5635,6 +6156,9 @@ type StrictServerInterface interface {
 	// ListVideos The video files of the recordings folder
 	// (GET /api/v1/videos)
 	ListVideos(ctx context.Context, request ListVideosRequestObject) (ListVideosResponseObject, error)
+	// StreamLogs The log, as it is written
+	// (GET /api/v1/ws/logs)
+	StreamLogs(ctx context.Context, request StreamLogsRequestObject) (StreamLogsResponseObject, error)
 	// GetHealth Whether the server and its database answer
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -5765,6 +6289,31 @@ func (sh *strictHandler) GetDocs(ctx echo.Context, params GetDocsParams) error {
 		return err
 	} else if validResponse, ok := response.(GetDocsResponseObject); ok {
 		return validResponse.VisitGetDocsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamEvents operation middleware
+func (sh *strictHandler) StreamEvents(ctx echo.Context, params StreamEventsParams) error {
+	var request StreamEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamEvents(ctx.Request().Context(), request.(StreamEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
+		return validResponse.VisitStreamEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6854,6 +7403,31 @@ func (sh *strictHandler) ListVideos(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListVideosResponseObject); ok {
 		return validResponse.VisitListVideosResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamLogs operation middleware
+func (sh *strictHandler) StreamLogs(ctx echo.Context, params StreamLogsParams) error {
+	var request StreamLogsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamLogs(ctx.Request().Context(), request.(StreamLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamLogs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamLogsResponseObject); ok {
+		return validResponse.VisitStreamLogsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
