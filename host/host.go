@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/lubod/lubod/db/embedded"
 	"github.com/lubod/lubod/host/internal/api"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/biliup"
 	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/hooks"
@@ -164,7 +166,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	changes := events.New(events.Options{DB: database, Logger: h.logger.With("part", "events")})
 	answers, err := api.New(api.Deps{
 		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Hooks: steps, Bilibili: client,
-		Accounts: accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside,
+		Accounts: accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside, Around: h.aroundAPI(database),
 		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
 		Events: changes, Logs: h.logs, Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
@@ -191,6 +193,18 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	h.logger.Info("lubod is up", "address", "http://"+listening.Addr().String(), "version", h.version, "data_dir", h.config.DataDir)
 	ready(listening.Addr().String())
 	return parts.wait(ctx)
+}
+
+// aroundAPI puts biliup's paths around the API.
+func (h *Host) aroundAPI(database *db.DB) func(http.Handler) http.Handler {
+	if !h.config.BiliupPaths {
+		return nil
+	}
+	return func(api http.Handler) http.Handler {
+		return biliup.New(biliup.Options{
+			API: api, UserExists: database.AnyUser, Recordings: filepath.Join(h.config.DataDir, "recordings"), Logger: h.logger.With("part", "biliup"),
+		})
+	}
 }
 
 func (h *Host) prepareDataDir() error {

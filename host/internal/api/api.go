@@ -105,6 +105,8 @@ type Deps struct {
 	QRLogin string
 	// RunHooks lets streamers have hooks that run commands on this machine.
 	RunHooks bool
+	// Around, when not nil, is put around the API: other paths that lead to it.
+	Around func(api http.Handler) http.Handler
 	// Outgoing fetches what the proxy is asked for.
 	Outgoing *outgoing.Client
 	// Events and Logs are what clients watch.
@@ -167,6 +169,8 @@ type Server struct {
 	setupToken string
 	pages      *pages.Pages
 	echo       *echo.Echo
+	// handler is echo, or what was put around it.
+	handler http.Handler
 	// hostNames are those that were given; hosts what follows from them and the listener.
 	hostNames []string
 	hosts     hostNames
@@ -222,11 +226,15 @@ func New(deps Deps) (*Server, error) {
 	}
 	s.stopping, s.announceStop = context.WithCancel(context.Background())
 	s.echo = s.routes()
+	s.handler = s.echo
+	if deps.Around != nil {
+		s.handler = deps.Around(s.echo)
+	}
 	return s, nil
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()

@@ -41,6 +41,8 @@ type Config struct {
 	// HookDirs are folders besides the recordings' own into which hooks may move files: absolute, as filepath.SplitList
 	// reads them.
 	HookDirs string
+	// BiliupPaths answers on the paths that biliup's server has as well.
+	BiliupPaths bool
 }
 
 // Setting is one value of Config that an operator can give. A flag wins over its environment variable, the variable
@@ -116,6 +118,12 @@ func Settings() []Setting {
 			Usage:   "folders, with colons between, into which hooks may move files besides those below the recordings",
 			UsageZH: "除录像目录外，允许钩子（mv）移入文件的目录，用冒号分隔",
 			field:   func(c *Config) *string { return &c.HookDirs }, check: checkDirs,
+		},
+		{
+			Flag: "biliup-paths", Env: "LUBOD_BILIUP_PATHS", Default: "true", Switch: true,
+			Usage:   "answer on biliup's own paths too (/v1/, /bili/, /static/), for its web page and scripts",
+			UsageZH: "同时提供 biliup 自己的路径（/v1/、/bili/、/static/），供其网页和脚本使用",
+			toggle:  func(c *Config) *bool { return &c.BiliupPaths },
 		},
 		bilibili("MEMBER", "https://member.bilibili.com", func(c *Config) *string { return &c.MemberURL }),
 		bilibili("API", "https://api.bilibili.com", func(c *Config) *string { return &c.APIURL }),

@@ -1,0 +1,338 @@
+package biliup
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// streamerNames are biliup's names for fields of a streamer.
+var streamerNames = map[string]string{
+	"template_name": "upload_streamers_id", "split_size": "file_size", "split_time": "segment_time", "download_limit": "pool1_size", "upload_limit": "pool2_size",
+}
+
+// streamerFields have the same name and meaning in both.
+var streamerFields = []string{"filename_prefix", "format", "time_range", "excluded_keywords", "preprocessor", "segment_processor", "downloaded_processor", "postprocessor"}
+
+// shownOnly are fields of a streamer that its page got from the list and sends back.
+var shownOnly = []string{"status", "upload_status", "statusTag", "reason"}
+
+// streamer is one of the API.
+type streamer struct {
+	object
+}
+
+func (s streamer) id() int64            { return valueOf[int64](s.object["id"]) }
+func (s streamer) templateName() string { return valueOf[string](s.object["template_name"]) }
+
+// state is what the API lists: a streamer and what it does.
+type state struct {
+	Status       string  `json:"status"`
+	UploadStatus string  `json:"upload_status"`
+	Reason       *string `json:"reason"`
+	Inner        object  `json:"inner"`
+}
+
+// templates are those there are, by the API's order.
+type templates []struct {
+	ID   int64  `json:"id"`
+	Name string `json:"template_name"`
+}
+
+func (t templates) byName(name string) *int64 {
+	for _, one := range t {
+		if one.Name == name {
+			return &one.ID
+		}
+	}
+	return nil
+}
+
+func (t templates) byID(id int64) (name string, ok bool) {
+	for _, one := range t {
+		if one.ID == id {
+			return one.Name, true
+		}
+	}
+	return "", false
+}
+
+func (c *call) templates() (templates, error) {
+	var all templates
+	return all, c.ask(http.MethodGet, "/api/v1/upload_streamers", nil, &all)
+}
+
+func listStreamers(c *call) error {
+	var states []state
+	if err := c.ask(http.MethodGet, "/api/v1/streamers", nil, &states); err != nil {
+		return err
+	}
+	all, err := c.templates()
+	if err != nil {
+		return err
+	}
+	flat := make([]object, 0, len(states))
+	for _, one := range states {
+		flat = append(flat, one.flat(all))
+	}
+	return c.answer(flat)
+}
+
+// flat is a streamer with its state, in one object.
+func (s state) flat(all templates) object {
+	theirs := flat(streamer{s.Inner}, all)
+	theirs["status"], theirs["upload_status"] = encoded(s.Status), encoded(uploadStatus(s.UploadStatus))
+	if s.Reason != nil {
+		theirs["reason"] = encoded(*s.Reason)
+	}
+	return theirs
+}
+
+// uploadStatus is "Pending" for biliup while files are on their way: its page marks a room by that word.
+func uploadStatus(ours string) string {
+	if ours == "Working" {
+		return "Pending"
+	}
+	return ours
+}
+
+// flat is a streamer in biliup's shape.
+func flat(ours streamer, all templates) object {
+	theirs := object{
+		"id": ours.object["id"], "url": ours.object["url"], "remark": ours.object["remark"], "opt_args": null,
+		"upload_streamers_id": encoded(all.byName(ours.templateName())),
+	}
+	for _, field := range streamerFields {
+		theirs[field] = null
+		if value, ok := ours.object[field]; ok && string(value) != "[]" {
+			theirs[field] = value
+		}
+	}
+	theirs["override"] = overrideOut(ours)
+	return theirs
+}
+
+// overrideOut is the override of a room in biliup's shape, where it says how long files get as well.
+func overrideOut(ours streamer) json.RawMessage {
+	theirs := renamedOut(valueOf[object](ours.object["override"]))
+	switch size := valueOf[int64](ours.object["split_size"]); size {
+	case defaultSplitSize:
+	case 0:
+		theirs["file_size"] = null
+	default:
+		theirs["file_size"] = encoded(size * mebibyte)
+	}
+	switch seconds := valueOf[int64](ours.object["split_time"]); seconds {
+	case defaultSplitTime:
+	case 0:
+		theirs["segment_time"] = null
+	default:
+		theirs["segment_time"] = encoded(clock(seconds))
+	}
+	if len(theirs) == 0 {
+		return null
+	}
+	return encoded(theirs)
+}
+
+func createStreamer(c *call) error {
+	c.names = streamerNames
+	theirs, err := c.body(http.MethodPost, "/api/v1/streamers")
+	if err != nil {
+		return err
+	}
+	return c.saveStreamer(http.MethodPost, theirs, streamer{})
+}
+
+// updateStreamer replaces all fields, as biliup does: its page leaves out what was emptied.
+func updateStreamer(c *call) error {
+	c.names = streamerNames
+	theirs, err := c.body(http.MethodPut, "/api/v1/streamers")
+	if err != nil {
+		return err
+	}
+	var states []state
+	if err := c.ask(http.MethodGet, "/api/v1/streamers", nil, &states); err != nil {
+		return err
+	}
+	id := valueOf[int64](theirs["id"])
+	index := slices.IndexFunc(states, func(s state) bool { return streamer{s.Inner}.id() == id })
+	if index < 0 {
+		return &refusal{status: http.StatusNotFound, code: "not_found", text: fmt.Sprintf("id: there is no streamer with the id %d", id)}
+	}
+	return c.saveStreamer(http.MethodPut, theirs, streamer{states[index].Inner})
+}
+
+// saveStreamer sends a streamer in our shape. before is what it was; nothing for a new one.
+func (c *call) saveStreamer(method string, theirs object, before streamer) error {
+	all, err := c.templates()
+	if err != nil {
+		return err
+	}
+	ours, err := c.streamerIn(theirs, before, all)
+	if err != nil {
+		return err
+	}
+	var after object
+	if err := c.ask(method, "/api/v1/streamers", ours, &after); err != nil {
+		return err
+	}
+	return c.answer(flat(streamer{after}, all))
+}
+
+func (c *call) streamerIn(theirs object, before streamer, all templates) (object, error) {
+	ours := make(object)
+	for _, field := range []string{"id", "url", "remark"} {
+		if value, ok := theirs[field]; ok {
+			ours[field] = value
+		}
+	}
+	if before.object == nil {
+		delete(ours, "id")
+	}
+	for _, field := range streamerFields {
+		ours[field] = orNull(theirs[field])
+	}
+	if !isUnset(theirs["opt_args"]) {
+		return nil, invalid("opt_args", "are arguments of ffmpeg, and no recorder here uses it; remove them")
+	}
+	var err error
+	if ours["template_name"], err = templateName(theirs, before, all); err != nil {
+		return nil, err
+	}
+	if err := c.overrideIn(theirs, ours); err != nil {
+		return nil, err
+	}
+	c.ignored(unknownFields(theirs))
+	return ours, nil
+}
+
+func unknownFields(theirs object) []string {
+	known := slices.Concat(streamerFields, shownOnly, []string{
+		"id", "url", "remark", "opt_args", "template_name", "upload_streamers_id", "upload_id", "override", "split_time", "split_size",
+	})
+	var unknown []string
+	for field, value := range theirs {
+		if !slices.Contains(known, field) && !isNull(value) {
+			unknown = append(unknown, field)
+		}
+	}
+	return unknown
+}
+
+// templateName finds the name of the template that a number stands for. upload_id is what biliup 1.0 called it.
+func templateName(theirs object, before streamer, all templates) (json.RawMessage, error) {
+	field := "upload_streamers_id"
+	if _, ok := theirs[field]; !ok && theirs["upload_id"] != nil {
+		field = "upload_id"
+	}
+	if isNull(theirs[field]) {
+		if name, ok := theirs["template_name"]; ok {
+			return orNull(name), nil
+		}
+		// A template that is yet to be made has no number, so nobody who sends none can mean to remove it.
+		if name := before.templateName(); name != "" && all.byName(name) == nil {
+			return encoded(name), nil
+		}
+		return null, nil
+	}
+	var id int64
+	if err := json.Unmarshal(theirs[field], &id); err != nil {
+		return nil, invalid(field, "must be the id of a template, or null")
+	}
+	name, ok := all.byID(id)
+	if !ok {
+		return nil, invalid(field, "there is no template with the id %d", id)
+	}
+	return encoded(name), nil
+}
+
+// overrideIn takes out of the override how long files get: that is not a setting but a field of the streamer here.
+func (c *call) overrideIn(theirs, ours object) error {
+	ours["override"] = null
+	ours["split_size"], ours["split_time"] = encoded(defaultSplitSize), encoded(defaultSplitTime)
+	if !isNull(theirs["override"]) {
+		var override object
+		if err := json.Unmarshal(theirs["override"], &override); err != nil {
+			return invalid("override", "must be an object")
+		}
+		if err := splitIn(override, ours); err != nil {
+			return err
+		}
+		var known object
+		if err := c.ask(http.MethodGet, "/api/v1/configuration", nil, &known); err != nil {
+			return err
+		}
+		for key, value := range override {
+			if isNull(value) {
+				delete(override, key)
+			}
+		}
+		settings, ignored := configurationIn(override, known)
+		for i := range ignored {
+			ignored[i] = "override." + ignored[i]
+		}
+		c.ignored(ignored)
+		ours["override"] = encoded(settings)
+	}
+	for _, field := range []string{"split_size", "split_time"} {
+		if value := theirs[field]; !isNull(value) {
+			ours[field] = value
+		}
+	}
+	return nil
+}
+
+// splitIn moves file_size and segment_time. An explicit null, or an empty text, is no limit.
+func splitIn(override, ours object) error {
+	if value, ok := override["file_size"]; ok {
+		var bytes int64
+		if err := json.Unmarshal(value, &bytes); err != nil || bytes < 0 {
+			return invalid("override.file_size", "must be a number of bytes, or null")
+		}
+		ours["split_size"] = encoded((bytes + mebibyte - 1) / mebibyte)
+		delete(override, "file_size")
+	}
+	if value, ok := override["segment_time"]; ok {
+		seconds := int64(0)
+		if text := valueOf[string](value); text != "" {
+			var err error
+			if seconds, err = parseClock(text); err != nil {
+				return invalid("override.segment_time", "must have the form HH:MM:SS")
+			}
+		} else if !isUnset(value) {
+			return invalid("override.segment_time", "must be a text of the form HH:MM:SS, or null")
+		}
+		ours["split_time"] = encoded(seconds)
+		delete(override, "segment_time")
+	}
+	return nil
+}
+
+func deleteStreamer(c *call) error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	all, err := c.templates()
+	if err != nil {
+		return err
+	}
+	var gone object
+	if err := c.ask(http.MethodDelete, "/api/v1/streamers/"+id, nil, &gone); err != nil {
+		return err
+	}
+	return c.answer(flat(streamer{gone}, all))
+}
+
+func pauseStreamer(c *call) error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	if err := c.ask(http.MethodPost, "/api/v1/streamers/"+id+"/pause", nil, nil); err != nil {
+		return err
+	}
+	return c.answer(nil)
+}

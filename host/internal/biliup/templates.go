@@ -1,0 +1,160 @@
+package biliup
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// templateNames are biliup's names for fields of a template.
+var templateNames = map[string]string{
+	"source": "copyright_source", "desc": "description", "cover": "cover_path", "tag": "tags", "open_elec": "charging_pay",
+}
+
+// templateFields have the same name and meaning in both.
+var templateFields = []string{"template_name", "title", "tid", "copyright", "dynamic", "dolby", "hires", "no_reprint", "user_cookie"}
+
+// withoutEffect are fields that change how an archive is published, in ways that are not possible here: unset they
+// say nothing, and set they must not be dropped, since the archive would come out otherwise than its owner believes.
+var withoutEffect = map[string]string{
+	"dtime":              "archives are published when they are accepted, not at a later time",
+	"is_only_self":       "archives are published for everybody",
+	"up_selection_reply": "comments cannot be restricted here; do it on Bilibili",
+	"up_close_reply":     "comments cannot be closed here; do it on Bilibili",
+	"up_close_danmu":     "danmaku cannot be closed here; do it on Bilibili",
+	"credits":            "people cannot be named with @ in a description",
+	"extra_fields":       "other fields are not sent to Bilibili",
+	"mission_id":         "archives cannot take part in an event",
+}
+
+func listTemplates(c *call) error {
+	var ours []object
+	if err := c.ask(http.MethodGet, "/api/v1/upload_streamers", nil, &ours); err != nil {
+		return err
+	}
+	theirs := make([]object, 0, len(ours))
+	for _, one := range ours {
+		theirs = append(theirs, templateOut(one))
+	}
+	return c.answer(theirs)
+}
+
+func getTemplate(c *call) error { return c.oneTemplate(http.MethodGet) }
+
+func (c *call) oneTemplate(method string) error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	var ours object
+	if err := c.ask(method, "/api/v1/upload_streamers/"+id, nil, &ours); err != nil {
+		return err
+	}
+	return c.answer(templateOut(ours))
+}
+
+func deleteTemplate(c *call) error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	if err := c.ask(http.MethodDelete, "/api/v1/upload_streamers/"+id, nil, nil); err != nil {
+		return err
+	}
+	return c.answer(nil)
+}
+
+// saveTemplate creates a template, or replaces all fields of the one that the id names.
+func saveTemplate(c *call) error {
+	c.names = templateNames
+	theirs, err := c.body(http.MethodPost, "/api/v1/upload_streamers")
+	if err != nil {
+		return err
+	}
+	ours, err := c.templateIn(theirs)
+	if err != nil {
+		return err
+	}
+	if id := theirs["id"]; !isNull(id) {
+		ours["id"] = id
+	}
+	var after object
+	if err := c.ask(http.MethodPost, "/api/v1/upload_streamers", ours, &after); err != nil {
+		return err
+	}
+	return c.answer(templateOut(after))
+}
+
+// templateOut is a template in biliup's shape.
+func templateOut(ours object) object {
+	theirs := object{"id": ours["id"], "uploader": encoded("biliup-rs"), "tags": encoded(splitTags(valueOf[string](ours["tag"])))}
+	for _, field := range templateFields {
+		theirs[field] = ours[field]
+	}
+	for field, name := range templateNames {
+		if field != "tag" {
+			theirs[name] = ours[field]
+		}
+	}
+	for field := range withoutEffect {
+		if field != "mission_id" {
+			theirs[field] = null
+		}
+	}
+	return theirs
+}
+
+func splitTags(text string) []string {
+	tags := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '，' })
+	for i := range tags {
+		tags[i] = strings.TrimSpace(tags[i])
+	}
+	return slices.DeleteFunc(append([]string{}, tags...), func(tag string) bool { return tag == "" })
+}
+
+// templateIn turns biliup's template into ours, without its id.
+func (c *call) templateIn(theirs object) (object, error) {
+	ours := make(object)
+	for _, field := range templateFields {
+		if value, ok := theirs[field]; ok || field != "template_name" {
+			ours[field] = orAbsent(value)
+		}
+	}
+	for field, name := range templateNames {
+		ours[field] = orAbsent(theirs[name])
+	}
+	for field, why := range withoutEffect {
+		if !isUnset(theirs[field]) {
+			return nil, invalid(field, "%s; leave it out", why)
+		}
+	}
+	if strings.EqualFold(strings.TrimSpace(valueOf[string](theirs["uploader"])), "noop") {
+		return nil, invalid("uploader", "Noop: to publish nothing, give the streamer no template")
+	}
+	tags, err := tagsIn(theirs["tags"])
+	if err != nil {
+		return nil, err
+	}
+	ours["tag"] = tags
+	return ours, nil
+}
+
+func orAbsent(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return null
+	}
+	return raw
+}
+
+// tagsIn joins tags; a text is taken as it is.
+func tagsIn(raw json.RawMessage) (json.RawMessage, error) {
+	if isNull(raw) || strings.HasPrefix(string(raw), `"`) {
+		return orAbsent(raw), nil
+	}
+	var tags []string
+	if err := json.Unmarshal(raw, &tags); err != nil {
+		return nil, invalid("tags", "must be a list of texts")
+	}
+	return encoded(strings.Join(tags, ",")), nil
+}
