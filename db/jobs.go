@@ -36,11 +36,12 @@ func (d *DB) HurryJobs(ctx context.Context, within time.Duration) error {
 // unfinishedJob tells whether a job will run, or does.
 const unfinishedJob = "state IN ('available', 'pending', 'retryable', 'running', 'scheduled')"
 
-// FinishJobs ends the jobs of a kind that count as running and have at least these arguments. It is for jobs that have
-// done their last step, whose end the client has not written yet: another one may then be ordered in the same transaction.
+// FinishJobs ends the jobs of a kind that have at least these arguments, whether they wait or count as running. It is for
+// jobs that have nothing more to do, of which the client may just be writing the end: another one may then be ordered in
+// the same transaction, to run at once.
 func FinishJobs(ctx context.Context, tx pgx.Tx, kind string, args any) error {
 	_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'completed', finalized_at = now()
-		WHERE kind = $1 AND args @> $2::jsonb AND state = 'running'`, kind, args)
+		WHERE kind = $1 AND args @> $2::jsonb AND `+unfinishedJob, kind, args)
 	return err
 }
 
