@@ -183,6 +183,7 @@ func (f *flood) fill(t *testing.T) {
 		 SELECT id, 1, '/nowhere/' || id || '.flv', 1000, 1000, now(), now(), 'wanted' FROM recordings`,
 		`INSERT INTO uploads (segment_id, state, error) SELECT id, CASE WHEN id % 2 = 0 THEN 'failed' ELSE 'uploaded' END, 'lost' FROM segments`,
 		`INSERT INTO submissions (recording_id, state, error) SELECT id, CASE WHEN id % 3 = 0 THEN 'failed' ELSE 'waiting' END, 'why' FROM recordings`,
+		`INSERT INTO hook_runs (recording_id, stage, steps) SELECT id, 'postprocessor', '[{"webhook":"https://hooks.example/"}]' FROM recordings`,
 	} {
 		if _, err := f.h.db.Pool.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
@@ -199,6 +200,7 @@ func (f *flood) tidy(t *testing.T) {
 		`INSERT INTO streamers (id, url) OVERRIDING SYSTEM VALUE SELECT n, 'https://room.example/' || n FROM generate_series(1, 6) n ON CONFLICT DO NOTHING`,
 		`INSERT INTO templates (id, template_name) OVERRIDING SYSTEM VALUE SELECT n, 'template ' || n FROM generate_series(1, 6) n ON CONFLICT DO NOTHING`,
 		`INSERT INTO accounts (id, platform, file) OVERRIDING SYSTEM VALUE SELECT n, 'bilibili-cookies', n || '.json' FROM generate_series(1, 6) n ON CONFLICT DO NOTHING`,
+		`UPDATE hook_runs SET state = 'held', error = 'why'`,
 		`INSERT INTO api_tokens (id, user_id, name, token_hash, scope) OVERRIDING SYSTEM VALUE SELECT n, 1, 'x', sha256(n::text::bytea), 'read' FROM generate_series(1, 6) n ON CONFLICT DO NOTHING`,
 		`UPDATE users SET password_version = 0, password_hash = (SELECT password_hash FROM users WHERE id = 1) WHERE id = 2`,
 	} {
