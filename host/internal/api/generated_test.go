@@ -403,5 +403,6 @@ func unreachable() []string {
 	return []string{
 		"loginByQRCode", // needs a key that this server issued, and a confirmation
 		"getProxy",      // reaches public addresses only
+		"retryHook",     // needs a hook that has failed
 	}
 }
