@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +17,7 @@ import (
 	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/monitor"
+	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/record"
 	"github.com/lubod/lubod/host/internal/upload"
@@ -97,6 +100,21 @@ type publisher struct {
 
 func (p publisher) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error {
 	return p.uploads.RecordingEnded(ctx, tx, recordingID)
+}
+
+// pictures lets upload fetch covers.
+type pictures struct{ client *outgoing.Client }
+
+func (p pictures) Picture(ctx context.Context, url string, most int64) ([]byte, error) {
+	response, err := p.client.Do(ctx, outgoing.Request{URL: url, MaxBytes: most})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("it is answered with HTTP status %d", response.StatusCode)
+	}
+	return io.ReadAll(response.Body)
 }
 
 // rooms lets the API change what is watched and recorded.

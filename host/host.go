@@ -150,7 +150,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	}
 	uploads, err = upload.New(upload.Options{
 		DB: database, HostID: hostID.String(), Accounts: accounts, Lines: lines{manager}, Archives: client, Hooks: steps,
-		Logger: h.logger.With("part", "upload"),
+		Covers: client, Pictures: pictures{outside}, DataDir: h.config.DataDir, Logger: h.logger.With("part", "upload"),
 	})
 	if err != nil {
 		return err

@@ -91,16 +91,21 @@ func unlessZero[T comparable](value T) *T {
 
 // cookieFile is the one name under which a cookie file is known: relative to the data directory, with slashes.
 func (s *Server) cookieFile(field, name string) (string, error) {
+	return s.dataFile(field, name, "cookies.json")
+}
+
+// dataFile is the one name of a file in the data directory, whatever form a person names it in.
+func (s *Server) dataFile(field, name, example string) (string, error) {
 	if filepath.IsAbs(name) {
 		relative, err := filepath.Rel(s.dataDir, name)
 		if err != nil || !filepath.IsLocal(relative) {
-			return "", invalid(field, "must be a file inside the data directory")
+			return "", invalid(field, "must be a file inside the data directory, such as %s", example)
 		}
 		name = relative
 	}
 	local, err := bilibili.LocalName(name)
 	if err != nil {
-		return "", invalid(field, "must be a file inside the data directory, such as cookies.json")
+		return "", invalid(field, "must be a file inside the data directory, such as %s", example)
 	}
 	return local, nil
 }

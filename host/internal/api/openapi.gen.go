@@ -1129,7 +1129,9 @@ type Switch = int32
 // Template defines model for Template.
 type Template struct {
 	// Copyright 1: own work, 2: repost.
-	Copyright int32  `json:"copyright"`
+	Copyright int32 `json:"copyright"`
+
+	// Cover A JPEG or PNG picture of at most 8 MiB: a file in the data directory, or an http(s) address. Empty: Bilibili takes a frame. While it cannot be used, archives wait for it, up to a day after the recording's end.
 	Cover     string `json:"cover"`
 	Desc      string `json:"desc"`
 	Dolby     int32  `json:"dolby"`

@@ -120,7 +120,13 @@ func (s *Server) changedTemplate(t db.Template, body *TemplateDraft) (db.Templat
 	t.Source = kept(body.Source, t.Source, "")
 	t.Description = kept(body.Desc, t.Description, "")
 	t.Dynamic = kept(body.Dynamic, t.Dynamic, "")
-	t.Cover = kept(body.Cover, t.Cover, "")
+	if body.Cover.IsSpecified() {
+		cover, err := s.coverSource(kept(body.Cover, t.Cover, ""))
+		if err != nil {
+			return t, err
+		}
+		t.Cover = cover
+	}
 	t.Dolby = kept(body.Dolby, t.Dolby, 0)
 	t.Hires = kept(body.Hires, t.Hires, 0)
 	t.NoReprint = kept(body.NoReprint, t.NoReprint, 0)
@@ -135,6 +141,22 @@ func (s *Server) changedTemplate(t db.Template, body *TemplateDraft) (db.Templat
 		t.UserCookie = ""
 	}
 	return t, checkTemplate(t)
+}
+
+// coverSource is where a cover is read from: a file of the data directory, which may be put there later, or an address on the
+// web.
+func (s *Server) coverSource(cover string) (string, error) {
+	cover = strings.TrimSpace(cover)
+	if cover == "" {
+		return "", nil
+	}
+	if strings.HasPrefix(cover, "https://") || strings.HasPrefix(cover, "http://") {
+		if err := s.outgoing.CheckURL(cover); err != nil {
+			return "", invalid("cover", "%v", err)
+		}
+		return cover, nil
+	}
+	return s.dataFile("cover", cover, "cover.jpg")
 }
 
 // checkTemplate refuses what Bilibili would refuse whatever the stream is called; texts with variables wait for it.

@@ -110,6 +110,15 @@ func readAccountFile(root *os.Root, local string) ([]byte, error) {
 }
 
 func parseAccount(name string, raw []byte) (*Account, error) {
+	account, err := parseFields(name, raw)
+	if err == nil && account.Cookies[sessionCookie] == "" {
+		return nil, fmt.Errorf("%w: cookie file %q has no SESSDATA cookie; log in again", ErrNoAccount, name)
+	}
+	return account, err
+}
+
+// parseFields reads what there is of a login, which need not be enough.
+func parseFields(name string, raw []byte) (*Account, error) {
 	var content accountFile
 	// The decoder's own error is left out: it can quote the file, and the file is all secrets.
 	if err := json.Unmarshal(raw, &content); err != nil {
@@ -133,9 +142,6 @@ func parseAccount(name string, raw []byte) (*Account, error) {
 		if seconds, err := strconv.ParseInt(string(cookie.Expires), 10, 64); err == nil && cookie.Name == sessionCookie && seconds > 0 && seconds < 1<<33 {
 			account.Expires = time.Unix(seconds, 0)
 		}
-	}
-	if account.Cookies[sessionCookie] == "" {
-		return nil, fmt.Errorf("%w: cookie file %q has no SESSDATA cookie; log in again", ErrNoAccount, name)
 	}
 	if mid, err := strconv.ParseInt(account.Cookies["DedeUserID"], 10, 64); err == nil && account.Mid == 0 {
 		account.Mid = mid

@@ -14,15 +14,11 @@ import (
 // MaxParts is how many parts one submission may have (code 21058 beyond it).
 const MaxParts = 100
 
-// The app that submissions pretend to come from: what biliup sends.
-const (
-	appAgent = "Mozilla/5.0 BiliDroid/7.80.0 (bbcallen@gmail.com) os/android model/MI 6 mobi_app/android " +
-		"build/7800300 channel/bili innerVer/7800310 osVer/13 network/2"
-	appStatistics = `"appId":1,"platform":3,"version":"7.80.0","abtest":""`
-)
-
 // Archive is what to submit. Field names are Bilibili's.
 type Archive struct {
+	// Via is the interface to submit through; empty: ViaApp.
+	Via Via `json:"-"`
+
 	Copyright    int      `json:"copyright"`
 	Source       string   `json:"source"`
 	TID          int      `json:"tid"`
@@ -66,35 +62,6 @@ type Part struct {
 type Accepted struct {
 	AID  int64  `json:"aid"`
 	BVID string `json:"bvid"`
-}
-
-// Submit creates an archive through the app interface. A *RefusedError and ErrNotSent mean that none was created;
-// ErrAnswerLost means that one may have been: look it up with Find before any other try.
-func (c *Client) Submit(ctx context.Context, account *Account, archive Archive) (Accepted, error) {
-	if account.accessToken == "" {
-		return Accepted{}, fmt.Errorf("%w: cookie file %q has no access_token; log in by QR code", ErrNoAccount, account.File)
-	}
-	query := url.Values{
-		"access_key":   {account.accessToken},
-		"build":        {"7800300"},
-		"c_locale":     {"zh-Hans_CN"},
-		"channel":      {"bili"},
-		"disable_rcmd": {"0"},
-		"mobi_app":     {"android"},
-		"platform":     {"android"},
-		"s_locale":     {"zh-Hans_CN"},
-		"statistics":   {appStatistics},
-		"ts":           {strconv.FormatInt(c.now().Unix(), 10)},
-	}
-	var accepted Accepted
-	err := c.do(ctx, call{
-		method: http.MethodPost, base: c.options.MemberURL, path: "/x/vu/app/add",
-		query: keyTV.sign(query), body: archive, agent: appAgent,
-	}, &accepted)
-	if err == nil && accepted.AID == 0 {
-		return Accepted{}, fmt.Errorf("%w: the answer names no archive", ErrAnswerLost)
-	}
-	return accepted, err
 }
 
 // ErrNoArchive means that the account has no archive with these parts.

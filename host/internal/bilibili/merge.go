@@ -10,8 +10,47 @@ import (
 type object = map[string]json.RawMessage
 
 // file is the cookie file of a login in biliup's form: what the file held before, or nothing, with the new login in it.
-// What else is in there stays: fields of other tools, cookies that a login does not set, tokens at the root.
+// What else is in there stays: fields of other tools, cookies that a login does not set, tokens at the root. Where it stands in
+// the way of the new login, it goes.
 func (l *Login) file(before []byte) ([]byte, error) {
+	bare, err := l.onto(nil)
+	if err != nil || before == nil {
+		return bare, err
+	}
+	merged, err := l.onto(before)
+	if err != nil {
+		return bare, nil //nolint:nilerr // what has another shape than a login has nothing to keep
+	}
+	if want, err := readTokens(bare); err != nil || !want.in(merged) {
+		return bare, nil //nolint:nilerr // see above
+	}
+	return merged, nil
+}
+
+// tokens are what makes a login.
+type tokens struct {
+	session, access, refresh, platform string
+}
+
+func readTokens(file []byte) (tokens, error) {
+	account, err := parseFields("", file)
+	if err != nil {
+		return tokens{}, err
+	}
+	return tokens{account.Cookies[sessionCookie], account.accessToken, account.refreshToken, account.Platform}, nil
+}
+
+// in tells whether they are what is read from a file. A login without cookies leaves those of the file.
+func (t tokens) in(file []byte) bool {
+	got, err := readTokens(file)
+	if t.session == "" {
+		got.session = ""
+	}
+	return err == nil && got == t
+}
+
+// onto writes the login into a file's content; nil: into an empty one.
+func (l *Login) onto(before []byte) ([]byte, error) {
 	whole := object{}
 	if before != nil {
 		if err := json.Unmarshal(before, &whole); err != nil || whole == nil {
@@ -96,7 +135,7 @@ func (l *Login) cookies(login object) (json.RawMessage, error) {
 		named[string(cookie["name"])] = true
 	}
 	for _, cookie := range before {
-		if !named[string(cookie["name"])] {
+		if name := cookie["name"]; name != nil && !named[string(name)] {
 			kept = append(kept, cookie)
 		}
 	}

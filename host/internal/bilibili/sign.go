@@ -13,6 +13,7 @@ type appKey struct{ key, secret string }
 var (
 	keyTV      = appKey{"4409e2ce8ffd12b8", "59b43e04ad6965f34319062b478f83dd"}
 	keyAndroid = appKey{"783bbb7264451d82", "2653583c8873dea268ab9386918b1d65"}
+	keyBCut    = appKey{"5dce947fe22167f9", "5491a31c6bc11fb764a9b1f8d4acf092"}
 )
 
 // The kinds of login that a cookie file can name.

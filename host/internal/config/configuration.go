@@ -22,8 +22,10 @@ type Configuration struct {
 	Lines string `json:"lines"`
 	// Threads is how many chunks of one file may be under way at once.
 	Threads int `json:"threads"`
-	// SubmitAPI chooses the interface for submissions; nil: app.
+	// SubmitAPI chooses the interface for submissions; nil: app. See SubmitVia.
 	SubmitAPI *string `json:"submit_api"`
+	// UseLiveCover gives archives the cover of the live room, where the template names none.
+	UseLiveCover bool `json:"use_live_cover"`
 	// DownloadLimit and UploadLimit bound how many recordings and uploads run at once.
 	DownloadLimit int `json:"download_limit"`
 	UploadLimit   int `json:"upload_limit"`
@@ -84,6 +86,19 @@ func (c Configuration) PollInterval() time.Duration {
 // FilteringBytes is FilteringThreshold in bytes; MB are decimal, as in biliup.
 func (c Configuration) FilteringBytes() int64 { return int64(c.FilteringThreshold * 1e6) }
 
+// submitSpellings are the values of SubmitAPI, with those that biliup's users know for the same.
+var submitSpellings = map[string]string{
+	"app": "app", "web": "web", "b-cut-android": "b-cut-android", "bcutandroid": "b-cut-android", "bcut_android": "b-cut-android",
+}
+
+// SubmitVia is SubmitAPI in one spelling: app, web or b-cut-android.
+func (c Configuration) SubmitVia() string {
+	if c.SubmitAPI == nil {
+		return "app"
+	}
+	return submitSpellings[*c.SubmitAPI]
+}
+
 func (c Configuration) validate() error {
 	for _, limit := range []struct {
 		key             string
@@ -108,8 +123,12 @@ func (c Configuration) validate() error {
 	if err := naming.Check(c.FilenamePrefix); err != nil {
 		return &KeyError{"filename_prefix", err.Error()}
 	}
-	if c.SubmitAPI != nil && *c.SubmitAPI != "app" {
-		return &KeyError{"submit_api", `must be null or "app"`}
+	if c.SubmitAPI != nil && submitSpellings[*c.SubmitAPI] == "" {
+		problem := fmt.Sprintf(`must be null, "app", "web" or "b-cut-android", not %.40q`, *c.SubmitAPI)
+		if *c.SubmitAPI == "client" {
+			problem += "; Bilibili closed that one in July 2025"
+		}
+		return &KeyError{"submit_api", problem}
 	}
 	return nil
 }

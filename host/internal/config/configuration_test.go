@@ -47,7 +47,9 @@ func TestMergeNamesTheKeyAndWhatIsAllowed(t *testing.T) {
 		`{"filtering_threshold":-1}`: "filtering_threshold: must be from 0 to 1000000 (MB)",
 		`{"lines":" "}`:              `lines: must name an upload line, or "AUTO"`,
 		`{"lines":1}`:                "lines: must be a string, not a number",
-		`{"submit_api":"web"}`:       `submit_api: must be null or "app"`,
+		`{"submit_api":"tv"}`:        `submit_api: must be null, "app", "web" or "b-cut-android", not "tv"`,
+		`{"submit_api":"client"}`:    `submit_api: must be null, "app", "web" or "b-cut-android", not "client"; Bilibili closed`,
+		`{"use_live_cover":1}`:       "use_live_cover: must be a ",
 		`[]`:                         "configuration: must be one JSON object",
 		`{} {}`:                      "configuration: must be one JSON object",
 		`{`:                          "configuration: must be one JSON object",
@@ -108,4 +110,16 @@ func FuzzMerge(f *testing.F) {
 			t.Fatalf("%q: %v is no *KeyError", raw, err)
 		}
 	})
+}
+
+func TestSubmitViaHasOneSpelling(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{}`: "app", `{"submit_api":null}`: "app", `{"submit_api":"app"}`: "app", `{"submit_api":"web"}`: "web",
+		`{"submit_api":"bcutandroid"}`: "b-cut-android", `{"submit_api":"bcut_android"}`: "b-cut-android", `{"submit_api":"b-cut-android"}`: "b-cut-android",
+	} {
+		got, err := DefaultConfiguration().Merge(json.RawMessage(raw))
+		if err != nil || got.SubmitVia() != want {
+			t.Errorf("%s: %q, %v", raw, got.SubmitVia(), err)
+		}
+	}
 }

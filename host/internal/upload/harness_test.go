@@ -114,6 +114,8 @@ type harness struct {
 	lines    *fakeLines
 	accounts Accounts
 	archives Archives
+	covers   Covers
+	pictures Pictures
 	pace     Pace
 
 	mu        sync.Mutex
@@ -187,7 +189,7 @@ func (h *harness) cookies(name, session string) {
 func (h *harness) service() *Service {
 	h.t.Helper()
 	s, err := New(Options{
-		DB: h.db, HostID: h.host.String(), Accounts: h.accounts, Lines: h.lines, Archives: h.archives, Pace: h.pace,
+		DB: h.db, HostID: h.host.String(), Accounts: h.accounts, Covers: h.covers, Pictures: h.pictures, DataDir: h.dir, Lines: h.lines, Archives: h.archives, Pace: h.pace,
 		Logger: slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -22,6 +22,9 @@ type Pace struct {
 	Lookup time.Duration
 	// Sweep between two searches for lost jobs.
 	Sweep time.Duration
+	// Cover is how long after the end of a recording a submission waits for a cover that a person has to mend, CoverAway for one
+	// that cannot be fetched or uploaded at the moment.
+	Cover, CoverAway time.Duration
 	// Linger is how long a stop waits for what Bilibili has done to be saved.
 	Linger time.Duration
 }
@@ -29,7 +32,7 @@ type Pace struct {
 func defaultPace() Pace {
 	return Pace{
 		Database: time.Second, Operator: 15 * time.Second, Retry: 5 * time.Second, RetryMax: 30 * time.Minute,
-		Throttled: time.Minute, Lookup: 15 * time.Second, Sweep: time.Minute, Linger: 2 * time.Second,
+		Throttled: time.Minute, Lookup: 15 * time.Second, Sweep: time.Minute, Cover: 24 * time.Hour, CoverAway: 10 * time.Minute, Linger: 2 * time.Second,
 	}
 }
 
@@ -107,6 +110,21 @@ var submitPolicy = map[int]time.Duration{
 	21564:  24 * time.Hour,   // too frequent, a day
 	-412:   30 * time.Minute, // risk control
 	-429:   30 * time.Minute, // the same, from a gateway
+}
+
+// advice is what a person can do about a refusal that says nothing about it.
+func advice(err error) string {
+	var refused *bilibili.RefusedError
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	switch refused.Code {
+	case 21138, 21150, 21566, 21590:
+		return " (this is about the interface: another submit_api in the configuration may work)"
+	case 601:
+		return " (a person has to pass a captcha: submit something by hand in Bilibili's app or web page)"
+	}
+	return ""
 }
 
 // loginRefused tells whether a call was refused because of the login: not logged in, or the csrf of an old login.

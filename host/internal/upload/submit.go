@@ -238,7 +238,7 @@ func (s *Service) refused(ctx context.Context, submission db.Submission, cause e
 	defer cancel()
 	err := s.persist(ctx, "submission", func(ctx context.Context) error {
 		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{
-			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error()), Counted: verdict.counted,
+			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error() + advice(cause)), Counted: verdict.counted,
 		})
 	})
 	return step{done: state == "failed", wait: verdict.wait}, err
@@ -299,7 +299,14 @@ func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Acc
 		return nil, bilibili.Archive{}, &hopelessError{fmt.Sprintf(
 			"the recording has %d parts and an archive takes %d; join or waive some", len(parts), bilibili.MaxParts)}
 	}
-	return account, describe(recording, template, parts), nil
+	archive := describe(recording, template, parts)
+	configuration, err := s.configuration(ctx, recording.StreamerID)
+	if err != nil {
+		return nil, bilibili.Archive{}, err
+	}
+	archive.Via = bilibili.Via(configuration.SubmitVia())
+	archive.Cover, err = s.cover(ctx, account, recording, template)
+	return account, archive, err
 }
 
 // sameAccount compares names of cookie files, which have two spellings.
@@ -332,7 +339,7 @@ func describe(recording db.Recording, template db.Template, parts []bilibili.Par
 	}
 	return bilibili.Archive{
 		Copyright: int(template.Copyright), Source: source, TID: int(template.TID), Title: title,
-		Cover: webCover(template.Cover), Desc: fill(template.Description, maxDesc), Dynamic: fill(template.Dynamic, maxDynamic),
+		Desc: fill(template.Description, maxDesc), Dynamic: fill(template.Dynamic, maxDynamic),
 		Tag: tags(fill(template.Tag, maxDesc)), Videos: parts,
 		Dolby: int(template.Dolby), HiRes: int(template.Hires), NoReprint: int(template.NoReprint), ChargingPay: int(template.OpenElec),
 	}
@@ -343,14 +350,6 @@ func firstOf(texts ...string) string {
 		if strings.TrimSpace(text) != "" {
 			return text
 		}
-	}
-	return ""
-}
-
-// webCover keeps a cover that is an address on the web. A local path means nothing to Bilibili: then it takes a frame.
-func webCover(cover string) string {
-	if strings.HasPrefix(cover, "https://") || strings.HasPrefix(cover, "http://") {
-		return cover
 	}
 	return ""
 }

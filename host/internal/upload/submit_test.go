@@ -40,7 +40,7 @@ func (h *harness) real(options simulator.Options) *simulator.Server {
 	}
 	client := bilibili.New(bilibili.Options{MemberURL: sim.URL()})
 	h.t.Cleanup(client.Close)
-	h.archives = client
+	h.archives, h.covers = client, client
 	return sim
 }
 

@@ -80,8 +80,12 @@ type Options struct {
 	Lines    Lines
 	Archives Archives
 	// Hooks may be nil: there are none.
-	Hooks  Hooks
-	Logger *slog.Logger
+	Hooks    Hooks
+	Covers   Covers
+	Pictures Pictures
+	// DataDir is where the covers are that templates name.
+	DataDir string
+	Logger  *slog.Logger
 	// Pace are the waiting times; the zero value means those meant for real life.
 	Pace Pace
 }

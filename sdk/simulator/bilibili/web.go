@@ -1,6 +1,9 @@
 package bilibili
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // bcutParameters are the parameters that the BCut app sends, besides those of the signature.
 var bcutParameters = map[string]string{
@@ -20,8 +23,13 @@ func (x *exchange) bcutAdd() *answer {
 // webAdd is the older submission of the web page, and that of BCut on a desktop.
 func (x *exchange) webAdd() *answer { return x.webSubmit(rulesWeb) }
 
-// webAddV3 is the present submission of the web page.
-func (x *exchange) webAddV3() *answer { return x.webSubmit(rulesWebV3) }
+// webAddV3 is the present submission of the web page, which sends the time in milliseconds along.
+func (x *exchange) webAddV3() *answer {
+	sent := x.query.Get("t") + x.query.Get("ts")
+	_, err := strconv.ParseInt(sent, 10, 64)
+	x.check(err == nil && len(sent) == 13, RuleSubmitRequest, "parameter t (or ts) is %q, not a time in milliseconds", sent)
+	return x.webSubmit(rulesWebV3)
+}
 
 func (x *exchange) webSubmit(rules rules) *answer {
 	owner, refusal := x.webCaller()
