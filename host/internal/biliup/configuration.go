@@ -19,7 +19,10 @@ var userKeys = []string{
 
 // neverNull are settings that always have a value: a null for one of them, as forms send it for an empty field, changes
 // nothing. For an option of a plugin it removes what was set.
-var neverNull = []string{"lines", "threads", "download_limit", "upload_limit", "delay", "event_loop_interval", "filtering_threshold"}
+var neverNull = []string{
+	"lines", "threads", "download_limit", "upload_limit", "delay", "event_loop_interval", "filtering_threshold",
+	"filename_prefix", "use_live_cover",
+}
 
 // Files are split per room here. These are what a room has that says nothing else.
 const (
