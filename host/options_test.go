@@ -228,6 +228,7 @@ func TestRecordingGoesOnWithANewAddressWhenTheOldOneIsRefused(t *testing.T) {
 	daemon.Client.Do(http.MethodPost, "/streamers", map[string]any{"url": bilibiliRoom}, http.StatusOK, nil)
 	daemon.Log().Wait(1, "the recorder wants new addresses", "403")
 	daemon.Log().Wait(1, "new addresses for the recorder")
+	daemon.Log().Wait(2, "segment opened", "part=record")
 	daemon.live.SetRoom(room(bililive.Offline))
 	daemon.Log().Wait(1, "session ended", "part=record")
 	if n := daemon.Log().Count("session ended", "part=record"); n != 1 {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,8 +39,10 @@ type proxyHarness struct {
 func newProxyHarness(t *testing.T) *proxyHarness {
 	t.Helper()
 	h := &proxyHarness{harness: newHarness(t, dbtest.New(t)), target: func(http.ResponseWriter, *http.Request) {}}
-	h.port = h.listen(t, "127.0.0.2:0", func(w http.ResponseWriter, r *http.Request) { h.target(w, r) })
-	h.listen(t, "127.0.0.1:"+h.port, func(http.ResponseWriter, *http.Request) { t.Error("the proxy reached a secret server") })
+	target, secret := listenTwice(t)
+	_, h.port, _ = net.SplitHostPort(target.Addr().String())
+	answerOn(t, target, func(w http.ResponseWriter, r *http.Request) { h.target(w, r) })
+	answerOn(t, secret, func(http.ResponseWriter, *http.Request) { t.Error("the proxy reached a secret server") })
 	allowed, err := outgoing.ParseAllowed("127.0.0.2")
 	if err != nil {
 		t.Fatal(err)
@@ -53,17 +56,31 @@ func newProxyHarness(t *testing.T) *proxyHarness {
 	return h
 }
 
-func (h *proxyHarness) listen(t *testing.T, address string, handler http.HandlerFunc) (port string) {
+// listenTwice listens on one port of two addresses. One that is free on the first may be in use on the second.
+func listenTwice(t *testing.T) (target, secret net.Listener) {
 	t.Helper()
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
+	for {
+		target, err := net.Listen("tcp", "127.0.0.2:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(target.Addr().String())
+		secret, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			return target, secret
+		}
+		_ = target.Close()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
 	}
+}
+
+func answerOn(t *testing.T, listener net.Listener, handler http.HandlerFunc) {
+	t.Helper()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler}}
 	server.Start()
 	t.Cleanup(server.Close)
-	_, port, _ = net.SplitHostPort(listener.Addr().String())
-	return port
 }
 
 // resolver answers every question with what names says at that moment.
