@@ -270,7 +270,7 @@ func (c *Catalog) unknown(key string) error {
 	if entry := c.entries[key]; entry != nil {
 		return &KeyError{key, entry.conflict}
 	}
-	known := keys()
+	known := slices.Clone(keys())
 	for name, entry := range c.entries {
 		if entry.conflict == "" {
 			known = append(known, name)

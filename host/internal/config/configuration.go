@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lubod/lubod/host/internal/naming"
@@ -157,14 +158,15 @@ func jsonType(t reflect.Type) string {
 	return t.String()
 }
 
-func keys() []string {
+// keys lists the names of Configuration, in order. It is asked for every room.
+var keys = sync.OnceValue(func() []string {
 	var names []string
 	for field := range reflect.TypeFor[Configuration]().Fields() {
 		names = append(names, field.Tag.Get("json"))
 	}
 	sort.Strings(names)
 	return names
-}
+})
 
 // Layered returns the defaults overlaid by each layer in turn: the global configuration, then a room's override. Keys of
 // plugins lie in the same layers and are left to ForPlugin.

@@ -16,9 +16,8 @@ func Split(raw []byte) (own json.RawMessage, options map[string]json.RawMessage,
 	if err := json.Unmarshal(raw, &all); err != nil {
 		return nil, nil, explain(err)
 	}
-	known := keys()
 	for key, value := range all {
-		if slices.Contains(known, key) {
+		if slices.Contains(keys(), key) {
 			continue
 		}
 		if options == nil {
@@ -26,6 +25,9 @@ func Split(raw []byte) (own json.RawMessage, options map[string]json.RawMessage,
 		}
 		options[key] = value
 		delete(all, key)
+	}
+	if options == nil {
+		return raw, nil, nil // most rooms, of which there may be a thousand in one answer
 	}
 	own, err = json.Marshal(all)
 	if err != nil {
