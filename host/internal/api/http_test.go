@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -173,6 +176,8 @@ func TestWhichDatabaseErrorsPass(t *testing.T) {
 		{&pgconn.PgError{Code: "23505"}, false},
 		{&pgconn.PgError{Code: "42703"}, false},
 		{errors.New("something else"), false},
+		{&fs.PathError{Op: "open", Path: "/data", Err: syscall.ENOSPC}, false}, // the disk, not the database
+		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, true},
 	} {
 		if got := databaseIsAway(tc.err); got != tc.away {
 			t.Errorf("%v: away is %v", tc.err, got)
