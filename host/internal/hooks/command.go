@@ -65,7 +65,7 @@ func (a attempt) noteSize(ctx context.Context, segment db.Segment) error {
 	case info.Size() == segment.SizeBytes:
 		return nil
 	}
-	return a.persist(ctx, "size of a segment", func(ctx context.Context) error {
+	return a.saver().Persist(ctx, "size of a segment", func(ctx context.Context) error {
 		return a.DB.ResizeSegment(ctx, db.ResizeSegmentParams{ID: segment.ID, SizeBytes: info.Size()})
 	})
 }

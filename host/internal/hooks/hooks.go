@@ -297,3 +297,8 @@ func (s *Service) Retry(ctx context.Context, id int64, skip bool) (db.HookRun, e
 	})
 	return run, err
 }
+
+// saver keeps state from being lost while the database is away.
+func (s *Service) saver() jobs.Saver {
+	return jobs.Saver{Logger: s.Logger, Pause: s.Pace.Database, Linger: s.Pace.Linger}
+}

@@ -48,7 +48,7 @@ func (a attempt) settled(ctx context.Context) error {
 		paths = append(paths, segment.Path)
 	}
 	var open bool
-	err := a.persist(ctx, "open uploads", func(ctx context.Context) (err error) {
+	err := a.saver().Persist(ctx, "open uploads", func(ctx context.Context) (err error) {
 		open, err = a.DB.OpenUploadsOfFiles(ctx, paths)
 		return err
 	})
@@ -142,7 +142,7 @@ func (a attempt) plan(ctx context.Context, segmentPlan func(db.Segment) ([]trans
 	if err != nil {
 		return plan{}, fmt.Errorf("encode plan: %w", err)
 	}
-	return p, a.persist(ctx, "plan of a hook", func(ctx context.Context) error {
+	return p, a.saver().Persist(ctx, "plan of a hook", func(ctx context.Context) error {
 		return a.DB.PlanHookStep(ctx, db.PlanHookStepParams{ID: a.run.ID, Plan: encoded})
 	})
 }
@@ -174,7 +174,7 @@ func (a attempt) free(ctx context.Context, folder, name string) (string, error) 
 			path = filepath.Join(folder, fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ending), n, ending))
 		}
 		var taken bool
-		err := a.persist(ctx, "path", func(ctx context.Context) (err error) {
+		err := a.saver().Persist(ctx, "path", func(ctx context.Context) (err error) {
 			taken, err = a.DB.PathTaken(ctx, path)
 			return err
 		})
@@ -222,7 +222,7 @@ func (a attempt) rowNames(ctx context.Context, t transition) (bool, error) {
 		return err == nil, err
 	}
 	var segment db.Segment
-	err := a.persist(ctx, "segment", func(ctx context.Context) (err error) {
+	err := a.saver().Persist(ctx, "segment", func(ctx context.Context) (err error) {
 		segment, err = a.DB.GetSegment(ctx, t.SegmentID)
 		return err
 	})
@@ -247,7 +247,7 @@ func (a attempt) name(ctx context.Context, t transition) error {
 	if err != nil {
 		return fmt.Errorf("look at the new file: %w", err)
 	}
-	return a.persist(ctx, "place of a segment", func(ctx context.Context) error {
+	return a.saver().Persist(ctx, "place of a segment", func(ctx context.Context) error {
 		return a.DB.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
 			_, err := q.MoveSegment(ctx, db.MoveSegmentParams{ID: t.SegmentID, Path: t.To, OldPath: t.From, SizeBytes: info.Size()})
 			return err

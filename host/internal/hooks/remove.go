@@ -14,7 +14,7 @@ func (a attempt) remove(ctx context.Context) error {
 		return &hopelessError{"files are removed only after they were published; put rm into the postprocessor"}
 	}
 	var removable []db.Segment
-	err := a.persist(ctx, "files to remove", func(ctx context.Context) (err error) {
+	err := a.saver().Persist(ctx, "files to remove", func(ctx context.Context) (err error) {
 		removable, err = a.DB.RemovableSegments(ctx, a.run.RecordingID)
 		return err
 	})
@@ -31,7 +31,7 @@ func (a attempt) remove(ctx context.Context) error {
 		}
 	}
 	// First the rows: one that says "removed" while its file is still there is mended by the next try.
-	err = a.persist(ctx, "removed files", func(ctx context.Context) error { return a.DB.MarkSegmentsRemoved(ctx, ids) })
+	err = a.saver().Persist(ctx, "removed files", func(ctx context.Context) error { return a.DB.MarkSegmentsRemoved(ctx, ids) })
 	if err != nil {
 		return err
 	}

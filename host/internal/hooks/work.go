@@ -25,7 +25,7 @@ func (w *runWorker) Work(ctx context.Context, job *river.Job[runArgs]) error {
 	defer s.known.Begin(job.ID)()
 	for {
 		var turn db.HookRunTurnRow
-		err := s.persist(ctx, "hook", func(ctx context.Context) (err error) {
+		err := s.saver().Persist(ctx, "hook", func(ctx context.Context) (err error) {
 			turn, err = s.DB.HookRunTurn(ctx, job.Args.RunID)
 			return err
 		})
@@ -66,7 +66,7 @@ func (s *Service) step(ctx context.Context, run db.HookRun) error {
 		return s.pass(ctx, run, true, "") // the last one was skipped
 	}
 	step := steps[run.NextStep]
-	if err := s.persist(ctx, "hook", func(ctx context.Context) error { return s.DB.StartHookStep(ctx, run.ID) }); err != nil {
+	if err := s.saver().Persist(ctx, "hook", func(ctx context.Context) error { return s.DB.StartHookStep(ctx, run.ID) }); err != nil {
 		return err
 	}
 	err = s.try(ctx, run, step)
@@ -79,7 +79,7 @@ func (s *Service) step(ctx context.Context, run db.HookRun) error {
 // try makes one attempt at a step.
 func (s *Service) try(ctx context.Context, run db.HookRun, step Step) error {
 	var facts facts
-	err := s.persist(ctx, "hook", func(ctx context.Context) (err error) {
+	err := s.saver().Persist(ctx, "hook", func(ctx context.Context) (err error) {
 		facts, err = s.facts(ctx, run)
 		return err
 	})
@@ -141,7 +141,7 @@ func (s *Service) settle(ctx context.Context, run db.HookRun, steps []Step, step
 		return s.postpone(ctx, run, told(run, step, cause), wait)
 	case step.OnError == Hold:
 		logger.Error("step of a hook failed; nothing goes on until a person retries it", "error", cause, "retry", fmt.Sprintf("POST /api/v1/hooks/%d/retry", run.ID))
-		return s.persistLonger(ctx, "held hook", func(ctx context.Context) error {
+		return s.saver().PersistLonger(ctx, "held hook", func(ctx context.Context) error {
 			return s.DB.HoldHookRun(ctx, db.HoldHookRunParams{ID: run.ID, Step: run.NextStep, Error: told(run, step, cause)})
 		})
 	case step.OnError == Stop:
@@ -166,7 +166,7 @@ func (p Pace) backoff(failures int) time.Duration {
 }
 
 func (s *Service) postpone(ctx context.Context, run db.HookRun, reason string, wait time.Duration) error {
-	return s.persistLonger(ctx, "failed step", func(ctx context.Context) error {
+	return s.saver().PersistLonger(ctx, "failed step", func(ctx context.Context) error {
 		return s.DB.PostponeHookStep(ctx, db.PostponeHookStepParams{
 			ID: run.ID, Step: run.NextStep, Error: reason, Counted: reason != "", WaitSeconds: wait.Seconds(),
 		})
@@ -175,7 +175,7 @@ func (s *Service) postpone(ctx context.Context, run db.HookRun, reason string, w
 
 // pass commits that a step is over, and with the last one what the run stood in the way of.
 func (s *Service) pass(ctx context.Context, run db.HookRun, last bool, reason string) error {
-	return s.persistLonger(ctx, "step of a hook", func(ctx context.Context) error {
+	return s.saver().PersistLonger(ctx, "step of a hook", func(ctx context.Context) error {
 		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 			_, err := q.PassHookStep(ctx, db.PassHookStepParams{ID: run.ID, Step: run.NextStep, Last: last, Error: reason})
 			if errors.Is(err, pgx.ErrNoRows) {
@@ -204,38 +204,4 @@ func (s *Service) finished(ctx context.Context, tx pgx.Tx, q *db.Queries, run db
 		return nil
 	}
 	return s.Ended(ctx, tx, run.RecordingID)
-}
-
-// persist repeats something until the database answers: with rows or with none. It gives up only when ctx ends.
-func (s *Service) persist(ctx context.Context, what string, do func(ctx context.Context) error) error {
-	wait := time.NewTimer(0)
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-wait.C:
-		}
-		err := do(ctx)
-		if err == nil || errors.Is(err, pgx.ErrNoRows) || ctx.Err() != nil {
-			return err
-		}
-		s.Logger.Warn("state cannot be read or saved, trying again", "what", what, "error", err)
-		wait.Reset(s.Pace.Database)
-	}
-}
-
-// persistLonger is persist for what was done already: worth saving even when the host is stopping.
-func (s *Service) persistLonger(ctx context.Context, what string, do func(ctx context.Context) error) error {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-time.After(s.Pace.Linger):
-			cancel()
-		case <-longer.Done():
-		}
-	})
-	defer stop()
-	return s.persist(longer, what, do)
 }

@@ -60,7 +60,7 @@ type step struct {
 
 func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, error) {
 	var row db.GetSubmissionRow
-	err := s.read(ctx, "submission", func(ctx context.Context) (err error) {
+	err := s.saver().Persist(ctx, "submission", func(ctx context.Context) (err error) {
 		row, err = s.DB.GetSubmission(ctx, recordingID)
 		return err
 	})
@@ -179,9 +179,7 @@ func (s *Service) stillUnknown(ctx context.Context, submission db.Submission, ca
 }
 
 func (s *Service) accepted(ctx context.Context, submission db.Submission, accepted bilibili.Accepted) (step, error) {
-	ctx, cancel := s.lingering(ctx)
-	defer cancel()
-	err := s.persist(ctx, "accepted archive", func(ctx context.Context) error {
+	err := s.saver().PersistLonger(ctx, "accepted archive", func(ctx context.Context) error {
 		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 			if _, err := q.LockRecording(ctx, submission.RecordingID); err != nil {
 				return err
@@ -234,9 +232,7 @@ func (s *Service) refused(ctx context.Context, submission db.Submission, cause e
 		state = "failed"
 	}
 	s.Logger.Warn("submission not accepted", "recording", submission.RecordingID, "state", state, "error", cause, "next_try_in", verdict.wait)
-	ctx, cancel := s.lingering(ctx)
-	defer cancel()
-	err := s.persist(ctx, "submission", func(ctx context.Context) error {
+	err := s.saver().PersistLonger(ctx, "submission", func(ctx context.Context) error {
 		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{
 			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error() + advice(cause)), Counted: verdict.counted,
 		})
@@ -245,7 +241,7 @@ func (s *Service) refused(ctx context.Context, submission db.Submission, cause e
 }
 
 func (s *Service) setState(ctx context.Context, recordingID int64, state, reason string) error {
-	return s.persist(ctx, "submission", func(ctx context.Context) error {
+	return s.saver().Persist(ctx, "submission", func(ctx context.Context) error {
 		return s.DB.SubmissionState(ctx, db.SubmissionStateParams{RecordingID: recordingID, State: state, Error: db.Text(reason)})
 	})
 }

@@ -48,7 +48,7 @@ func (w *transferWorker) Work(ctx context.Context, job *river.Job[transferArgs])
 
 // uploadWork reads what a job is about.
 func (s *Service) uploadWork(ctx context.Context, segmentID int64) (work db.UploadWorkRow, err error) {
-	err = s.read(ctx, "transfer", func(ctx context.Context) error {
+	err = s.saver().Persist(ctx, "transfer", func(ctx context.Context) error {
 		work, err = s.DB.UploadWork(ctx, segmentID)
 		return err
 	})
@@ -183,9 +183,7 @@ func (s *Service) template(ctx context.Context, q *db.Queries, recording db.Reco
 
 // finish commits a stored file, and orders the submission when it was the last one missing.
 func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line.Result) error {
-	ctx, cancel := s.lingering(ctx)
-	defer cancel()
-	err := s.persist(ctx, "uploaded segment", func(ctx context.Context) error {
+	err := s.saver().PersistLonger(ctx, "uploaded segment", func(ctx context.Context) error {
 		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 			err := q.FinishUpload(ctx, db.FinishUploadParams{
 				SegmentID: work.Segment.ID, RemoteName: result.RemoteName, RemoteID: result.RemoteID, SizeBytes: work.Segment.SizeBytes,
@@ -210,7 +208,7 @@ func (s *Service) postpone(ctx context.Context, work db.UploadWorkRow, cause err
 		s.Logger.Warn("transfer failed", "segment", work.Segment.ID, "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
 	}
 	reason := db.Text(cause.Error())
-	err := s.persist(ctx, "failed transfer", func(ctx context.Context) error {
+	err := s.saver().Persist(ctx, "failed transfer", func(ctx context.Context) error {
 		if verdict.final {
 			return s.DB.FailUpload(ctx, db.FailUploadParams{SegmentID: work.Segment.ID, Error: reason})
 		}

@@ -299,53 +299,7 @@ func (s *Service) configuration(ctx context.Context, streamerID *int64) (config.
 	return config.Layered(row.Global, row.Override)
 }
 
-// persist repeats a change until the database takes it: what happened outside must not be forgotten because the
-// database was away. It gives up only when ctx ends.
-func (s *Service) persist(ctx context.Context, what string, change func(ctx context.Context) error) error {
-	wait := time.NewTimer(0)
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-wait.C:
-		}
-		err := change(ctx)
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			return err
-		}
-		s.Logger.Warn("state cannot be saved, trying again", "what", what, "error", err)
-		wait.Reset(s.Pace.Database)
-	}
-}
-
-// read repeats a query until the database answers it: with rows or with none. A job that ended while the database is
-// away could not even say so.
-func (s *Service) read(ctx context.Context, what string, query func(ctx context.Context) error) error {
-	var none error
-	err := s.persist(ctx, what, func(ctx context.Context) error {
-		err := query(ctx)
-		if errors.Is(err, pgx.ErrNoRows) {
-			none, err = err, nil
-		}
-		return err
-	})
-	return errors.Join(err, none)
-}
-
-// lingering returns a context that outlives the end of ctx by a moment: what Bilibili has done is worth saving even
-// when the host is stopping.
-func (s *Service) lingering(ctx context.Context) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-time.After(s.Pace.Linger):
-			cancel()
-		case <-longer.Done():
-		}
-	})
-	return longer, func() { stop(); cancel() }
+// saver keeps state from being lost while the database is away.
+func (s *Service) saver() jobs.Saver {
+	return jobs.Saver{Logger: s.Logger, Pause: s.Pace.Database, Linger: s.Pace.Linger}
 }
