@@ -38,37 +38,50 @@ type Order struct {
 // again, while the first one is no archive yet, makes nothing new; what failed of the first one is tried again.
 func (s *Service) Order(ctx context.Context, order Order) error {
 	key := requestKey(order.Request, order.Files)
-	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	var made, again int64
+	var retried Retried
+	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		if err := q.LockRequest(ctx, key); err != nil {
 			return fmt.Errorf("lock request: %w", err)
 		}
 		known, err := q.UnfinishedRequest(ctx, key)
 		switch {
 		case err == nil:
-			_, err = s.retryRecording(ctx, tx, known)
+			again = known
+			retried, err = s.retryRecording(ctx, tx, known)
 			return err
 		case !errors.Is(err, pgx.ErrNoRows):
 			return fmt.Errorf("look for the same request: %w", err)
 		}
-		return s.insertOrder(ctx, tx, order, key)
+		made, err = s.insertOrder(ctx, tx, order, key)
+		return err
 	})
+	switch {
+	case err != nil:
+		return err
+	case made != 0:
+		s.Logger.Info("manual upload ordered", "recording", made, "files", len(order.Files))
+	default:
+		s.tellRetried(again, retried)
+	}
+	return nil
 }
 
-// insertOrder commits the rows of an order with their jobs.
-func (s *Service) insertOrder(ctx context.Context, tx pgx.Tx, order Order, key string) error {
+// insertOrder makes the rows of an order with their jobs, and returns the number of its recording.
+func (s *Service) insertOrder(ctx context.Context, tx pgx.Tx, order Order, key string) (int64, error) {
 	q := s.DB.WithTx(tx)
 	recorded, err := recordedFiles(ctx, q, order.Files)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	recording, err := s.manualRecording(order, recorded)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	recording.RequestKey = &key
 	id, err := q.InsertManualRecording(ctx, recording)
 	if err != nil {
-		return fmt.Errorf("insert manual recording: %w", err)
+		return 0, fmt.Errorf("insert manual recording: %w", err)
 	}
 	for i, file := range order.Files {
 		segment := db.InsertManualSegmentParams{
@@ -80,14 +93,13 @@ func (s *Service) insertOrder(ctx context.Context, tx pgx.Tx, order Order, key s
 		}
 		segmentID, err := q.InsertManualSegment(ctx, segment)
 		if err != nil {
-			return fmt.Errorf("insert manual segment: %w", err)
+			return 0, fmt.Errorf("insert manual segment: %w", err)
 		}
 		if err := s.SegmentClosed(ctx, tx, segmentID); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	s.Logger.Info("manual upload ordered", "recording", id, "files", len(order.Files))
-	return nil
+	return id, nil
 }
 
 // manualRecording says what a title can tell of the files: what is known of the first one.

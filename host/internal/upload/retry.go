@@ -29,7 +29,8 @@ type Retried struct {
 // RetrySegment lets the upload of a segment begin anew after it failed, or at once while it waits for its next try. A
 // segment that was waived becomes part of the submission again. pgx.ErrNoRows: there is no such segment.
 func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
-	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	var was string
+	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		row, submission, err := lockSegment(ctx, q, segmentID)
 		if err != nil {
 			return err
@@ -52,11 +53,13 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 		default:
 			err = s.hurryTransfer(ctx, tx, segmentID)
 		}
-		if err == nil {
-			s.Logger.Info("a person retries an upload", "segment", segmentID, "was", row.Upload.State)
-		}
+		was = row.Upload.State
 		return err
 	})
+	if err == nil {
+		s.Logger.Info("a person retries an upload", "segment", segmentID, "was", was)
+	}
+	return err
 }
 
 // RetryRecording begins anew everything that failed of a recording: uploads, and its submission. Nothing failed is no
@@ -66,7 +69,16 @@ func (s *Service) RetryRecording(ctx context.Context, recordingID int64) (retrie
 		retried, err = s.retryRecording(ctx, tx, recordingID)
 		return err
 	})
+	if err == nil {
+		s.tellRetried(recordingID, retried)
+	}
 	return retried, err
+}
+
+func (s *Service) tellRetried(recordingID int64, retried Retried) {
+	if retried != (Retried{}) {
+		s.Logger.Info("a person retries a recording", "recording", recordingID, "uploads", retried.Uploads, "submission", retried.Submission)
+	}
 }
 
 func (s *Service) retryRecording(ctx context.Context, tx pgx.Tx, recordingID int64) (Retried, error) {
@@ -92,16 +104,14 @@ func (s *Service) retryRecording(ctx context.Context, tx pgx.Tx, recordingID int
 			return Retried{}, err
 		}
 	}
-	if retried != (Retried{}) {
-		s.Logger.Info("a person retries a recording", "recording", recordingID, "uploads", retried.Uploads, "submission", retried.Submission)
-	}
 	return retried, nil
 }
 
 // WaiveSegment gives a segment up: its recording is submitted without it. A transfer that is under way comes to its end,
 // and counts no more. pgx.ErrNoRows: there is no such segment.
 func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
-	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	var upload string // its state; empty: it was given up before
+	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		row, submission, err := lockSegment(ctx, q, segmentID)
 		if err != nil {
 			return err
@@ -116,9 +126,13 @@ func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
 		if err != nil {
 			return fmt.Errorf("waive segment: %w", err)
 		}
-		s.Logger.Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State)
+		upload = row.Upload.State
 		return s.afterWaiving(ctx, tx, row.Segment.RecordingID, submission)
 	})
+	if err == nil && upload != "" {
+		s.Logger.Info("a person gave a segment up", "segment", segmentID, "upload", upload)
+	}
+	return err
 }
 
 // afterWaiving orders the submission if nothing else was missing, or drops it if nothing is left to submit.
