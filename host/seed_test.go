@@ -265,35 +265,21 @@ func (s *seedScript) example(heading string) example {
 // bash types one block into a shell, and checks the status and the shape of what came.
 func (s *seedScript) bash(e example) {
 	s.t.Helper()
-	dir := s.t.TempDir()
-	script := fmt.Sprintf("cd %q\nn=0\ncurl() { n=$((n+1)); command curl -sS -o %q/answer.$n -w '%%{method} %%{url_effective} %%{http_code}\\n' \"$@\" >>%q/calls; }\n", s.dir, dir, dir)
 	text := strings.ReplaceAll(e.text, seedBase, s.daemon.Client.Base())
 	if e.heading == "二维码登录" {
 		text = strings.Replace(text, `"qrcode_key": "..."`, fmt.Sprintf(`"qrcode_key": %q`, s.qrKey), 1)
 	}
-	if output, err := exec.CommandContext(s.t.Context(), "bash", "-euc", script+text).CombinedOutput(); err != nil {
-		s.t.Fatalf("%s: %v: %s", e.heading, err, output)
-	}
-	log, err := os.ReadFile(filepath.Join(dir, "calls"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	calls := strings.Split(strings.TrimSpace(strings.ReplaceAll(string(log), s.daemon.Client.Base()+"/api/v1", "")), "\n")
+	calls := typeCurl(s.t, s.dir, text)
 	want, known := seedCalls[e.heading]
 	if !known {
 		s.t.Fatalf("the test does not know the section %s", e.heading)
 	}
 	for i, call := range calls {
-		answer, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("answer.%d", i+1)))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.t.Fatal(err)
-		}
-		call = regexp.MustCompile(`\?\S*`).ReplaceAllString(call, "")
-		if i >= len(want) || !strings.HasPrefix(call, want[i]) {
-			s.t.Errorf("%s: command %d: %s, want %s: %s", e.heading, i+1, call, want[min(i, len(want)-1)], answer)
+		if line := call.line(s.daemon.Client.Base()); i >= len(want) || !strings.HasPrefix(line, want[i]) {
+			s.t.Errorf("%s: command %d: %s, want %s: %s", e.heading, i+1, line, want[min(i, len(want)-1)], call.answer)
 			continue
 		}
-		s.shape(e, answer, len(calls) == 1)
+		s.shape(e, call.answer, len(calls) == 1)
 	}
 	if len(calls) != len(want) {
 		s.t.Errorf("%s: %d commands, want %d", e.heading, len(calls), len(want))
