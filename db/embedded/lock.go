@@ -39,6 +39,8 @@ func LockDir(dir string) (*Lock, error) {
 
 // Release lets other processes have the directory. It may be called again.
 func (l *Lock) Release() error {
+	// Closing is not enough: a child that is being started at this moment still shares the file, and with it the lock.
+	_ = unix.Flock(int(l.file.Fd()), unix.LOCK_UN) // fails only when the file is closed already
 	if err := l.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
