@@ -29,8 +29,9 @@ const (
 
 // Capabilities are the optional abilities of contract version 1.
 const (
-	CapabilityProbe   = "probe"   // a line can measure its lines
-	CapabilityRecover = "recover" // a recorder can finish what a dead session left
+	CapabilityProbe        = "probe"         // a line can measure its lines
+	CapabilityRecover      = "recover"       // a recorder can finish what a dead session left
+	CapabilityResolveBatch = "resolve_batch" // an extractor can ask about many rooms at once
 )
 
 // Description is a plugin's answer to Describe.

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lubod/lubod/sdk"
 	extractorv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/extractor/v1"
 	"github.com/lubod/lubod/sdk/internal/rpcerr"
 )
@@ -14,7 +15,10 @@ type Client struct {
 	rpc extractorv1.ExtractorServiceClient
 }
 
-var _ Extractor = (*Client)(nil)
+var (
+	_ Extractor     = (*Client)(nil)
+	_ BatchResolver = (*Client)(nil)
+)
 
 // NewClient talks over a connection to a plugin process.
 func NewClient(conn grpc.ClientConnInterface) *Client {
@@ -28,4 +32,24 @@ func (c *Client) Resolve(ctx context.Context, ref Ref) (Status, error) {
 		return Status{}, rpcerr.Decode(ctx, err)
 	}
 	return fromResponse(out), nil
+}
+
+// ResolveBatch implements BatchResolver. Errors are *sdk.Error.
+func (c *Client) ResolveBatch(ctx context.Context, refs []Ref) ([]BatchAnswer, error) {
+	in := &extractorv1.ResolveBatchRequest{}
+	for _, ref := range refs {
+		in.Rooms = append(in.Rooms, toRequest(ref))
+	}
+	out, err := c.rpc.ResolveBatch(ctx, in)
+	if err != nil {
+		return nil, rpcerr.Decode(ctx, err)
+	}
+	if len(out.GetResults()) != len(refs) {
+		return nil, sdk.Errorf(sdk.Bug, "the extractor answered %d of %d rooms", len(out.GetResults()), len(refs))
+	}
+	answers := make([]BatchAnswer, len(refs))
+	for i, result := range out.GetResults() {
+		answers[i] = fromResult(result)
+	}
+	return answers, nil
 }

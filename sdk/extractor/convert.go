@@ -22,8 +22,27 @@ func fromRequest(in *extractorv1.ResolveRequest) Ref {
 }
 
 func toResponse(s Status) *extractorv1.ResolveResponse {
+	return &extractorv1.ResolveResponse{Live: toLive(s)}
+}
+
+func toResult(a BatchAnswer) *extractorv1.BatchResult {
+	if !a.Known {
+		return &extractorv1.BatchResult{}
+	}
+	return &extractorv1.BatchResult{Known: true, Live: toLive(a.Status)}
+}
+
+func fromResult(in *extractorv1.BatchResult) BatchAnswer {
+	if !in.GetKnown() {
+		return BatchAnswer{}
+	}
+	return BatchAnswer{Known: true, Status: fromLive(in.GetLive())}
+}
+
+// toLive returns nil for a room that is offline.
+func toLive(s Status) *extractorv1.Live {
 	if !s.Live {
-		return &extractorv1.ResolveResponse{}
+		return nil
 	}
 	live := &extractorv1.Live{
 		Title:     convert.Text(s.Title),
@@ -36,11 +55,12 @@ func toResponse(s Status) *extractorv1.ResolveResponse {
 	for _, stream := range s.Streams {
 		live.Streams = append(live.Streams, toStream(stream))
 	}
-	return &extractorv1.ResolveResponse{Live: live}
+	return live
 }
 
-func fromResponse(in *extractorv1.ResolveResponse) Status {
-	live := in.GetLive()
+func fromResponse(in *extractorv1.ResolveResponse) Status { return fromLive(in.GetLive()) }
+
+func fromLive(live *extractorv1.Live) Status {
 	if live == nil {
 		return Offline
 	}

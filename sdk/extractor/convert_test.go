@@ -33,3 +33,14 @@ func TestStatusForgetsNoField(t *testing.T) {
 		t.Errorf("offline is not offline on the other side:\n%s", diff)
 	}
 }
+
+func TestBatchAnswerForgetsNoField(t *testing.T) {
+	for _, want := range []BatchAnswer{{}, {Known: true}, filltest.Value[BatchAnswer](nil)} {
+		if diff := cmp.Diff(want, fromResult(toResult(want))); diff != "" {
+			t.Errorf("not the same on the other side (-sent +received):\n%s", diff)
+		}
+	}
+	if missing := filltest.Unset(toResult(filltest.Value[BatchAnswer](nil))); len(missing) > 0 {
+		t.Errorf("not sent: %v", missing)
+	}
+}

@@ -17,6 +17,23 @@ type Extractor interface {
 	Resolve(ctx context.Context, ref Ref) (Status, error)
 }
 
+// BatchResolver is implemented by extractors that can ask their platform about many rooms with one request: rooms are polled
+// all day, and most of them are offline most of the time. The answers are in the order of refs. An error is that of
+// every room; a room that is in trouble by itself stays unknown, and Resolve says what is wrong.
+//
+// It is also implemented by the host's client, which answers sdk.Unsupported for a plugin that cannot.
+type BatchResolver interface {
+	ResolveBatch(ctx context.Context, refs []Ref) ([]BatchAnswer, error)
+}
+
+// BatchAnswer is what a batch tells about one room. The zero BatchAnswer tells nothing: Resolve is called for the room.
+type BatchAnswer struct {
+	// Known: Status is the room's, as Resolve would answer it. A room that is live may stay unknown, because its streams
+	// have to be asked for one by one anyway.
+	Known  bool
+	Status Status
+}
+
 // Ref names the room that is asked about.
 type Ref struct {
 	URL string

@@ -2,6 +2,7 @@ package extractor
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/internal/options"
@@ -10,6 +11,8 @@ import (
 
 // Serve runs the plugin; it is the whole main function. C is a struct whose tags are the option schema (see
 // sdk/README.md). factory is called once, when the host has sent the options; its ctx lives as long as the process.
+//
+// A factory that returns its concrete type lets the plugin name its optional abilities before it is configured.
 func Serve[C any, E Extractor](info sdk.Info, factory func(ctx context.Context, options C) (E, error)) {
 	serve.Main(Plugin(info, factory))
 }
@@ -17,12 +20,13 @@ func Serve[C any, E Extractor](info sdk.Info, factory func(ctx context.Context, 
 // Plugin is what Serve runs, for the conformance suite. It panics when info or the tags of C are wrong, because
 // nothing but a change of the program can help.
 func Plugin[C any, E Extractor](info sdk.Info, factory func(context.Context, C) (E, error)) *serve.Plugin {
-	s := &server{}
+	s := &server{batches: reflect.TypeFor[E]().Implements(reflect.TypeFor[BatchResolver]())}
 	p := &serve.Plugin{
-		Info:     info,
-		Kind:     sdk.KindExtractor,
-		Register: s.register,
-		Health:   s.health,
+		Info:         info,
+		Kind:         sdk.KindExtractor,
+		Capabilities: s.capabilities,
+		Register:     s.register,
+		Health:       s.health,
 	}
 	p.Options, p.Configure = options.MustBind(p.Check, factory, func(_ context.Context, e E) { s.configure(info, e) })
 	return p

@@ -16,6 +16,8 @@ import (
 type server struct {
 	extractorv1.UnimplementedExtractorServiceServer
 	ready atomic.Pointer[configured]
+	// batches: the author's type is known to implement BatchResolver.
+	batches bool
 }
 
 type configured struct {
@@ -60,6 +62,56 @@ func (s *server) Resolve(ctx context.Context, in *extractorv1.ResolveRequest) (*
 		return nil, err
 	}
 	return toResponse(status), nil
+}
+
+func (s *server) capabilities() []string {
+	batches := s.batches
+	if c := s.ready.Load(); c != nil {
+		_, batches = c.extractor.(BatchResolver)
+	}
+	if batches {
+		return []string{sdk.CapabilityResolveBatch}
+	}
+	return nil
+}
+
+// ResolveBatch implements extractorv1.ExtractorServiceServer.
+func (s *server) ResolveBatch(ctx context.Context, in *extractorv1.ResolveBatchRequest) (*extractorv1.ResolveBatchResponse, error) {
+	c := s.ready.Load()
+	if c == nil {
+		return nil, sdk.Errorf(sdk.Bug, "the host did not configure the plugin before its first call")
+	}
+	resolver, ok := c.extractor.(BatchResolver)
+	if !ok {
+		return nil, sdk.Errorf(sdk.Unsupported, "this extractor cannot ask about many rooms at once")
+	}
+	out := &extractorv1.ResolveBatchResponse{}
+	var refs []Ref
+	var places []int
+	for i, room := range in.GetRooms() {
+		out.Results = append(out.Results, &extractorv1.BatchResult{})
+		ref := fromRequest(room)
+		if ref.Groups, ok = c.match(ref.URL); ok { // another URL stays unknown: Resolve refuses it
+			refs, places = append(refs, ref), append(places, i)
+		}
+	}
+	if len(refs) == 0 {
+		return out, nil
+	}
+	answers, err := resolver.ResolveBatch(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	if len(answers) != len(refs) {
+		return nil, sdk.Errorf(sdk.Bug, "the extractor answered %d of %d rooms", len(answers), len(refs))
+	}
+	for i, answer := range answers {
+		if err := check(answer.Status); answer.Known && err != nil {
+			return nil, err
+		}
+		out.Results[places[i]] = toResult(answer)
+	}
+	return out, nil
 }
 
 // match returns the named groups of the first pattern that matches.

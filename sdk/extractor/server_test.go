@@ -173,3 +173,70 @@ func TestHealthAnswersWhileTheFactoryIsBusy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// batching answers many rooms by a function.
+type batching struct {
+	resolve
+	batch func(refs []extractor.Ref) ([]extractor.BatchAnswer, error)
+}
+
+func (b batching) ResolveBatch(_ context.Context, refs []extractor.Ref) ([]extractor.BatchAnswer, error) {
+	return b.batch(refs)
+}
+
+func TestBatchIsACapability(t *testing.T) {
+	alone := inproc.Start(t, extractor.Plugin(info, func(context.Context, struct{}) (resolve, error) { return nil, nil }))
+	if d, err := alone.Describe(t.Context()); err != nil || len(d.Capabilities) != 0 {
+		t.Errorf("got %+v, %v", d.Capabilities, err)
+	}
+	if _, err := serve(t, nil).(extractor.BatchResolver).ResolveBatch(t.Context(), []extractor.Ref{{URL: "toy://5"}}); sdk.KindOf(err) != sdk.Unsupported {
+		t.Errorf("got %v", err)
+	}
+	many := inproc.Start(t, extractor.Plugin(info, func(context.Context, struct{}) (batching, error) { return batching{}, nil }))
+	if d, err := many.Describe(t.Context()); err != nil || len(d.Capabilities) != 1 || d.Capabilities[0] != sdk.CapabilityResolveBatch {
+		t.Errorf("got %+v, %v", d.Capabilities, err)
+	}
+	if _, err := many.Extractor().ResolveBatch(t.Context(), nil); sdk.KindOf(err) != sdk.Bug {
+		t.Errorf("before it is configured: %v", err)
+	}
+}
+
+func TestBatchAnswersRoomsInTheirOrder(t *testing.T) {
+	live := extractor.Status{Live: true, Streams: []extractor.Stream{{URL: "http://x"}}}
+	var asked []string
+	answers := []extractor.BatchAnswer{{Known: true}, {}, {Known: true, Status: live}}
+	var failure error
+	in := inproc.Start(t, extractor.Plugin(info, func(context.Context, struct{}) (batching, error) {
+		return batching{batch: func(refs []extractor.Ref) ([]extractor.BatchAnswer, error) {
+			asked = nil
+			for _, ref := range refs {
+				asked = append(asked, ref.Groups["room"])
+			}
+			return answers, failure
+		}}, nil
+	}))
+	if err := in.Configure(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	refs := []extractor.Ref{{URL: "toy://1"}, {URL: "other://1"}, {URL: "toy://2"}, {URL: "toy://3"}}
+	got, err := in.Extractor().ResolveBatch(t.Context(), refs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]extractor.BatchAnswer{{Known: true}, {}, {}, {Known: true, Status: live}}, got); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Join(asked, " ") != "1 2 3" {
+		t.Errorf("the author was asked for %v", asked)
+	}
+	for name, wrong := range map[string][]extractor.BatchAnswer{"too few": answers[:2], "forgotten Live": {{}, {}, {Known: true, Status: extractor.Status{Title: "t"}}}} {
+		answers = wrong
+		if _, err := in.Extractor().ResolveBatch(t.Context(), refs); sdk.KindOf(err) != sdk.Bug {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	failure = sdk.Errorf(sdk.RateLimited, "banned")
+	if _, err := in.Extractor().ResolveBatch(t.Context(), refs); sdk.KindOf(err) != sdk.RateLimited {
+		t.Errorf("got %v", err)
+	}
+}

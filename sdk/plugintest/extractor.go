@@ -56,6 +56,7 @@ func Extractor[C any, E extractor.Extractor](
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) { c.run(t, configured(t, build(), options)) })
 	}
+	t.Run("batch", func(t *testing.T) { batch(t, configured(t, build(), options), cases) })
 	t.Run("many at once", func(t *testing.T) {
 		in := configured(t, build(), options)
 		for _, c := range cases {
@@ -68,6 +69,44 @@ func Extractor[C any, E extractor.Extractor](
 			})
 		}
 	})
+}
+
+// batch asks for all cases at once: what is known of a room must be what Resolve answers.
+func batch(t *testing.T, in *instance, cases []ExtractorCase) {
+	t.Helper()
+	refs := []extractor.Ref{{URL: "gopher://example.invalid/"}}
+	asked := []ExtractorCase{{Name: "URL of another platform", WantKind: sdk.Unsupported}}
+	for _, c := range cases {
+		if c.Hangs == nil {
+			refs, asked = append(refs, c.ref(t)), append(asked, c)
+		}
+	}
+	description, err := in.Describe(deadline(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"at first", "when rooms are known"} {
+		answers, err := in.Extractor().ResolveBatch(deadline(t), refs)
+		if !has(description, sdk.CapabilityResolveBatch) {
+			wantError(t, err, sdk.Unsupported, 0)
+			return
+		}
+		if err != nil {
+			t.Logf("%s: the batch failed as a whole: %v", when, err)
+		}
+		for i, answer := range answers {
+			switch c := asked[i]; {
+			case !answer.Known:
+			case c.WantKind != "":
+				t.Errorf("%s: %s: the batch knows %+v, and Resolve fails", when, c.Name, answer.Status)
+			default:
+				c.check(t, answer.Status)
+			}
+		}
+		for _, c := range asked {
+			_, _ = in.Extractor().Resolve(deadline(t), extractor.Ref{URL: c.URL, Options: c.ref(t).Options, Credentials: c.Credentials})
+		}
+	}
 }
 
 func (c ExtractorCase) ref(t *testing.T) extractor.Ref {

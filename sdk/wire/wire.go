@@ -136,6 +136,12 @@ func (c *Conn) Drain(ctx context.Context) error {
 	return rpcerr.Decode(ctx, err)
 }
 
+// ExtractorClient is an extractor in another process. ResolveBatch answers sdk.Unsupported when the plugin cannot.
+type ExtractorClient interface {
+	extractor.Extractor
+	extractor.BatchResolver
+}
+
 // LineClient is a line in another process. Probe answers sdk.Unsupported when the plugin cannot.
 type LineClient interface {
 	line.Line
@@ -146,7 +152,7 @@ type LineClient interface {
 type RecorderClient = recorder.Client
 
 // Extractor calls a plugin of kind extractor.
-func (c *Conn) Extractor() extractor.Extractor { return c.extractor }
+func (c *Conn) Extractor() ExtractorClient { return c.extractor }
 
 // Line calls a plugin of kind line.
 func (c *Conn) Line() LineClient { return c.line }

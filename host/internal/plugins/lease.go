@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/lubod/lubod/sdk"
-	"github.com/lubod/lubod/sdk/extractor"
 	"github.com/lubod/lubod/sdk/wire"
 )
 
@@ -45,7 +44,7 @@ func (l *Lease) Supports(capability string) bool {
 // ExtractorLease is a lease on an extractor, and the extractor.
 type ExtractorLease struct {
 	Lease
-	extractor.Extractor
+	wire.ExtractorClient
 }
 
 // LineLease is a lease on a plugin that serves a line, and the line.
@@ -66,7 +65,18 @@ func (m *Manager) Extractor(ctx context.Context, url string) (*ExtractorLease, e
 	if err != nil {
 		return nil, err
 	}
-	return &ExtractorLease{Lease: m.newLease(inst), Extractor: inst.conn.Extractor()}, nil
+	return &ExtractorLease{Lease: m.newLease(inst), ExtractorClient: inst.conn.Extractor()}, nil
+}
+
+// Batches returns the label of the extractor that takes a URL if it can ask about many rooms at once, else nothing.
+func (m *Manager) Batches(url string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := m.extractorLocked(url)
+	if err != nil || !slices.Contains(e.about.Capabilities, sdk.CapabilityResolveBatch) {
+		return ""
+	}
+	return e.block.Name
 }
 
 // AcceptsURL returns nil when an installed extractor takes a URL, whether it runs or not; else ErrNoExtractor.

@@ -62,6 +62,11 @@ type optionDescription struct {
 	Default  json.RawMessage `json:"default,omitempty"`
 	Unit     string          `json:"unit,omitempty"`
 	Allowed  []string        `json:"allowed,omitempty"`
+	Minimum  string          `json:"min,omitempty"`
+	Maximum  string          `json:"max,omitempty"`
+	Pattern  string          `json:"pattern,omitempty"`
+	Format   string          `json:"format,omitempty"`
+	Room     bool            `json:"room,omitempty"`
 	Secret   bool            `json:"secret,omitempty"`
 	Required bool            `json:"required,omitempty"`
 	Env      string          `json:"env,omitempty"`
@@ -78,6 +83,7 @@ func writeDescription(w io.Writer, d sdk.Description) error {
 	for _, o := range d.Options {
 		out.Options = append(out.Options, optionDescription{
 			Name: o.Name, Type: o.Type, Default: json.RawMessage(o.DefaultJSON), Unit: o.Unit, Allowed: o.Allowed,
+			Minimum: o.Minimum, Maximum: o.Maximum, Pattern: o.Pattern, Format: o.Format, Room: o.Room,
 			Secret: o.Secret, Required: o.Required, Env: o.Env, EN: o.DocEN, ZH: o.DocZH,
 		})
 	}

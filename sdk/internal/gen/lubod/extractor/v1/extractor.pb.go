@@ -185,6 +185,149 @@ func (x *ResolveResponse) GetLive() *Live {
 	return nil
 }
 
+type ResolveBatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rooms         []*ResolveRequest      `protobuf:"bytes,1,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveBatchRequest) Reset() {
+	*x = ResolveBatchRequest{}
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveBatchRequest) ProtoMessage() {}
+
+func (x *ResolveBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveBatchRequest.ProtoReflect.Descriptor instead.
+func (*ResolveBatchRequest) Descriptor() ([]byte, []int) {
+	return file_lubod_extractor_v1_extractor_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ResolveBatchRequest) GetRooms() []*ResolveRequest {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
+type ResolveBatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// results has one entry for each room, in the same order.
+	Results       []*BatchResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveBatchResponse) Reset() {
+	*x = ResolveBatchResponse{}
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveBatchResponse) ProtoMessage() {}
+
+func (x *ResolveBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveBatchResponse.ProtoReflect.Descriptor instead.
+func (*ResolveBatchResponse) Descriptor() ([]byte, []int) {
+	return file_lubod_extractor_v1_extractor_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ResolveBatchResponse) GetResults() []*BatchResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+type BatchResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// known is false when the batch tells nothing about the room.
+	Known bool `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	// live is absent when the room is known to be offline.
+	Live          *Live `protobuf:"bytes,2,opt,name=live,proto3" json:"live,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchResult) Reset() {
+	*x = BatchResult{}
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchResult) ProtoMessage() {}
+
+func (x *BatchResult) ProtoReflect() protoreflect.Message {
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchResult.ProtoReflect.Descriptor instead.
+func (*BatchResult) Descriptor() ([]byte, []int) {
+	return file_lubod_extractor_v1_extractor_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BatchResult) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *BatchResult) GetLive() *Live {
+	if x != nil {
+		return x.Live
+	}
+	return nil
+}
+
 type Live struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Title     string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
@@ -201,7 +344,7 @@ type Live struct {
 
 func (x *Live) Reset() {
 	*x = Live{}
-	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[3]
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -213,7 +356,7 @@ func (x *Live) String() string {
 func (*Live) ProtoMessage() {}
 
 func (x *Live) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[3]
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -226,7 +369,7 @@ func (x *Live) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Live.ProtoReflect.Descriptor instead.
 func (*Live) Descriptor() ([]byte, []int) {
-	return file_lubod_extractor_v1_extractor_proto_rawDescGZIP(), []int{3}
+	return file_lubod_extractor_v1_extractor_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Live) GetTitle() string {
@@ -300,7 +443,7 @@ type Stream struct {
 
 func (x *Stream) Reset() {
 	*x = Stream{}
-	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[4]
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +455,7 @@ func (x *Stream) String() string {
 func (*Stream) ProtoMessage() {}
 
 func (x *Stream) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[4]
+	mi := &file_lubod_extractor_v1_extractor_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +468,7 @@ func (x *Stream) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stream.ProtoReflect.Descriptor instead.
 func (*Stream) Descriptor() ([]byte, []int) {
-	return file_lubod_extractor_v1_extractor_proto_rawDescGZIP(), []int{4}
+	return file_lubod_extractor_v1_extractor_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Stream) GetUrl() string {
@@ -400,7 +543,14 @@ const file_lubod_extractor_v1_extractor_proto_rawDesc = "" +
 	"\foptions_json\x18\x02 \x01(\fR\voptionsJson\x12A\n" +
 	"\vcredentials\x18\x03 \x01(\v2\x1f.lubod.extractor.v1.CredentialsR\vcredentials\"?\n" +
 	"\x0fResolveResponse\x12,\n" +
-	"\x04live\x18\x01 \x01(\v2\x18.lubod.extractor.v1.LiveR\x04live\"\x81\x02\n" +
+	"\x04live\x18\x01 \x01(\v2\x18.lubod.extractor.v1.LiveR\x04live\"O\n" +
+	"\x13ResolveBatchRequest\x128\n" +
+	"\x05rooms\x18\x01 \x03(\v2\".lubod.extractor.v1.ResolveRequestR\x05rooms\"Q\n" +
+	"\x14ResolveBatchResponse\x129\n" +
+	"\aresults\x18\x01 \x03(\v2\x1f.lubod.extractor.v1.BatchResultR\aresults\"Q\n" +
+	"\vBatchResult\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12,\n" +
+	"\x04live\x18\x02 \x01(\v2\x18.lubod.extractor.v1.LiveR\x04live\"\x81\x02\n" +
 	"\x04Live\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x1a\n" +
 	"\bstreamer\x18\x02 \x01(\tR\bstreamer\x12\x1d\n" +
@@ -423,9 +573,10 @@ const file_lubod_extractor_v1_extractor_proto_rawDesc = "" +
 	"\fbitrate_kbps\x18\b \x01(\x03R\vbitrateKbps\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012f\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xc9\x01\n" +
 	"\x10ExtractorService\x12R\n" +
-	"\aResolve\x12\".lubod.extractor.v1.ResolveRequest\x1a#.lubod.extractor.v1.ResolveResponseBHZFgithub.com/lubod/lubod/sdk/internal/gen/lubod/extractor/v1;extractorv1b\x06proto3"
+	"\aResolve\x12\".lubod.extractor.v1.ResolveRequest\x1a#.lubod.extractor.v1.ResolveResponse\x12a\n" +
+	"\fResolveBatch\x12'.lubod.extractor.v1.ResolveBatchRequest\x1a(.lubod.extractor.v1.ResolveBatchResponseBHZFgithub.com/lubod/lubod/sdk/internal/gen/lubod/extractor/v1;extractorv1b\x06proto3"
 
 var (
 	file_lubod_extractor_v1_extractor_proto_rawDescOnce sync.Once
@@ -439,32 +590,40 @@ func file_lubod_extractor_v1_extractor_proto_rawDescGZIP() []byte {
 	return file_lubod_extractor_v1_extractor_proto_rawDescData
 }
 
-var file_lubod_extractor_v1_extractor_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_lubod_extractor_v1_extractor_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_lubod_extractor_v1_extractor_proto_goTypes = []any{
 	(*Credentials)(nil),           // 0: lubod.extractor.v1.Credentials
 	(*ResolveRequest)(nil),        // 1: lubod.extractor.v1.ResolveRequest
 	(*ResolveResponse)(nil),       // 2: lubod.extractor.v1.ResolveResponse
-	(*Live)(nil),                  // 3: lubod.extractor.v1.Live
-	(*Stream)(nil),                // 4: lubod.extractor.v1.Stream
-	nil,                           // 5: lubod.extractor.v1.Credentials.CookiesEntry
-	nil,                           // 6: lubod.extractor.v1.Stream.HeadersEntry
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*ResolveBatchRequest)(nil),   // 3: lubod.extractor.v1.ResolveBatchRequest
+	(*ResolveBatchResponse)(nil),  // 4: lubod.extractor.v1.ResolveBatchResponse
+	(*BatchResult)(nil),           // 5: lubod.extractor.v1.BatchResult
+	(*Live)(nil),                  // 6: lubod.extractor.v1.Live
+	(*Stream)(nil),                // 7: lubod.extractor.v1.Stream
+	nil,                           // 8: lubod.extractor.v1.Credentials.CookiesEntry
+	nil,                           // 9: lubod.extractor.v1.Stream.HeadersEntry
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_lubod_extractor_v1_extractor_proto_depIdxs = []int32{
-	5, // 0: lubod.extractor.v1.Credentials.cookies:type_name -> lubod.extractor.v1.Credentials.CookiesEntry
-	0, // 1: lubod.extractor.v1.ResolveRequest.credentials:type_name -> lubod.extractor.v1.Credentials
-	3, // 2: lubod.extractor.v1.ResolveResponse.live:type_name -> lubod.extractor.v1.Live
-	7, // 3: lubod.extractor.v1.Live.started_at:type_name -> google.protobuf.Timestamp
-	4, // 4: lubod.extractor.v1.Live.streams:type_name -> lubod.extractor.v1.Stream
-	6, // 5: lubod.extractor.v1.Stream.headers:type_name -> lubod.extractor.v1.Stream.HeadersEntry
-	7, // 6: lubod.extractor.v1.Stream.expires_at:type_name -> google.protobuf.Timestamp
-	1, // 7: lubod.extractor.v1.ExtractorService.Resolve:input_type -> lubod.extractor.v1.ResolveRequest
-	2, // 8: lubod.extractor.v1.ExtractorService.Resolve:output_type -> lubod.extractor.v1.ResolveResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	8,  // 0: lubod.extractor.v1.Credentials.cookies:type_name -> lubod.extractor.v1.Credentials.CookiesEntry
+	0,  // 1: lubod.extractor.v1.ResolveRequest.credentials:type_name -> lubod.extractor.v1.Credentials
+	6,  // 2: lubod.extractor.v1.ResolveResponse.live:type_name -> lubod.extractor.v1.Live
+	1,  // 3: lubod.extractor.v1.ResolveBatchRequest.rooms:type_name -> lubod.extractor.v1.ResolveRequest
+	5,  // 4: lubod.extractor.v1.ResolveBatchResponse.results:type_name -> lubod.extractor.v1.BatchResult
+	6,  // 5: lubod.extractor.v1.BatchResult.live:type_name -> lubod.extractor.v1.Live
+	10, // 6: lubod.extractor.v1.Live.started_at:type_name -> google.protobuf.Timestamp
+	7,  // 7: lubod.extractor.v1.Live.streams:type_name -> lubod.extractor.v1.Stream
+	9,  // 8: lubod.extractor.v1.Stream.headers:type_name -> lubod.extractor.v1.Stream.HeadersEntry
+	10, // 9: lubod.extractor.v1.Stream.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 10: lubod.extractor.v1.ExtractorService.Resolve:input_type -> lubod.extractor.v1.ResolveRequest
+	3,  // 11: lubod.extractor.v1.ExtractorService.ResolveBatch:input_type -> lubod.extractor.v1.ResolveBatchRequest
+	2,  // 12: lubod.extractor.v1.ExtractorService.Resolve:output_type -> lubod.extractor.v1.ResolveResponse
+	4,  // 13: lubod.extractor.v1.ExtractorService.ResolveBatch:output_type -> lubod.extractor.v1.ResolveBatchResponse
+	12, // [12:14] is the sub-list for method output_type
+	10, // [10:12] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_lubod_extractor_v1_extractor_proto_init() }
@@ -478,7 +637,7 @@ func file_lubod_extractor_v1_extractor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lubod_extractor_v1_extractor_proto_rawDesc), len(file_lubod_extractor_v1_extractor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,7 +22,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ExtractorService_Resolve_FullMethodName = "/lubod.extractor.v1.ExtractorService/Resolve"
+	ExtractorService_Resolve_FullMethodName      = "/lubod.extractor.v1.ExtractorService/Resolve"
+	ExtractorService_ResolveBatch_FullMethodName = "/lubod.extractor.v1.ExtractorService/ResolveBatch"
 )
 
 // ExtractorServiceClient is the client API for ExtractorService service.
@@ -34,6 +35,9 @@ type ExtractorServiceClient interface {
 	// Resolve asks the platform once. Offline is an answer, not an error; an answer of the platform that
 	// the plugin does not understand is an error, never offline. The host does polling and retries.
 	Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error)
+	// ResolveBatch asks about many rooms with as few requests as possible. What it does not tell about a room is asked
+	// for by Resolve. An error is that of every room. Capability "resolve_batch".
+	ResolveBatch(ctx context.Context, in *ResolveBatchRequest, opts ...grpc.CallOption) (*ResolveBatchResponse, error)
 }
 
 type extractorServiceClient struct {
@@ -54,6 +58,16 @@ func (c *extractorServiceClient) Resolve(ctx context.Context, in *ResolveRequest
 	return out, nil
 }
 
+func (c *extractorServiceClient) ResolveBatch(ctx context.Context, in *ResolveBatchRequest, opts ...grpc.CallOption) (*ResolveBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveBatchResponse)
+	err := c.cc.Invoke(ctx, ExtractorService_ResolveBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ExtractorServiceServer is the server API for ExtractorService service.
 // All implementations must embed UnimplementedExtractorServiceServer
 // for forward compatibility.
@@ -63,6 +77,9 @@ type ExtractorServiceServer interface {
 	// Resolve asks the platform once. Offline is an answer, not an error; an answer of the platform that
 	// the plugin does not understand is an error, never offline. The host does polling and retries.
 	Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error)
+	// ResolveBatch asks about many rooms with as few requests as possible. What it does not tell about a room is asked
+	// for by Resolve. An error is that of every room. Capability "resolve_batch".
+	ResolveBatch(context.Context, *ResolveBatchRequest) (*ResolveBatchResponse, error)
 	mustEmbedUnimplementedExtractorServiceServer()
 }
 
@@ -75,6 +92,9 @@ type UnimplementedExtractorServiceServer struct{}
 
 func (UnimplementedExtractorServiceServer) Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Resolve not implemented")
+}
+func (UnimplementedExtractorServiceServer) ResolveBatch(context.Context, *ResolveBatchRequest) (*ResolveBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveBatch not implemented")
 }
 func (UnimplementedExtractorServiceServer) mustEmbedUnimplementedExtractorServiceServer() {}
 func (UnimplementedExtractorServiceServer) testEmbeddedByValue()                          {}
@@ -115,6 +135,24 @@ func _ExtractorService_Resolve_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ExtractorService_ResolveBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExtractorServiceServer).ResolveBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExtractorService_ResolveBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExtractorServiceServer).ResolveBatch(ctx, req.(*ResolveBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ExtractorService_ServiceDesc is the grpc.ServiceDesc for ExtractorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -125,6 +163,10 @@ var ExtractorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Resolve",
 			Handler:    _ExtractorService_Resolve_Handler,
+		},
+		{
+			MethodName: "ResolveBatch",
+			Handler:    _ExtractorService_ResolveBatch_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
