@@ -7,6 +7,7 @@ import (
 
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
@@ -52,12 +53,44 @@ func (e extractors) Resolve(ctx context.Context, url string, settings ...[]byte)
 		return extractor.Status{}, err
 	}
 	defer lease.Release()
-	options := e.settings.of(lease.Plugin, lease.Schema(), settings)
-	credentials, err := e.credentials(options.Login)
+	ref, err := e.ref(lease, url, settings...)
 	if err != nil {
 		return extractor.Status{}, err
 	}
-	return lease.Resolve(ctx, extractor.Ref{URL: url, Options: options.JSON, Credentials: credentials})
+	return lease.Resolve(ctx, ref)
+}
+
+func (e extractors) ref(lease *plugins.ExtractorLease, url string, settings ...[]byte) (extractor.Ref, error) {
+	options := e.settings.of(lease.Plugin, lease.Schema(), settings)
+	credentials, err := e.credentials(options.Login)
+	return extractor.Ref{URL: url, Options: options.JSON, Credentials: credentials}, err
+}
+
+func (e extractors) Batches(url string) string { return e.manager.Batches(url) }
+
+// ResolveBatch leaves out rooms whose login cannot be read: Resolve says what is wrong with it.
+func (e extractors) ResolveBatch(ctx context.Context, global []byte, rooms []monitor.Room) ([]extractor.BatchAnswer, error) {
+	lease, err := e.manager.Extractor(ctx, rooms[0].URL)
+	if err != nil {
+		return nil, err
+	}
+	defer lease.Release()
+	var refs []extractor.Ref
+	var places []int
+	for i, room := range rooms {
+		if ref, err := e.ref(lease, room.URL, global, room.Override); err == nil {
+			refs, places = append(refs, ref), append(places, i)
+		}
+	}
+	told, err := lease.ResolveBatch(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]extractor.BatchAnswer, len(rooms))
+	for i, answer := range told {
+		answers[places[i]] = answer
+	}
+	return answers, nil
 }
 
 // credentials reads the login of a room anew for every question: another part of the host, or a person, renews the file.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
@@ -11,38 +12,79 @@ import (
 
 func TestBatchTellsWhichRoomsAreOffline(t *testing.T) {
 	sim := bililive.New(t, bililive.Options{})
-	const rooms = uidsPerCall + 10
+	const rooms = mostPerCall + 10
 	var refs []extractor.Ref
 	for i := range int64(rooms) {
 		sim.SetRoom(bililive.Room{ID: 100 + i, UID: 9000 + i, State: bililive.State(i % 3), Title: "t", Streamer: "s"})
 		refs = append(refs, extractor.Ref{Groups: numbered(fmt.Sprint(100 + i))})
 	}
+	refs = append(refs, extractor.Ref{Groups: numbered("100"), Options: []byte(`{"bili_qn": 1}`)})
 	b := newTest(t, sim.URL())
-	answers, err := b.ResolveBatch(t.Context(), refs)
-	if err != nil || len(sim.Requests()) != 0 {
-		t.Fatalf("rooms that nobody asked for yet: %v, %d requests", err, len(sim.Requests()))
-	}
-	for i, ref := range refs {
-		if _, err := b.Resolve(t.Context(), ref); err != nil || answers[i].Known {
-			t.Fatalf("room %d: %+v, %v", i, answers[i], err)
+	for _, when := range []string{"rooms that nobody asked for yet", "and again"} {
+		answers, err := b.ResolveBatch(t.Context(), refs)
+		if err != nil || len(answers) != len(refs) {
+			t.Fatalf("%s: %d answers, %v", when, len(answers), err)
 		}
+		for i, answer := range answers {
+			offline := i < rooms && bililive.State(i%3) != bililive.Live
+			if answer.Known != offline || answer.Status.Live {
+				t.Errorf("%s: room %d in state %d: %+v", when, i, i%3, answer)
+			}
+		}
+	}
+	if met, asked := sim.Count(baseCall), sim.Count(statusCall); met != 2 || asked != 4 {
+		t.Errorf("%d requests who owns %d rooms and %d for their states, want 2 and 4", met, rooms, asked)
 	}
 	sim.RemoveRoom(103) // was offline
-	refs = append(refs, extractor.Ref{Groups: numbered("100"), Options: []byte(`{"bili_qn": 1}`)})
-	before := sim.Count(statusCall)
-	if answers, err = b.ResolveBatch(t.Context(), refs); err != nil || len(answers) != len(refs) {
-		t.Fatalf("%d answers, %v", len(answers), err)
-	}
-	for i, answer := range answers {
-		offline := i < rooms && bililive.State(i%3) != bililive.Live && i != 3
-		if answer.Known != offline || answer.Status.Live {
-			t.Errorf("room %d in state %d: %+v", i, i%3, answer)
-		}
-	}
-	if n := sim.Count(statusCall) - before; n != 2 {
-		t.Errorf("%d requests for %d rooms, want 2", n, rooms)
+	if answers, err := b.ResolveBatch(t.Context(), refs); err != nil || answers[3].Known {
+		t.Errorf("a room that is gone: %+v, %v", answers, err)
 	}
 	sim.RequireNoViolations(t)
+}
+
+// What only the room itself tells stays with Resolve, also after a batch met the room.
+func TestBatchLeavesToResolveWhatItCannotTell(t *testing.T) {
+	sim := bililive.New(t, bililive.Options{})
+	later := time.Now().Add(time.Hour)
+	sim.SetRoom(bililive.Room{ID: 7000001, ShortID: 7, UID: 1, Title: "by its short number"})
+	sim.SetRoom(bililive.Room{ID: 7000002, UID: 2, LockedUntil: later})
+	sim.SetRoom(bililive.Room{ID: 7000003, UID: 3, State: bililive.Live, SpecialType: paidRoom, NoStream: true})
+	b := newTest(t, sim.URL())
+	refs := []extractor.Ref{{Groups: numbered("7")}, {Groups: numbered("7000002")}, {Groups: numbered("7000003")}, {Groups: map[string]string{"short": "x"}}}
+	for range 2 {
+		answers, err := b.ResolveBatch(t.Context(), refs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, answer := range answers {
+			if answer.Known {
+				t.Errorf("room %d: %+v", i, answer)
+			}
+		}
+	}
+	if _, err := ask(t, b, "7000002"); sdk.KindOf(err) != sdk.Forbidden {
+		t.Errorf("a locked room: %v", err)
+	}
+	if _, err := ask(t, b, "7000003"); sdk.KindOf(err) != sdk.Forbidden {
+		t.Errorf("a room that sells tickets: %v", err)
+	}
+	if got, err := ask(t, b, "7"); err != nil || got.Live {
+		t.Errorf("a room by its short number: %+v, %v", got, err)
+	}
+	if answers, err := b.ResolveBatch(t.Context(), refs[:1]); err != nil || !answers[0].Known {
+		t.Errorf("the short number of a room that is known by now: %+v, %v", answers, err)
+	}
+	sim.RequireNoViolations(t)
+}
+
+func TestBatchCanBeSwitchedOff(t *testing.T) {
+	sim := bililive.New(t, bililive.Options{})
+	sim.SetRoom(bililive.Room{ID: 100, UID: 9000})
+	b := newTest(t, sim.URL(), `"bili_batch": false`)
+	answers, err := b.ResolveBatch(t.Context(), []extractor.Ref{{Groups: numbered("100")}})
+	if err != nil || len(answers) != 1 || answers[0].Known || len(sim.Requests()) != 0 {
+		t.Errorf("%+v, %v, %d requests", answers, err, len(sim.Requests()))
+	}
 }
 
 func TestBatchThatFails(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,7 @@ func FuzzAnswers(f *testing.F) {
 			f.Add([]byte(answer))
 		}
 	}
+	f.Add([]byte(`{"code":0,"data":{"by_uids":{},"by_room_ids":{"77":{"room_id":77,"uid":5,"live_status":1}}}}`))
 	f.Add([]byte("#EXTM3U\n#EXT-X-STREAM-INF:CODECS=\"avc1\",BILI-QN=10000\nhttps://h/index.m3u8?cdn=a"))
 	now := time.Unix(1790000100, 0)
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -97,6 +99,13 @@ func FuzzAnswers(f *testing.F) {
 		_, err = decodeInit(data)
 		check(t, err)
 		check(t, decodeStatuses(data, now, map[int64]polled{}))
+		met := map[string]owner{}
+		check(t, decodeBases(data, now, met))
+		for number, o := range met {
+			if o.uid <= 0 || number != strconv.FormatInt(o.id, 10) {
+				t.Errorf("room %s has owner %+v", number, o)
+			}
+		}
 		p, err := decodePlay(data)
 		check(t, err)
 		if err == nil && p.state == stateLive && len(p.candidates) == 0 {

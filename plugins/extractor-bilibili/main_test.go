@@ -24,7 +24,7 @@ func fast(base string) options {
 // newTest is the plugin as a host would set it up, with more options as JSON members.
 func newTest(t *testing.T, base string, more ...string) *bilibili {
 	t.Helper()
-	opts := options{Quality: 25000, Protocol: "stream", Codecs: []string{"avc"}, HLSTimeout: 60, UseWBI: "auto"}
+	opts := options{Quality: 25000, Protocol: "stream", Codecs: []string{"avc"}, HLSTimeout: 60, UseWBI: "auto", Batch: true}
 	f := fast(base)
 	opts.LiveURL, opts.APIURL, opts.ShortURL, opts.Interval = f.LiveURL, f.APIURL, f.ShortURL, f.Interval
 	for _, m := range more {

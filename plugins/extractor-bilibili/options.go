@@ -26,6 +26,7 @@ type options struct {
 	ForceSource bool     `json:"bili_force_source" room:"true" default:"false" en:"Accepted so that configurations of biliup load; without effect, as there: use bili_qn." zh:"仅为兼容 biliup 的配置而保留，与其一致不再生效，请使用 bili_qn。"`
 	ReplaceCN01 []string `json:"bili_replace_cn01" room:"true" en:"Accepted so that configurations of biliup load; without effect, as there: use bili_cdn." zh:"仅为兼容 biliup 的配置而保留，与其一致不再生效，请使用 bili_cdn。"`
 
+	Batch    bool   `json:"bili_batch" default:"true" en:"Ask about many rooms with one request. Switch it off when the platform answers such requests wrongly." zh:"用一次请求查询多个直播间的状态；若平台对此类请求返回异常，可关闭。"`
 	Interval int64  `json:"request_interval" default:"1000" min:"0" unit:"ms" en:"Least average time between two requests to the same server of Bilibili, which bans addresses that ask too often." zh:"对同一服务器两次请求之间的最小平均间隔；请求过于频繁会被 B 站封禁 IP。"`
 	LiveURL  string `json:"live_url" default:"https://api.live.bilibili.com" env:"LUBOD_BILIBILI_LIVE_URL" en:"Base URL of the live API. Change it only for tests." zh:"直播接口的基础地址，仅测试时需要修改。"`
 	APIURL   string `json:"api_url" default:"https://api.bilibili.com" env:"LUBOD_BILIBILI_LIVE_API_URL" en:"Base URL of the main API, which gives signing keys and visitor ids. Change it only for tests." zh:"主站接口（签名密钥与访客标识）的基础地址，仅测试时需要修改。"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,6 +42,8 @@ const paidRoom = 1
 type owner struct {
 	id, uid, special int64
 	got              time.Time
+	// partly: special is not known yet.
+	partly bool
 }
 
 // ownerLife is how long an owner is believed without asking again.
@@ -80,7 +83,7 @@ func (c *roomCache) forget(number string) {
 // room asks what the room does. Once its owner is known, the call for many rooms is used: it needs no signature and is
 // the one that risk control minds least.
 func (s *session) room(ctx context.Context, number string) (room, error) {
-	if o, ok := s.rooms.owner(number); ok && s.now().Sub(o.got) < ownerLife {
+	if o, ok := s.rooms.owner(number); ok && !o.partly && s.now().Sub(o.got) < ownerLife {
 		r, found, err := s.poll(ctx, o)
 		if found || err != nil && sdk.KindOf(err) != sdk.Challenged {
 			return r, err
@@ -228,16 +231,14 @@ type polled struct {
 	err error
 }
 
-// uidsPerCall keeps the address of the call below what servers take.
-const uidsPerCall = 50
+// mostPerCall keeps the addresses of calls about many rooms below what servers take.
+const mostPerCall = 50
 
 // statuses asks about many owners at once. Owners without a room are missing from the answer, and so may be others:
 // missing never means offline.
 func (s *session) statuses(ctx context.Context, uids []int64) (map[int64]polled, error) {
 	all := map[int64]polled{}
-	for len(uids) > 0 {
-		part := uids[:min(len(uids), uidsPerCall)]
-		uids = uids[len(part):]
+	for part := range slices.Chunk(uids, mostPerCall) {
 		if err := s.statusPart(ctx, part, all); err != nil {
 			return nil, err
 		}
@@ -250,17 +251,21 @@ func (s *session) statusPart(ctx context.Context, uids []int64, into map[int64]p
 	for _, uid := range uids {
 		values.Add("uids[]", strconv.FormatInt(uid, 10))
 	}
+	answer, err := s.about(ctx, "/room/v1/Room/get_status_info_by_uids", values)
+	if err != nil {
+		return err
+	}
+	return decodeStatuses(answer, s.now(), into)
+}
+
+// about makes a call about many rooms, which takes no signature.
+func (s *session) about(ctx context.Context, path string, values url.Values) ([]byte, error) {
 	cookie, err := s.cookie(ctx, s.opts.LiveURL)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	answer, err := s.get(ctx, request{
-		base: s.opts.LiveURL, path: "/room/v1/Room/get_status_info_by_uids", query: values.Encode(), cookie: cookie,
-	})
-	if err != nil {
-		return err
-	}
-	return decodeStatuses(answer.data, s.now(), into)
+	answer, err := s.get(ctx, request{base: s.opts.LiveURL, path: path, query: values.Encode(), cookie: cookie})
+	return answer.data, err
 }
 
 func decodeStatuses(data []byte, now time.Time, into map[int64]polled) error {

@@ -19,6 +19,7 @@ const (
 	infoCall   = "/xlive/web-room/v1/index/getInfoByRoom"
 	playCall   = "/xlive/web-room/v2/index/getRoomPlayInfo"
 	statusCall = "/room/v1/Room/get_status_info_by_uids"
+	baseCall   = "/xlive/web-room/v1/index/getRoomBaseInfo"
 	navCall    = "/x/web-interface/nav"
 )
 
@@ -55,7 +56,7 @@ func TestLaterPollsNeedNoSignature(t *testing.T) {
 func TestStatusesOfManyRooms(t *testing.T) {
 	sim := bililive.New(t, bililive.Options{})
 	var uids []int64
-	for i := range int64(uidsPerCall + 1) {
+	for i := range int64(mostPerCall + 1) {
 		sim.SetRoom(bililive.Room{ID: 100 + i, UID: 9000 + i, State: bililive.State(i % 3)})
 		uids = append(uids, 9000+i)
 	}

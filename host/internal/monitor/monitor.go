@@ -4,8 +4,6 @@ package monitor
 import (
 	"container/heap"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,6 +30,16 @@ const (
 // options and the login that the extractor takes are found there.
 type Extractors interface {
 	Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error)
+	// Batches names the extractor that takes a URL if it can be asked about many rooms at once, else nothing.
+	Batches(url string) string
+	// ResolveBatch asks one such extractor about rooms that it takes. What it does not tell is asked for by Resolve.
+	ResolveBatch(ctx context.Context, global []byte, rooms []Room) ([]extractor.BatchAnswer, error)
+}
+
+// Room is what an extractor is told of one of many rooms.
+type Room struct {
+	URL      string
+	Override []byte
 }
 
 // Recorder records live rooms.
@@ -113,11 +121,12 @@ type watched struct {
 	gone     bool
 	person   bool // a person has to act before the next answer can be a better one
 	slotWait
+	batchState
 }
 
 // Run asks rooms until ctx ends and every question is answered or cancelled.
 func (m *Monitor) Run(ctx context.Context) error {
-	round := &round{Monitor: m, rooms: make(map[int64]*watched), answers: make(chan answer, maxAsking)}
+	round := &round{Monitor: m, rooms: make(map[int64]*watched), answers: make(chan []answer, maxAsking)}
 	defer round.asking.Wait()
 	reread := time.NewTicker(rereadInterval)
 	defer reread.Stop()
@@ -133,8 +142,11 @@ func (m *Monitor) Run(ctx context.Context) error {
 			round.read(ctx)
 		case <-m.wake:
 			round.takeWishes(ctx)
-		case answer := <-round.answers:
-			round.take(answer)
+		case answers := <-round.answers:
+			round.busy--
+			for _, answer := range answers {
+				round.take(answer)
+			}
 		case <-timer.C:
 		}
 		round.askDue(ctx)
@@ -148,10 +160,12 @@ type round struct {
 	schedule schedule
 	busy     int
 	asking   sync.WaitGroup
-	answers  chan answer
-	global   []byte    // the configuration for all rooms, as it was read last
-	limit    int       // download_limit in it; 0: not read yet
-	freedAt  time.Time // when slots became free last
+	answers  chan []answer // one slice for each question under way
+	global   []byte        // the configuration for all rooms, as it was read last
+	limit    int           // download_limit in it; 0: not read yet
+	freedAt  time.Time     // when slots became free last
+	// unbatched are the extractors whose last batch failed.
+	unbatched sync.Map
 }
 
 // read takes over the list of streamers. When the database is away the list stays as it is.
@@ -257,149 +271,4 @@ func (r *round) untilNext() time.Duration {
 		return rereadInterval
 	}
 	return time.Until(r.schedule[0].due)
-}
-
-// askDue starts the questions that are due, as many as may run at once.
-func (r *round) askDue(ctx context.Context) {
-	now := time.Now()
-	for len(r.schedule) > 0 && r.busy < maxAsking && !r.schedule[0].due.After(now) {
-		room := heap.Pop(&r.schedule).(*watched)
-		active := r.Recorder.Active(room.streamer.ID)
-		change, closed := room.rules.at(now)
-		if room.idle(active, closed) {
-			room.due = sooner(now.Add(room.interval), change)
-			heap.Push(&r.schedule, room)
-			room.waits = time.Time{}
-			r.passOn(room, answer{})
-			continue
-		}
-		r.busy++
-		room.asked = now
-		question := question{streamer: room.streamer, rules: room.rules, active: active, closed: closed, global: r.global, trouble: room.trouble}
-		r.asking.Go(func() {
-			started, err := r.settle(ctx, question)
-			r.answers <- answer{room, started, err, r.note(ctx, question, err)} // never blocks: there is room for all under way
-		})
-	}
-}
-
-// question is what the goroutine of one question knows: a copy, since the room itself belongs to Run.
-type question struct {
-	streamer db.Streamer
-	rules    rules
-	active   bool  // it is being recorded
-	closed   error // why it may not be recorded now, whatever it sends
-	global   []byte
-	trouble  string
-}
-
-type answer struct {
-	room    *watched
-	started bool // a recording
-	err     error
-	trouble string // what the streamer's row says now
-}
-
-// settle finds out whether one room is to be recorded, and has it recorded or not.
-func (r *round) settle(ctx context.Context, question question) (started bool, err error) {
-	if question.closed != nil {
-		return false, r.refuse(ctx, question, question.closed)
-	}
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	status, err := r.Extractors.Resolve(asking, question.streamer.URL, question.global, question.streamer.Override)
-	if err != nil {
-		return false, err
-	}
-	if !status.Live {
-		return false, nil
-	}
-	if reason := question.rules.titled(status.Title); reason != nil {
-		return false, r.refuse(ctx, question, reason)
-	}
-	if question.active {
-		return false, nil // and goes on
-	}
-	if len(status.Streams) == 0 {
-		return false, errors.New("the room is live and the extractor offers no stream")
-	}
-	// A slow answer leaves the start its full time.
-	starting, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	err = r.Recorder.Start(starting, question.streamer, status)
-	if err != nil && !errors.Is(err, ErrNoSlot) {
-		err = fmt.Errorf("record: %w", err)
-	}
-	return err == nil, err
-}
-
-// refuse ends what is being recorded of a room, and returns the reason.
-func (r *round) refuse(ctx context.Context, question question, reason error) error {
-	if !question.active {
-		return reason
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	r.Logger.Info("recording is ended", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", reason)
-	if err := r.Recorder.Stop(ctx, question.streamer.ID); err != nil {
-		return fmt.Errorf("%w: its recording could not be ended yet: %w", reason, err)
-	}
-	return reason
-}
-
-// note writes into the streamer's row what keeps the room from being recorded, when that changed.
-func (r *round) note(ctx context.Context, question question, cause error) string {
-	if question.active && !refused(cause) {
-		return question.trouble // it is recorded, whatever its platform answers
-	}
-	trouble := ""
-	if cause != nil {
-		trouble = db.Text(cause.Error())
-	}
-	if ctx.Err() != nil || trouble == question.trouble && trouble == question.streamer.LastError {
-		return question.trouble
-	}
-	switch {
-	case trouble == "" || trouble == question.trouble:
-	case refused(cause):
-		r.Logger.Info("room is not recorded", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", cause)
-	default:
-		r.Logger.Warn("room cannot be watched", "streamer", question.streamer.ID, "url", question.streamer.URL, "error", cause)
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	err := r.DB.SetStreamerError(ctx, db.SetStreamerErrorParams{ID: question.streamer.ID, LastError: trouble})
-	if err != nil {
-		r.complain(ctx, err)
-		return question.trouble // the next answer tries again
-	}
-	return trouble
-}
-
-// take puts an asked room back into the schedule.
-func (r *round) take(given answer) {
-	r.busy--
-	room := given.room
-	if room.gone {
-		r.passOn(room, given)
-		return
-	}
-	now := time.Now()
-	r.answered(room, given, now)
-	room.due, room.trouble = now.Add(room.interval), given.trouble
-	room.streamer.LastError = given.trouble
-	switch {
-	case given.err == nil, refused(given.err):
-		room.failures = 0
-	case !errors.Is(given.err, context.Canceled):
-		room.failures++
-		room.due = now.Add(nextTry(given.err, room.interval, room.failures))
-	}
-	// What changed since the question counts too: a recording that began meanwhile may be outside its window by now.
-	change, _ := room.rules.at(room.asked)
-	room.due = sooner(room.due, change)
-	if room.again {
-		room.again, room.due = false, now
-	}
-	heap.Push(&r.schedule, room)
 }

@@ -27,14 +27,16 @@ const patience = 30 * time.Second
 // fakeRooms answers questions and takes orders to record, by functions.
 type fakeRooms struct {
 	resolve func(ctx context.Context, url string) (extractor.Status, error)
-	start   func(streamer db.Streamer) error // nil: fine
-	active  func(id int64) bool              // nil: no
-	stop    func(id int64) error             // nil: fine
+	start   func(streamer db.Streamer) error                                          // nil: fine
+	active  func(id int64) bool                                                       // nil: no
+	stop    func(id int64) error                                                      // nil: fine
+	batch   func(ctx context.Context, urls []string) ([]extractor.BatchAnswer, error) // nil: one by one only
 
 	mu       sync.Mutex
 	asked    map[string]int
 	started  []int64
 	settings string // of the last question
+	batches  [][]string
 }
 
 func (f *fakeRooms) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
@@ -43,6 +45,25 @@ func (f *fakeRooms) Resolve(ctx context.Context, url string, settings ...[]byte)
 	f.settings = fmt.Sprintf("%s", settings)
 	f.mu.Unlock()
 	return f.resolve(ctx, url)
+}
+
+func (f *fakeRooms) Batches(url string) string {
+	if f.batch == nil || strings.HasPrefix(url, "http://alone/") {
+		return ""
+	}
+	return "platform"
+}
+
+func (f *fakeRooms) ResolveBatch(ctx context.Context, global []byte, rooms []Room) ([]extractor.BatchAnswer, error) {
+	var urls []string
+	for _, room := range rooms {
+		urls = append(urls, room.URL)
+	}
+	f.mu.Lock()
+	f.batches = append(f.batches, urls)
+	f.settings = fmt.Sprintf("%s %s", global, rooms[0].Override)
+	f.mu.Unlock()
+	return f.batch(ctx, urls)
 }
 
 func (f *fakeRooms) Active(id int64) bool { return f.active != nil && f.active(id) }

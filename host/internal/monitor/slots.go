@@ -19,6 +19,9 @@ type slotWait struct {
 	called bool      // a slot became free for it: whatever it does not use goes on to the next
 }
 
+// calledOrWaits tells whether the room was live when it was asked last.
+func (s *slotWait) calledOrWaits() bool { return s.called || !s.waits.IsZero() }
+
 // SlotFree has the room asked at once that has waited longest for a recording slot.
 func (m *Monitor) SlotFree() {
 	m.mu.Lock()
