@@ -194,7 +194,7 @@ func New(deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find data directory: %w", err)
 	}
-	spec, operations, err := loadContract()
+	spec, operations, err := loadContract(contract)
 	if err != nil {
 		return nil, err
 	}

@@ -407,7 +407,7 @@ type contractTransport struct {
 
 func newContractTransport(t testing.TB, next http.RoundTripper) *contractTransport {
 	t.Helper()
-	spec, _, err := loadContract()
+	spec, _, err := loadContract(contract)
 	if err != nil {
 		t.Fatal(err)
 	}

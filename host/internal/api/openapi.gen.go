@@ -1322,6 +1322,45 @@ type Video struct {
 // ID defines model for ID.
 type ID = int64
 
+// BadRequest defines model for BadRequest.
+type BadRequest = Error
+
+// Conflict defines model for Conflict.
+type Conflict = Error
+
+// Forbidden defines model for Forbidden.
+type Forbidden = Error
+
+// Internal defines model for Internal.
+type Internal = Error
+
+// NotFound defines model for NotFound.
+type NotFound = Error
+
+// NotJSON defines model for NotJSON.
+type NotJSON = Error
+
+// SlowBody defines model for SlowBody.
+type SlowBody = Error
+
+// TooLarge defines model for TooLarge.
+type TooLarge = Error
+
+// TooMany defines model for TooMany.
+type TooMany = Error
+
+// Unauthenticated defines model for Unauthenticated.
+type Unauthenticated = Error
+
+// Unavailable defines model for Unavailable.
+type Unavailable = Error
+
+// Unusable defines model for Unusable.
+type Unusable = Error
+
+// UpgradeRequired defines model for UpgradeRequired.
+type UpgradeRequired = Error
+
 // GetArchivePreParams defines parameters for GetArchivePre.
 type GetArchivePreParams struct {
 	// User A cookie file in the data directory.
@@ -2318,13 +2357,51 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 type AccountJSONResponse Account
 
-type ErrorJSONResponse Error
+type BadRequestJSONResponse Error
+
+type ConflictJSONResponse Error
+
+type ForbiddenJSONResponse Error
+
+type InternalJSONResponse Error
+
+type NotFoundJSONResponse Error
+
+type NotJSONJSONResponse Error
 
 type SegmentJSONResponse Segment
+
+type SlowBodyJSONResponse Error
 
 type StreamerJSONResponse Streamer
 
 type TemplateJSONResponse Template
+
+type TooLargeJSONResponse Error
+
+type TooManyResponseHeaders struct {
+	RetryAfter int
+}
+type TooManyJSONResponse struct {
+	Body Error
+
+	Headers TooManyResponseHeaders
+}
+
+type UnauthenticatedJSONResponse Error
+
+type UnavailableResponseHeaders struct {
+	RetryAfter *int
+}
+type UnavailableJSONResponse struct {
+	Body Error
+
+	Headers UnavailableResponseHeaders
+}
+
+type UnusableJSONResponse Error
+
+type UpgradeRequiredJSONResponse Error
 
 type GetArchivePreRequestObject struct {
 	Params GetArchivePreParams
@@ -2348,7 +2425,7 @@ func (response GetArchivePre200JSONResponse) VisitGetArchivePreResponse(w http.R
 	return err
 }
 
-type GetArchivePre400JSONResponse struct{ ErrorJSONResponse }
+type GetArchivePre400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response GetArchivePre400JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
 
@@ -2362,7 +2439,7 @@ func (response GetArchivePre400JSONResponse) VisitGetArchivePreResponse(w http.R
 	return err
 }
 
-type GetArchivePre401JSONResponse Error
+type GetArchivePre401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response GetArchivePre401JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
 
@@ -2376,7 +2453,21 @@ func (response GetArchivePre401JSONResponse) VisitGetArchivePreResponse(w http.R
 	return err
 }
 
-type GetArchivePre404JSONResponse Error
+type GetArchivePre403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetArchivePre403JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response GetArchivePre404JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
 
@@ -2390,7 +2481,7 @@ func (response GetArchivePre404JSONResponse) VisitGetArchivePreResponse(w http.R
 	return err
 }
 
-type GetArchivePre422JSONResponse Error
+type GetArchivePre422JSONResponse struct{ UnusableJSONResponse }
 
 func (response GetArchivePre422JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
 
@@ -2404,33 +2495,48 @@ func (response GetArchivePre422JSONResponse) VisitGetArchivePreResponse(w http.R
 	return err
 }
 
-type GetArchivePre503JSONResponse Error
+type GetArchivePre429JSONResponse struct{ TooManyJSONResponse }
 
-func (response GetArchivePre503JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetArchivePredefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response GetArchivePredefaultJSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+func (response GetArchivePre429JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetArchivePre500JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetArchivePre503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetArchivePre503JSONResponse) VisitGetArchivePreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2456,7 +2562,7 @@ func (response GetConfiguration200JSONResponse) VisitGetConfigurationResponse(w 
 	return err
 }
 
-type GetConfiguration401JSONResponse struct{ ErrorJSONResponse }
+type GetConfiguration401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response GetConfiguration401JSONResponse) VisitGetConfigurationResponse(w http.ResponseWriter) error {
 
@@ -2470,19 +2576,62 @@ func (response GetConfiguration401JSONResponse) VisitGetConfigurationResponse(w 
 	return err
 }
 
-type GetConfigurationdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type GetConfiguration403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetConfiguration403JSONResponse) VisitGetConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response GetConfigurationdefaultJSONResponse) VisitGetConfigurationResponse(w http.ResponseWriter) error {
+type GetConfiguration429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetConfiguration429JSONResponse) VisitGetConfigurationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetConfiguration500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetConfiguration500JSONResponse) VisitGetConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetConfiguration503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetConfiguration503JSONResponse) VisitGetConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2509,7 +2658,7 @@ func (response UpdateConfiguration200JSONResponse) VisitUpdateConfigurationRespo
 	return err
 }
 
-type UpdateConfiguration400JSONResponse struct{ ErrorJSONResponse }
+type UpdateConfiguration400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response UpdateConfiguration400JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
 
@@ -2523,7 +2672,7 @@ func (response UpdateConfiguration400JSONResponse) VisitUpdateConfigurationRespo
 	return err
 }
 
-type UpdateConfiguration401JSONResponse Error
+type UpdateConfiguration401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response UpdateConfiguration401JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
 
@@ -2537,19 +2686,104 @@ func (response UpdateConfiguration401JSONResponse) VisitUpdateConfigurationRespo
 	return err
 }
 
-type UpdateConfigurationdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type UpdateConfiguration403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UpdateConfiguration403JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response UpdateConfigurationdefaultJSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+type UpdateConfiguration408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response UpdateConfiguration408JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateConfiguration413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response UpdateConfiguration413JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateConfiguration415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response UpdateConfiguration415JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateConfiguration429JSONResponse struct{ TooManyJSONResponse }
+
+func (response UpdateConfiguration429JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateConfiguration500JSONResponse struct{ InternalJSONResponse }
+
+func (response UpdateConfiguration500JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateConfiguration503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdateConfiguration503JSONResponse) VisitUpdateConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2588,19 +2822,30 @@ func (response GetDocs200TextHTMLResponse) VisitGetDocsResponse(w http.ResponseW
 	return err
 }
 
-type GetDocsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type GetDocs403JSONResponse struct{ ForbiddenJSONResponse }
 
-func (response GetDocsdefaultJSONResponse) VisitGetDocsResponse(w http.ResponseWriter) error {
+func (response GetDocs403JSONResponse) VisitGetDocsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocs500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetDocs500JSONResponse) VisitGetDocsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2662,7 +2907,7 @@ func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse
 	}
 }
 
-type StreamEvents400JSONResponse struct{ ErrorJSONResponse }
+type StreamEvents400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response StreamEvents400JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
 
@@ -2676,7 +2921,7 @@ func (response StreamEvents400JSONResponse) VisitStreamEventsResponse(w http.Res
 	return err
 }
 
-type StreamEvents401JSONResponse Error
+type StreamEvents401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response StreamEvents401JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
 
@@ -2690,33 +2935,62 @@ func (response StreamEvents401JSONResponse) VisitStreamEventsResponse(w http.Res
 	return err
 }
 
-type StreamEvents503JSONResponse Error
+type StreamEvents403JSONResponse struct{ ForbiddenJSONResponse }
 
-func (response StreamEvents503JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+func (response StreamEvents403JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type StreamEventsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type StreamEvents429JSONResponse struct{ TooManyJSONResponse }
 
-func (response StreamEventsdefaultJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+func (response StreamEvents429JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEvents500JSONResponse struct{ InternalJSONResponse }
+
+func (response StreamEvents500JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEvents503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response StreamEvents503JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2744,7 +3018,7 @@ func (response RetryHook200JSONResponse) VisitRetryHookResponse(w http.ResponseW
 	return err
 }
 
-type RetryHook400JSONResponse struct{ ErrorJSONResponse }
+type RetryHook400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response RetryHook400JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
 
@@ -2758,7 +3032,7 @@ func (response RetryHook400JSONResponse) VisitRetryHookResponse(w http.ResponseW
 	return err
 }
 
-type RetryHook401JSONResponse Error
+type RetryHook401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response RetryHook401JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
 
@@ -2772,7 +3046,21 @@ func (response RetryHook401JSONResponse) VisitRetryHookResponse(w http.ResponseW
 	return err
 }
 
-type RetryHook404JSONResponse Error
+type RetryHook403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RetryHook403JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHook404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response RetryHook404JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
 
@@ -2786,7 +3074,7 @@ func (response RetryHook404JSONResponse) VisitRetryHookResponse(w http.ResponseW
 	return err
 }
 
-type RetryHook409JSONResponse Error
+type RetryHook409JSONResponse struct{ ConflictJSONResponse }
 
 func (response RetryHook409JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
 
@@ -2800,19 +3088,48 @@ func (response RetryHook409JSONResponse) VisitRetryHookResponse(w http.ResponseW
 	return err
 }
 
-type RetryHookdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type RetryHook429JSONResponse struct{ TooManyJSONResponse }
 
-func (response RetryHookdefaultJSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+func (response RetryHook429JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHook500JSONResponse struct{ InternalJSONResponse }
+
+func (response RetryHook500JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryHook503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RetryHook503JSONResponse) VisitRetryHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2839,7 +3156,7 @@ func (response LoginByQRCode200JSONResponse) VisitLoginByQRCodeResponse(w http.R
 	return err
 }
 
-type LoginByQRCode400JSONResponse struct{ ErrorJSONResponse }
+type LoginByQRCode400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response LoginByQRCode400JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
 
@@ -2853,7 +3170,7 @@ func (response LoginByQRCode400JSONResponse) VisitLoginByQRCodeResponse(w http.R
 	return err
 }
 
-type LoginByQRCode401JSONResponse Error
+type LoginByQRCode401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response LoginByQRCode401JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
 
@@ -2867,7 +3184,7 @@ func (response LoginByQRCode401JSONResponse) VisitLoginByQRCodeResponse(w http.R
 	return err
 }
 
-type LoginByQRCode403JSONResponse Error
+type LoginByQRCode403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response LoginByQRCode403JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
 
@@ -2881,7 +3198,7 @@ func (response LoginByQRCode403JSONResponse) VisitLoginByQRCodeResponse(w http.R
 	return err
 }
 
-type LoginByQRCode404JSONResponse Error
+type LoginByQRCode404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response LoginByQRCode404JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
 
@@ -2895,7 +3212,21 @@ func (response LoginByQRCode404JSONResponse) VisitLoginByQRCodeResponse(w http.R
 	return err
 }
 
-type LoginByQRCode409JSONResponse Error
+type LoginByQRCode408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response LoginByQRCode408JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode409JSONResponse struct{ ConflictJSONResponse }
 
 func (response LoginByQRCode409JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
 
@@ -2909,47 +3240,76 @@ func (response LoginByQRCode409JSONResponse) VisitLoginByQRCodeResponse(w http.R
 	return err
 }
 
-type LoginByQRCode429JSONResponse Error
+type LoginByQRCode413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response LoginByQRCode413JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response LoginByQRCode415JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode429JSONResponse struct{ TooManyJSONResponse }
 
 func (response LoginByQRCode429JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(429)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type LoginByQRCode503JSONResponse Error
-
-func (response LoginByQRCode503JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type LoginByQRCodedefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response LoginByQRCodedefaultJSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode500JSONResponse struct{ InternalJSONResponse }
+
+func (response LoginByQRCode500JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginByQRCode503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response LoginByQRCode503JSONResponse) VisitLoginByQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2977,19 +3337,76 @@ func (response LogoutUser303Response) VisitLogoutUserResponse(w http.ResponseWri
 	return nil
 }
 
-type LogoutUserdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type LogoutUser401JSONResponse struct{ UnauthenticatedJSONResponse }
+
+func (response LogoutUser401JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response LogoutUserdefaultJSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+type LogoutUser403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response LogoutUser403JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser429JSONResponse struct{ TooManyJSONResponse }
+
+func (response LogoutUser429JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser500JSONResponse struct{ InternalJSONResponse }
+
+func (response LogoutUser500JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response LogoutUser503JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3016,7 +3433,7 @@ func (response GetMyInfo200JSONResponse) VisitGetMyInfoResponse(w http.ResponseW
 	return err
 }
 
-type GetMyInfo400JSONResponse struct{ ErrorJSONResponse }
+type GetMyInfo400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response GetMyInfo400JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
 
@@ -3030,7 +3447,7 @@ func (response GetMyInfo400JSONResponse) VisitGetMyInfoResponse(w http.ResponseW
 	return err
 }
 
-type GetMyInfo401JSONResponse Error
+type GetMyInfo401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response GetMyInfo401JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
 
@@ -3044,7 +3461,21 @@ func (response GetMyInfo401JSONResponse) VisitGetMyInfoResponse(w http.ResponseW
 	return err
 }
 
-type GetMyInfo404JSONResponse Error
+type GetMyInfo403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetMyInfo403JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response GetMyInfo404JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
 
@@ -3058,7 +3489,7 @@ func (response GetMyInfo404JSONResponse) VisitGetMyInfoResponse(w http.ResponseW
 	return err
 }
 
-type GetMyInfo422JSONResponse Error
+type GetMyInfo422JSONResponse struct{ UnusableJSONResponse }
 
 func (response GetMyInfo422JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
 
@@ -3072,33 +3503,48 @@ func (response GetMyInfo422JSONResponse) VisitGetMyInfoResponse(w http.ResponseW
 	return err
 }
 
-type GetMyInfo503JSONResponse Error
+type GetMyInfo429JSONResponse struct{ TooManyJSONResponse }
 
-func (response GetMyInfo503JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetMyInfodefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response GetMyInfodefaultJSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+func (response GetMyInfo429JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetMyInfo500JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMyInfo503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetMyInfo503JSONResponse) VisitGetMyInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3130,19 +3576,30 @@ func (response GetContract200ApplicationYamlResponse) VisitGetContractResponse(w
 	return err
 }
 
-type GetContractdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type GetContract403JSONResponse struct{ ForbiddenJSONResponse }
 
-func (response GetContractdefaultJSONResponse) VisitGetContractResponse(w http.ResponseWriter) error {
+func (response GetContract403JSONResponse) VisitGetContractResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContract500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetContract500JSONResponse) VisitGetContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3168,7 +3625,7 @@ func (response ListPlugins200JSONResponse) VisitListPluginsResponse(w http.Respo
 	return err
 }
 
-type ListPlugins401JSONResponse struct{ ErrorJSONResponse }
+type ListPlugins401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListPlugins401JSONResponse) VisitListPluginsResponse(w http.ResponseWriter) error {
 
@@ -3182,19 +3639,62 @@ func (response ListPlugins401JSONResponse) VisitListPluginsResponse(w http.Respo
 	return err
 }
 
-type ListPluginsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type ListPlugins403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListPlugins403JSONResponse) VisitListPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response ListPluginsdefaultJSONResponse) VisitListPluginsResponse(w http.ResponseWriter) error {
+type ListPlugins429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListPlugins429JSONResponse) VisitListPluginsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlugins500JSONResponse struct{ InternalJSONResponse }
+
+func (response ListPlugins500JSONResponse) VisitListPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlugins503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListPlugins503JSONResponse) VisitListPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3220,7 +3720,7 @@ func (response ReloadPlugins200JSONResponse) VisitReloadPluginsResponse(w http.R
 	return err
 }
 
-type ReloadPlugins401JSONResponse struct{ ErrorJSONResponse }
+type ReloadPlugins401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ReloadPlugins401JSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
 
@@ -3234,7 +3734,21 @@ func (response ReloadPlugins401JSONResponse) VisitReloadPluginsResponse(w http.R
 	return err
 }
 
-type ReloadPlugins422JSONResponse Error
+type ReloadPlugins403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ReloadPlugins403JSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReloadPlugins422JSONResponse struct{ UnusableJSONResponse }
 
 func (response ReloadPlugins422JSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
 
@@ -3248,19 +3762,48 @@ func (response ReloadPlugins422JSONResponse) VisitReloadPluginsResponse(w http.R
 	return err
 }
 
-type ReloadPluginsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type ReloadPlugins429JSONResponse struct{ TooManyJSONResponse }
 
-func (response ReloadPluginsdefaultJSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
+func (response ReloadPlugins429JSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReloadPlugins500JSONResponse struct{ InternalJSONResponse }
+
+func (response ReloadPlugins500JSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReloadPlugins503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ReloadPlugins503JSONResponse) VisitReloadPluginsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3304,7 +3847,7 @@ func (response GetProxy200AsteriskResponse) VisitGetProxyResponse(w http.Respons
 	return err
 }
 
-type GetProxy400JSONResponse struct{ ErrorJSONResponse }
+type GetProxy400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response GetProxy400JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
 
@@ -3318,7 +3861,7 @@ func (response GetProxy400JSONResponse) VisitGetProxyResponse(w http.ResponseWri
 	return err
 }
 
-type GetProxy401JSONResponse Error
+type GetProxy401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response GetProxy401JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
 
@@ -3346,7 +3889,7 @@ func (response GetProxy403JSONResponse) VisitGetProxyResponse(w http.ResponseWri
 	return err
 }
 
-type GetProxy404JSONResponse Error
+type GetProxy404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response GetProxy404JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
 
@@ -3374,6 +3917,35 @@ func (response GetProxy422JSONResponse) VisitGetProxyResponse(w http.ResponseWri
 	return err
 }
 
+type GetProxy429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetProxy429JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProxy500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetProxy500JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetProxy503JSONResponse Error
 
 func (response GetProxy503JSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
@@ -3384,23 +3956,6 @@ func (response GetProxy503JSONResponse) VisitGetProxyResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetProxydefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response GetProxydefaultJSONResponse) VisitGetProxyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3426,7 +3981,7 @@ func (response GetQRCode200JSONResponse) VisitGetQRCodeResponse(w http.ResponseW
 	return err
 }
 
-type GetQRCode401JSONResponse struct{ ErrorJSONResponse }
+type GetQRCode401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response GetQRCode401JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
 
@@ -3440,7 +3995,7 @@ func (response GetQRCode401JSONResponse) VisitGetQRCodeResponse(w http.ResponseW
 	return err
 }
 
-type GetQRCode403JSONResponse Error
+type GetQRCode403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response GetQRCode403JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
 
@@ -3454,47 +4009,48 @@ func (response GetQRCode403JSONResponse) VisitGetQRCodeResponse(w http.ResponseW
 	return err
 }
 
-type GetQRCode429JSONResponse Error
+type GetQRCode429JSONResponse struct{ TooManyJSONResponse }
 
 func (response GetQRCode429JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(429)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetQRCode503JSONResponse Error
-
-func (response GetQRCode503JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetQRCodedefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response GetQRCodedefaultJSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCode500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetQRCode500JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQRCode503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetQRCode503JSONResponse) VisitGetQRCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3521,7 +4077,7 @@ func (response RetrySegment200JSONResponse) VisitRetrySegmentResponse(w http.Res
 	return err
 }
 
-type RetrySegment400JSONResponse struct{ ErrorJSONResponse }
+type RetrySegment400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response RetrySegment400JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
 
@@ -3535,7 +4091,7 @@ func (response RetrySegment400JSONResponse) VisitRetrySegmentResponse(w http.Res
 	return err
 }
 
-type RetrySegment401JSONResponse Error
+type RetrySegment401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response RetrySegment401JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
 
@@ -3549,7 +4105,21 @@ func (response RetrySegment401JSONResponse) VisitRetrySegmentResponse(w http.Res
 	return err
 }
 
-type RetrySegment404JSONResponse Error
+type RetrySegment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RetrySegment403JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegment404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response RetrySegment404JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
 
@@ -3563,7 +4133,7 @@ func (response RetrySegment404JSONResponse) VisitRetrySegmentResponse(w http.Res
 	return err
 }
 
-type RetrySegment409JSONResponse Error
+type RetrySegment409JSONResponse struct{ ConflictJSONResponse }
 
 func (response RetrySegment409JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
 
@@ -3577,19 +4147,48 @@ func (response RetrySegment409JSONResponse) VisitRetrySegmentResponse(w http.Res
 	return err
 }
 
-type RetrySegmentdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type RetrySegment429JSONResponse struct{ TooManyJSONResponse }
 
-func (response RetrySegmentdefaultJSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+func (response RetrySegment429JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegment500JSONResponse struct{ InternalJSONResponse }
+
+func (response RetrySegment500JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySegment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RetrySegment503JSONResponse) VisitRetrySegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3616,7 +4215,7 @@ func (response WaiveSegment200JSONResponse) VisitWaiveSegmentResponse(w http.Res
 	return err
 }
 
-type WaiveSegment400JSONResponse struct{ ErrorJSONResponse }
+type WaiveSegment400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response WaiveSegment400JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
 
@@ -3630,7 +4229,7 @@ func (response WaiveSegment400JSONResponse) VisitWaiveSegmentResponse(w http.Res
 	return err
 }
 
-type WaiveSegment401JSONResponse Error
+type WaiveSegment401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response WaiveSegment401JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
 
@@ -3644,7 +4243,21 @@ func (response WaiveSegment401JSONResponse) VisitWaiveSegmentResponse(w http.Res
 	return err
 }
 
-type WaiveSegment404JSONResponse Error
+type WaiveSegment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response WaiveSegment403JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegment404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response WaiveSegment404JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
 
@@ -3658,7 +4271,7 @@ func (response WaiveSegment404JSONResponse) VisitWaiveSegmentResponse(w http.Res
 	return err
 }
 
-type WaiveSegment409JSONResponse Error
+type WaiveSegment409JSONResponse struct{ ConflictJSONResponse }
 
 func (response WaiveSegment409JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
 
@@ -3672,19 +4285,48 @@ func (response WaiveSegment409JSONResponse) VisitWaiveSegmentResponse(w http.Res
 	return err
 }
 
-type WaiveSegmentdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type WaiveSegment429JSONResponse struct{ TooManyJSONResponse }
 
-func (response WaiveSegmentdefaultJSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+func (response WaiveSegment429JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegment500JSONResponse struct{ InternalJSONResponse }
+
+func (response WaiveSegment500JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaiveSegment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response WaiveSegment503JSONResponse) VisitWaiveSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3710,7 +4352,7 @@ func (response GetStatus200JSONResponse) VisitGetStatusResponse(w http.ResponseW
 	return err
 }
 
-type GetStatus401JSONResponse struct{ ErrorJSONResponse }
+type GetStatus401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response GetStatus401JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
 
@@ -3724,19 +4366,62 @@ func (response GetStatus401JSONResponse) VisitGetStatusResponse(w http.ResponseW
 	return err
 }
 
-type GetStatusdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type GetStatus403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetStatus403JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response GetStatusdefaultJSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+type GetStatus429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetStatus429JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatus500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetStatus500JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatus503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetStatus503JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3763,7 +4448,7 @@ func (response ListRecordings200JSONResponse) VisitListRecordingsResponse(w http
 	return err
 }
 
-type ListRecordings400JSONResponse struct{ ErrorJSONResponse }
+type ListRecordings400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response ListRecordings400JSONResponse) VisitListRecordingsResponse(w http.ResponseWriter) error {
 
@@ -3777,7 +4462,7 @@ func (response ListRecordings400JSONResponse) VisitListRecordingsResponse(w http
 	return err
 }
 
-type ListRecordings401JSONResponse Error
+type ListRecordings401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListRecordings401JSONResponse) VisitListRecordingsResponse(w http.ResponseWriter) error {
 
@@ -3791,19 +4476,62 @@ func (response ListRecordings401JSONResponse) VisitListRecordingsResponse(w http
 	return err
 }
 
-type ListRecordingsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type ListRecordings403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListRecordings403JSONResponse) VisitListRecordingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response ListRecordingsdefaultJSONResponse) VisitListRecordingsResponse(w http.ResponseWriter) error {
+type ListRecordings429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListRecordings429JSONResponse) VisitListRecordingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRecordings500JSONResponse struct{ InternalJSONResponse }
+
+func (response ListRecordings500JSONResponse) VisitListRecordingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRecordings503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListRecordings503JSONResponse) VisitListRecordingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3830,7 +4558,7 @@ func (response ListSegments200JSONResponse) VisitListSegmentsResponse(w http.Res
 	return err
 }
 
-type ListSegments400JSONResponse struct{ ErrorJSONResponse }
+type ListSegments400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response ListSegments400JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
 
@@ -3844,7 +4572,7 @@ func (response ListSegments400JSONResponse) VisitListSegmentsResponse(w http.Res
 	return err
 }
 
-type ListSegments401JSONResponse Error
+type ListSegments401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListSegments401JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
 
@@ -3858,7 +4586,21 @@ func (response ListSegments401JSONResponse) VisitListSegmentsResponse(w http.Res
 	return err
 }
 
-type ListSegments404JSONResponse Error
+type ListSegments403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListSegments403JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegments404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response ListSegments404JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
 
@@ -3872,19 +4614,48 @@ func (response ListSegments404JSONResponse) VisitListSegmentsResponse(w http.Res
 	return err
 }
 
-type ListSegmentsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type ListSegments429JSONResponse struct{ TooManyJSONResponse }
 
-func (response ListSegmentsdefaultJSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+func (response ListSegments429JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegments500JSONResponse struct{ InternalJSONResponse }
+
+func (response ListSegments500JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegments503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListSegments503JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3911,7 +4682,7 @@ func (response RetryRecording200JSONResponse) VisitRetryRecordingResponse(w http
 	return err
 }
 
-type RetryRecording400JSONResponse struct{ ErrorJSONResponse }
+type RetryRecording400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response RetryRecording400JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
 
@@ -3925,7 +4696,7 @@ func (response RetryRecording400JSONResponse) VisitRetryRecordingResponse(w http
 	return err
 }
 
-type RetryRecording401JSONResponse Error
+type RetryRecording401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response RetryRecording401JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
 
@@ -3939,7 +4710,21 @@ func (response RetryRecording401JSONResponse) VisitRetryRecordingResponse(w http
 	return err
 }
 
-type RetryRecording404JSONResponse Error
+type RetryRecording403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RetryRecording403JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecording404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response RetryRecording404JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
 
@@ -3953,7 +4738,7 @@ func (response RetryRecording404JSONResponse) VisitRetryRecordingResponse(w http
 	return err
 }
 
-type RetryRecording409JSONResponse Error
+type RetryRecording409JSONResponse struct{ ConflictJSONResponse }
 
 func (response RetryRecording409JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
 
@@ -3967,19 +4752,48 @@ func (response RetryRecording409JSONResponse) VisitRetryRecordingResponse(w http
 	return err
 }
 
-type RetryRecordingdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type RetryRecording429JSONResponse struct{ TooManyJSONResponse }
 
-func (response RetryRecordingdefaultJSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+func (response RetryRecording429JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecording500JSONResponse struct{ InternalJSONResponse }
+
+func (response RetryRecording500JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryRecording503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RetryRecording503JSONResponse) VisitRetryRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4005,7 +4819,7 @@ func (response ListStreamers200JSONResponse) VisitListStreamersResponse(w http.R
 	return err
 }
 
-type ListStreamers401JSONResponse struct{ ErrorJSONResponse }
+type ListStreamers401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListStreamers401JSONResponse) VisitListStreamersResponse(w http.ResponseWriter) error {
 
@@ -4019,19 +4833,62 @@ func (response ListStreamers401JSONResponse) VisitListStreamersResponse(w http.R
 	return err
 }
 
-type ListStreamersdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type ListStreamers403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListStreamers403JSONResponse) VisitListStreamersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response ListStreamersdefaultJSONResponse) VisitListStreamersResponse(w http.ResponseWriter) error {
+type ListStreamers429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListStreamers429JSONResponse) VisitListStreamersResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStreamers500JSONResponse struct{ InternalJSONResponse }
+
+func (response ListStreamers500JSONResponse) VisitListStreamersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStreamers503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListStreamers503JSONResponse) VisitListStreamersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4058,7 +4915,7 @@ func (response CreateStreamer200JSONResponse) VisitCreateStreamerResponse(w http
 	return err
 }
 
-type CreateStreamer400JSONResponse struct{ ErrorJSONResponse }
+type CreateStreamer400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response CreateStreamer400JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
 
@@ -4072,7 +4929,7 @@ func (response CreateStreamer400JSONResponse) VisitCreateStreamerResponse(w http
 	return err
 }
 
-type CreateStreamer401JSONResponse Error
+type CreateStreamer401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response CreateStreamer401JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
 
@@ -4086,7 +4943,35 @@ func (response CreateStreamer401JSONResponse) VisitCreateStreamerResponse(w http
 	return err
 }
 
-type CreateStreamer409JSONResponse Error
+type CreateStreamer403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateStreamer403JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStreamer408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response CreateStreamer408JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStreamer409JSONResponse struct{ ConflictJSONResponse }
 
 func (response CreateStreamer409JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
 
@@ -4100,19 +4985,76 @@ func (response CreateStreamer409JSONResponse) VisitCreateStreamerResponse(w http
 	return err
 }
 
-type CreateStreamerdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type CreateStreamer413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response CreateStreamer413JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response CreateStreamerdefaultJSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
+type CreateStreamer415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response CreateStreamer415JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStreamer429JSONResponse struct{ TooManyJSONResponse }
+
+func (response CreateStreamer429JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStreamer500JSONResponse struct{ InternalJSONResponse }
+
+func (response CreateStreamer500JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStreamer503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateStreamer503JSONResponse) VisitCreateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4139,7 +5081,7 @@ func (response UpdateStreamer200JSONResponse) VisitUpdateStreamerResponse(w http
 	return err
 }
 
-type UpdateStreamer400JSONResponse struct{ ErrorJSONResponse }
+type UpdateStreamer400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response UpdateStreamer400JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
 
@@ -4153,7 +5095,7 @@ func (response UpdateStreamer400JSONResponse) VisitUpdateStreamerResponse(w http
 	return err
 }
 
-type UpdateStreamer401JSONResponse Error
+type UpdateStreamer401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response UpdateStreamer401JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
 
@@ -4167,7 +5109,21 @@ func (response UpdateStreamer401JSONResponse) VisitUpdateStreamerResponse(w http
 	return err
 }
 
-type UpdateStreamer404JSONResponse Error
+type UpdateStreamer403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UpdateStreamer403JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateStreamer404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response UpdateStreamer404JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
 
@@ -4181,7 +5137,21 @@ func (response UpdateStreamer404JSONResponse) VisitUpdateStreamerResponse(w http
 	return err
 }
 
-type UpdateStreamer409JSONResponse Error
+type UpdateStreamer408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response UpdateStreamer408JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateStreamer409JSONResponse struct{ ConflictJSONResponse }
 
 func (response UpdateStreamer409JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
 
@@ -4195,19 +5165,76 @@ func (response UpdateStreamer409JSONResponse) VisitUpdateStreamerResponse(w http
 	return err
 }
 
-type UpdateStreamerdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type UpdateStreamer413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response UpdateStreamer413JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response UpdateStreamerdefaultJSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
+type UpdateStreamer415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response UpdateStreamer415JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateStreamer429JSONResponse struct{ TooManyJSONResponse }
+
+func (response UpdateStreamer429JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateStreamer500JSONResponse struct{ InternalJSONResponse }
+
+func (response UpdateStreamer500JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateStreamer503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdateStreamer503JSONResponse) VisitUpdateStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4234,7 +5261,7 @@ func (response DeleteStreamer200JSONResponse) VisitDeleteStreamerResponse(w http
 	return err
 }
 
-type DeleteStreamer400JSONResponse struct{ ErrorJSONResponse }
+type DeleteStreamer400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response DeleteStreamer400JSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
 
@@ -4248,7 +5275,7 @@ func (response DeleteStreamer400JSONResponse) VisitDeleteStreamerResponse(w http
 	return err
 }
 
-type DeleteStreamer401JSONResponse Error
+type DeleteStreamer401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response DeleteStreamer401JSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
 
@@ -4262,7 +5289,21 @@ func (response DeleteStreamer401JSONResponse) VisitDeleteStreamerResponse(w http
 	return err
 }
 
-type DeleteStreamer404JSONResponse Error
+type DeleteStreamer403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteStreamer403JSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteStreamer404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response DeleteStreamer404JSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
 
@@ -4276,19 +5317,48 @@ func (response DeleteStreamer404JSONResponse) VisitDeleteStreamerResponse(w http
 	return err
 }
 
-type DeleteStreamerdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type DeleteStreamer429JSONResponse struct{ TooManyJSONResponse }
 
-func (response DeleteStreamerdefaultJSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
+func (response DeleteStreamer429JSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteStreamer500JSONResponse struct{ InternalJSONResponse }
+
+func (response DeleteStreamer500JSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteStreamer503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteStreamer503JSONResponse) VisitDeleteStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4315,7 +5385,7 @@ func (response PauseStreamer200JSONResponse) VisitPauseStreamerResponse(w http.R
 	return err
 }
 
-type PauseStreamer400JSONResponse struct{ ErrorJSONResponse }
+type PauseStreamer400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response PauseStreamer400JSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
 
@@ -4329,7 +5399,7 @@ func (response PauseStreamer400JSONResponse) VisitPauseStreamerResponse(w http.R
 	return err
 }
 
-type PauseStreamer401JSONResponse Error
+type PauseStreamer401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response PauseStreamer401JSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
 
@@ -4343,7 +5413,21 @@ func (response PauseStreamer401JSONResponse) VisitPauseStreamerResponse(w http.R
 	return err
 }
 
-type PauseStreamer404JSONResponse Error
+type PauseStreamer403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response PauseStreamer403JSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseStreamer404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response PauseStreamer404JSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
 
@@ -4357,19 +5441,48 @@ func (response PauseStreamer404JSONResponse) VisitPauseStreamerResponse(w http.R
 	return err
 }
 
-type PauseStreamerdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type PauseStreamer429JSONResponse struct{ TooManyJSONResponse }
 
-func (response PauseStreamerdefaultJSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
+func (response PauseStreamer429JSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseStreamer500JSONResponse struct{ InternalJSONResponse }
+
+func (response PauseStreamer500JSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseStreamer503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response PauseStreamer503JSONResponse) VisitPauseStreamerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4395,7 +5508,7 @@ func (response ListTokens200JSONResponse) VisitListTokensResponse(w http.Respons
 	return err
 }
 
-type ListTokens401JSONResponse struct{ ErrorJSONResponse }
+type ListTokens401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListTokens401JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
 
@@ -4409,7 +5522,7 @@ func (response ListTokens401JSONResponse) VisitListTokensResponse(w http.Respons
 	return err
 }
 
-type ListTokens403JSONResponse Error
+type ListTokens403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response ListTokens403JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
 
@@ -4423,7 +5536,22 @@ func (response ListTokens403JSONResponse) VisitListTokensResponse(w http.Respons
 	return err
 }
 
-type ListTokens500JSONResponse Error
+type ListTokens429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListTokens429JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTokens500JSONResponse struct{ InternalJSONResponse }
 
 func (response ListTokens500JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
 
@@ -4437,33 +5565,19 @@ func (response ListTokens500JSONResponse) VisitListTokensResponse(w http.Respons
 	return err
 }
 
-type ListTokens503JSONResponse Error
+type ListTokens503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response ListTokens503JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListTokensdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response ListTokensdefaultJSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4490,7 +5604,7 @@ func (response CreateToken200JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken400JSONResponse struct{ ErrorJSONResponse }
+type CreateToken400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response CreateToken400JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4504,7 +5618,7 @@ func (response CreateToken400JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken401JSONResponse Error
+type CreateToken401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response CreateToken401JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4518,7 +5632,7 @@ func (response CreateToken401JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken403JSONResponse Error
+type CreateToken403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response CreateToken403JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4532,7 +5646,7 @@ func (response CreateToken403JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken408JSONResponse Error
+type CreateToken408JSONResponse struct{ SlowBodyJSONResponse }
 
 func (response CreateToken408JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4546,7 +5660,7 @@ func (response CreateToken408JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken409JSONResponse Error
+type CreateToken409JSONResponse struct{ ConflictJSONResponse }
 
 func (response CreateToken409JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4560,7 +5674,7 @@ func (response CreateToken409JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken413JSONResponse Error
+type CreateToken413JSONResponse struct{ TooLargeJSONResponse }
 
 func (response CreateToken413JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4574,7 +5688,7 @@ func (response CreateToken413JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken415JSONResponse Error
+type CreateToken415JSONResponse struct{ NotJSONJSONResponse }
 
 func (response CreateToken415JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4588,7 +5702,22 @@ func (response CreateToken415JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken500JSONResponse Error
+type CreateToken429JSONResponse struct{ TooManyJSONResponse }
+
+func (response CreateToken429JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateToken500JSONResponse struct{ InternalJSONResponse }
 
 func (response CreateToken500JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
@@ -4602,33 +5731,19 @@ func (response CreateToken500JSONResponse) VisitCreateTokenResponse(w http.Respo
 	return err
 }
 
-type CreateToken503JSONResponse Error
+type CreateToken503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response CreateToken503JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type CreateTokendefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response CreateTokendefaultJSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4655,7 +5770,7 @@ func (response DeleteToken200JSONResponse) VisitDeleteTokenResponse(w http.Respo
 	return err
 }
 
-type DeleteToken400JSONResponse struct{ ErrorJSONResponse }
+type DeleteToken400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response DeleteToken400JSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
 
@@ -4669,7 +5784,7 @@ func (response DeleteToken400JSONResponse) VisitDeleteTokenResponse(w http.Respo
 	return err
 }
 
-type DeleteToken401JSONResponse Error
+type DeleteToken401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response DeleteToken401JSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
 
@@ -4683,7 +5798,7 @@ func (response DeleteToken401JSONResponse) VisitDeleteTokenResponse(w http.Respo
 	return err
 }
 
-type DeleteToken403JSONResponse Error
+type DeleteToken403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response DeleteToken403JSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
 
@@ -4697,7 +5812,7 @@ func (response DeleteToken403JSONResponse) VisitDeleteTokenResponse(w http.Respo
 	return err
 }
 
-type DeleteToken404JSONResponse Error
+type DeleteToken404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response DeleteToken404JSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
 
@@ -4711,7 +5826,22 @@ func (response DeleteToken404JSONResponse) VisitDeleteTokenResponse(w http.Respo
 	return err
 }
 
-type DeleteToken500JSONResponse Error
+type DeleteToken429JSONResponse struct{ TooManyJSONResponse }
+
+func (response DeleteToken429JSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteToken500JSONResponse struct{ InternalJSONResponse }
 
 func (response DeleteToken500JSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
 
@@ -4725,33 +5855,19 @@ func (response DeleteToken500JSONResponse) VisitDeleteTokenResponse(w http.Respo
 	return err
 }
 
-type DeleteToken503JSONResponse Error
+type DeleteToken503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response DeleteToken503JSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DeleteTokendefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response DeleteTokendefaultJSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4777,7 +5893,7 @@ func (response ListTemplates200JSONResponse) VisitListTemplatesResponse(w http.R
 	return err
 }
 
-type ListTemplates401JSONResponse struct{ ErrorJSONResponse }
+type ListTemplates401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListTemplates401JSONResponse) VisitListTemplatesResponse(w http.ResponseWriter) error {
 
@@ -4791,19 +5907,62 @@ func (response ListTemplates401JSONResponse) VisitListTemplatesResponse(w http.R
 	return err
 }
 
-type ListTemplatesdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type ListTemplates403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListTemplates403JSONResponse) VisitListTemplatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response ListTemplatesdefaultJSONResponse) VisitListTemplatesResponse(w http.ResponseWriter) error {
+type ListTemplates429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListTemplates429JSONResponse) VisitListTemplatesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTemplates500JSONResponse struct{ InternalJSONResponse }
+
+func (response ListTemplates500JSONResponse) VisitListTemplatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTemplates503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListTemplates503JSONResponse) VisitListTemplatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4830,7 +5989,7 @@ func (response SaveTemplate200JSONResponse) VisitSaveTemplateResponse(w http.Res
 	return err
 }
 
-type SaveTemplate400JSONResponse struct{ ErrorJSONResponse }
+type SaveTemplate400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response SaveTemplate400JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
 
@@ -4844,7 +6003,7 @@ func (response SaveTemplate400JSONResponse) VisitSaveTemplateResponse(w http.Res
 	return err
 }
 
-type SaveTemplate401JSONResponse Error
+type SaveTemplate401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response SaveTemplate401JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
 
@@ -4858,7 +6017,21 @@ func (response SaveTemplate401JSONResponse) VisitSaveTemplateResponse(w http.Res
 	return err
 }
 
-type SaveTemplate404JSONResponse Error
+type SaveTemplate403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response SaveTemplate403JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveTemplate404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response SaveTemplate404JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
 
@@ -4872,7 +6045,21 @@ func (response SaveTemplate404JSONResponse) VisitSaveTemplateResponse(w http.Res
 	return err
 }
 
-type SaveTemplate409JSONResponse Error
+type SaveTemplate408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response SaveTemplate408JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveTemplate409JSONResponse struct{ ConflictJSONResponse }
 
 func (response SaveTemplate409JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
 
@@ -4886,19 +6073,76 @@ func (response SaveTemplate409JSONResponse) VisitSaveTemplateResponse(w http.Res
 	return err
 }
 
-type SaveTemplatedefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type SaveTemplate413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response SaveTemplate413JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response SaveTemplatedefaultJSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
+type SaveTemplate415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response SaveTemplate415JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveTemplate429JSONResponse struct{ TooManyJSONResponse }
+
+func (response SaveTemplate429JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveTemplate500JSONResponse struct{ InternalJSONResponse }
+
+func (response SaveTemplate500JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveTemplate503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response SaveTemplate503JSONResponse) VisitSaveTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4925,7 +6169,7 @@ func (response DeleteTemplate200JSONResponse) VisitDeleteTemplateResponse(w http
 	return err
 }
 
-type DeleteTemplate400JSONResponse struct{ ErrorJSONResponse }
+type DeleteTemplate400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response DeleteTemplate400JSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
 
@@ -4939,7 +6183,7 @@ func (response DeleteTemplate400JSONResponse) VisitDeleteTemplateResponse(w http
 	return err
 }
 
-type DeleteTemplate401JSONResponse Error
+type DeleteTemplate401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response DeleteTemplate401JSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
 
@@ -4953,7 +6197,21 @@ func (response DeleteTemplate401JSONResponse) VisitDeleteTemplateResponse(w http
 	return err
 }
 
-type DeleteTemplate404JSONResponse Error
+type DeleteTemplate403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteTemplate403JSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTemplate404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response DeleteTemplate404JSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
 
@@ -4967,19 +6225,48 @@ func (response DeleteTemplate404JSONResponse) VisitDeleteTemplateResponse(w http
 	return err
 }
 
-type DeleteTemplatedefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type DeleteTemplate429JSONResponse struct{ TooManyJSONResponse }
 
-func (response DeleteTemplatedefaultJSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
+func (response DeleteTemplate429JSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTemplate500JSONResponse struct{ InternalJSONResponse }
+
+func (response DeleteTemplate500JSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTemplate503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteTemplate503JSONResponse) VisitDeleteTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5006,7 +6293,7 @@ func (response GetTemplate200JSONResponse) VisitGetTemplateResponse(w http.Respo
 	return err
 }
 
-type GetTemplate400JSONResponse struct{ ErrorJSONResponse }
+type GetTemplate400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response GetTemplate400JSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
 
@@ -5020,7 +6307,7 @@ func (response GetTemplate400JSONResponse) VisitGetTemplateResponse(w http.Respo
 	return err
 }
 
-type GetTemplate401JSONResponse Error
+type GetTemplate401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response GetTemplate401JSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
 
@@ -5034,7 +6321,21 @@ func (response GetTemplate401JSONResponse) VisitGetTemplateResponse(w http.Respo
 	return err
 }
 
-type GetTemplate404JSONResponse Error
+type GetTemplate403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetTemplate403JSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTemplate404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response GetTemplate404JSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
 
@@ -5048,19 +6349,48 @@ func (response GetTemplate404JSONResponse) VisitGetTemplateResponse(w http.Respo
 	return err
 }
 
-type GetTemplatedefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type GetTemplate429JSONResponse struct{ TooManyJSONResponse }
 
-func (response GetTemplatedefaultJSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
+func (response GetTemplate429JSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTemplate500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetTemplate500JSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTemplate503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetTemplate503JSONResponse) VisitGetTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5087,7 +6417,7 @@ func (response UploadVideos200JSONResponse) VisitUploadVideosResponse(w http.Res
 	return err
 }
 
-type UploadVideos400JSONResponse struct{ ErrorJSONResponse }
+type UploadVideos400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response UploadVideos400JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
 
@@ -5101,7 +6431,7 @@ func (response UploadVideos400JSONResponse) VisitUploadVideosResponse(w http.Res
 	return err
 }
 
-type UploadVideos401JSONResponse Error
+type UploadVideos401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response UploadVideos401JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
 
@@ -5115,7 +6445,21 @@ func (response UploadVideos401JSONResponse) VisitUploadVideosResponse(w http.Res
 	return err
 }
 
-type UploadVideos404JSONResponse Error
+type UploadVideos403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UploadVideos403JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response UploadVideos404JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
 
@@ -5129,7 +6473,21 @@ func (response UploadVideos404JSONResponse) VisitUploadVideosResponse(w http.Res
 	return err
 }
 
-type UploadVideos409JSONResponse Error
+type UploadVideos408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response UploadVideos408JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos409JSONResponse struct{ ConflictJSONResponse }
 
 func (response UploadVideos409JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
 
@@ -5143,7 +6501,35 @@ func (response UploadVideos409JSONResponse) VisitUploadVideosResponse(w http.Res
 	return err
 }
 
-type UploadVideos422JSONResponse Error
+type UploadVideos413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response UploadVideos413JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response UploadVideos415JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos422JSONResponse struct{ UnusableJSONResponse }
 
 func (response UploadVideos422JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
 
@@ -5157,19 +6543,48 @@ func (response UploadVideos422JSONResponse) VisitUploadVideosResponse(w http.Res
 	return err
 }
 
-type UploadVideosdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type UploadVideos429JSONResponse struct{ TooManyJSONResponse }
 
-func (response UploadVideosdefaultJSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+func (response UploadVideos429JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos500JSONResponse struct{ InternalJSONResponse }
+
+func (response UploadVideos500JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadVideos503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UploadVideos503JSONResponse) VisitUploadVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5195,7 +6610,7 @@ func (response ListAccounts200JSONResponse) VisitListAccountsResponse(w http.Res
 	return err
 }
 
-type ListAccounts401JSONResponse struct{ ErrorJSONResponse }
+type ListAccounts401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListAccounts401JSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
 
@@ -5209,19 +6624,62 @@ func (response ListAccounts401JSONResponse) VisitListAccountsResponse(w http.Res
 	return err
 }
 
-type ListAccountsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type ListAccounts403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListAccounts403JSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response ListAccountsdefaultJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+type ListAccounts429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListAccounts429JSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts500JSONResponse struct{ InternalJSONResponse }
+
+func (response ListAccounts500JSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListAccounts503JSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5248,7 +6706,7 @@ func (response AddAccount200JSONResponse) VisitAddAccountResponse(w http.Respons
 	return err
 }
 
-type AddAccount400JSONResponse struct{ ErrorJSONResponse }
+type AddAccount400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response AddAccount400JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
 
@@ -5262,7 +6720,7 @@ func (response AddAccount400JSONResponse) VisitAddAccountResponse(w http.Respons
 	return err
 }
 
-type AddAccount401JSONResponse Error
+type AddAccount401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response AddAccount401JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
 
@@ -5276,7 +6734,35 @@ func (response AddAccount401JSONResponse) VisitAddAccountResponse(w http.Respons
 	return err
 }
 
-type AddAccount409JSONResponse Error
+type AddAccount403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response AddAccount403JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddAccount408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response AddAccount408JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddAccount409JSONResponse struct{ ConflictJSONResponse }
 
 func (response AddAccount409JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
 
@@ -5290,19 +6776,76 @@ func (response AddAccount409JSONResponse) VisitAddAccountResponse(w http.Respons
 	return err
 }
 
-type AddAccountdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type AddAccount413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response AddAccount413JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response AddAccountdefaultJSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
+type AddAccount415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response AddAccount415JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddAccount429JSONResponse struct{ TooManyJSONResponse }
+
+func (response AddAccount429JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddAccount500JSONResponse struct{ InternalJSONResponse }
+
+func (response AddAccount500JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddAccount503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response AddAccount503JSONResponse) VisitAddAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5328,7 +6871,35 @@ func (response GetCurrentUser200JSONResponse) VisitGetCurrentUserResponse(w http
 	return err
 }
 
-type GetCurrentUser404JSONResponse struct{ ErrorJSONResponse }
+type GetCurrentUser401JSONResponse struct{ UnauthenticatedJSONResponse }
+
+func (response GetCurrentUser401JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCurrentUser403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetCurrentUser403JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCurrentUser404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response GetCurrentUser404JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
 
@@ -5342,19 +6913,48 @@ func (response GetCurrentUser404JSONResponse) VisitGetCurrentUserResponse(w http
 	return err
 }
 
-type GetCurrentUserdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type GetCurrentUser429JSONResponse struct{ TooManyJSONResponse }
 
-func (response GetCurrentUserdefaultJSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+func (response GetCurrentUser429JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCurrentUser500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetCurrentUser500JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCurrentUser503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetCurrentUser503JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5389,7 +6989,7 @@ func (response LoginUser200JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	return err
 }
 
-type LoginUser400JSONResponse struct{ ErrorJSONResponse }
+type LoginUser400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response LoginUser400JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
 
@@ -5403,7 +7003,7 @@ func (response LoginUser400JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	return err
 }
 
-type LoginUser401JSONResponse Error
+type LoginUser401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response LoginUser401JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
 
@@ -5417,33 +7017,104 @@ func (response LoginUser401JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	return err
 }
 
-type LoginUser429JSONResponse Error
+type LoginUser403JSONResponse struct{ ForbiddenJSONResponse }
 
-func (response LoginUser429JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+func (response LoginUser403JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(429)
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type LoginUserdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type LoginUser408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response LoginUser408JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response LoginUserdefaultJSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+type LoginUser413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response LoginUser413JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginUser415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response LoginUser415JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginUser429JSONResponse struct{ TooManyJSONResponse }
+
+func (response LoginUser429JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginUser500JSONResponse struct{ InternalJSONResponse }
+
+func (response LoginUser500JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginUser503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response LoginUser503JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5478,7 +7149,7 @@ func (response ChangePassword200JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword400JSONResponse struct{ ErrorJSONResponse }
+type ChangePassword400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response ChangePassword400JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5492,7 +7163,7 @@ func (response ChangePassword400JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword401JSONResponse Error
+type ChangePassword401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ChangePassword401JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5506,7 +7177,7 @@ func (response ChangePassword401JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword403JSONResponse Error
+type ChangePassword403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response ChangePassword403JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5520,7 +7191,7 @@ func (response ChangePassword403JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword408JSONResponse Error
+type ChangePassword408JSONResponse struct{ SlowBodyJSONResponse }
 
 func (response ChangePassword408JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5534,7 +7205,7 @@ func (response ChangePassword408JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword409JSONResponse Error
+type ChangePassword409JSONResponse struct{ ConflictJSONResponse }
 
 func (response ChangePassword409JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5548,7 +7219,7 @@ func (response ChangePassword409JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword413JSONResponse Error
+type ChangePassword413JSONResponse struct{ TooLargeJSONResponse }
 
 func (response ChangePassword413JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5562,7 +7233,7 @@ func (response ChangePassword413JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword415JSONResponse Error
+type ChangePassword415JSONResponse struct{ NotJSONJSONResponse }
 
 func (response ChangePassword415JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5576,21 +7247,22 @@ func (response ChangePassword415JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword429JSONResponse Error
+type ChangePassword429JSONResponse struct{ TooManyJSONResponse }
 
 func (response ChangePassword429JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type ChangePassword500JSONResponse Error
+type ChangePassword500JSONResponse struct{ InternalJSONResponse }
 
 func (response ChangePassword500JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
@@ -5604,33 +7276,19 @@ func (response ChangePassword500JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword503JSONResponse Error
+type ChangePassword503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response ChangePassword503JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ChangePassworddefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response ChangePassworddefaultJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5658,7 +7316,7 @@ func (response RegisterUser200JSONResponse) VisitRegisterUserResponse(w http.Res
 	return err
 }
 
-type RegisterUser400JSONResponse struct{ ErrorJSONResponse }
+type RegisterUser400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response RegisterUser400JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
 
@@ -5672,7 +7330,7 @@ func (response RegisterUser400JSONResponse) VisitRegisterUserResponse(w http.Res
 	return err
 }
 
-type RegisterUser401JSONResponse Error
+type RegisterUser401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response RegisterUser401JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
 
@@ -5686,7 +7344,7 @@ func (response RegisterUser401JSONResponse) VisitRegisterUserResponse(w http.Res
 	return err
 }
 
-type RegisterUser403JSONResponse Error
+type RegisterUser403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response RegisterUser403JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
 
@@ -5700,7 +7358,21 @@ func (response RegisterUser403JSONResponse) VisitRegisterUserResponse(w http.Res
 	return err
 }
 
-type RegisterUser409JSONResponse Error
+type RegisterUser408JSONResponse struct{ SlowBodyJSONResponse }
+
+func (response RegisterUser408JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterUser409JSONResponse struct{ ConflictJSONResponse }
 
 func (response RegisterUser409JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
 
@@ -5714,33 +7386,76 @@ func (response RegisterUser409JSONResponse) VisitRegisterUserResponse(w http.Res
 	return err
 }
 
-type RegisterUser429JSONResponse Error
+type RegisterUser413JSONResponse struct{ TooLargeJSONResponse }
 
-func (response RegisterUser429JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+func (response RegisterUser413JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(429)
+	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type RegisterUserdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type RegisterUser415JSONResponse struct{ NotJSONJSONResponse }
+
+func (response RegisterUser415JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response RegisterUserdefaultJSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+type RegisterUser429JSONResponse struct{ TooManyJSONResponse }
+
+func (response RegisterUser429JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterUser500JSONResponse struct{ InternalJSONResponse }
+
+func (response RegisterUser500JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterUser503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RegisterUser503JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5767,7 +7482,7 @@ func (response DeleteAccount200JSONResponse) VisitDeleteAccountResponse(w http.R
 	return err
 }
 
-type DeleteAccount400JSONResponse struct{ ErrorJSONResponse }
+type DeleteAccount400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response DeleteAccount400JSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
 
@@ -5781,7 +7496,7 @@ func (response DeleteAccount400JSONResponse) VisitDeleteAccountResponse(w http.R
 	return err
 }
 
-type DeleteAccount401JSONResponse Error
+type DeleteAccount401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response DeleteAccount401JSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
 
@@ -5795,7 +7510,21 @@ func (response DeleteAccount401JSONResponse) VisitDeleteAccountResponse(w http.R
 	return err
 }
 
-type DeleteAccount404JSONResponse Error
+type DeleteAccount403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteAccount403JSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAccount404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response DeleteAccount404JSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
 
@@ -5809,19 +7538,48 @@ func (response DeleteAccount404JSONResponse) VisitDeleteAccountResponse(w http.R
 	return err
 }
 
-type DeleteAccountdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
+type DeleteAccount429JSONResponse struct{ TooManyJSONResponse }
 
-func (response DeleteAccountdefaultJSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
+func (response DeleteAccount429JSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAccount500JSONResponse struct{ InternalJSONResponse }
+
+func (response DeleteAccount500JSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAccount503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteAccount503JSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5847,7 +7605,7 @@ func (response ListVideos200JSONResponse) VisitListVideosResponse(w http.Respons
 	return err
 }
 
-type ListVideos401JSONResponse struct{ ErrorJSONResponse }
+type ListVideos401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response ListVideos401JSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
 
@@ -5861,19 +7619,62 @@ func (response ListVideos401JSONResponse) VisitListVideosResponse(w http.Respons
 	return err
 }
 
-type ListVideosdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type ListVideos403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListVideos403JSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response ListVideosdefaultJSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
+type ListVideos429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListVideos429JSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVideos500JSONResponse struct{ InternalJSONResponse }
+
+func (response ListVideos500JSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVideos503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListVideos503JSONResponse) VisitListVideosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5894,7 +7695,7 @@ func (response StreamLogs101Response) VisitStreamLogsResponse(w http.ResponseWri
 	return nil
 }
 
-type StreamLogs400JSONResponse struct{ ErrorJSONResponse }
+type StreamLogs400JSONResponse struct{ BadRequestJSONResponse }
 
 func (response StreamLogs400JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
 
@@ -5908,7 +7709,7 @@ func (response StreamLogs400JSONResponse) VisitStreamLogsResponse(w http.Respons
 	return err
 }
 
-type StreamLogs401JSONResponse Error
+type StreamLogs401JSONResponse struct{ UnauthenticatedJSONResponse }
 
 func (response StreamLogs401JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
 
@@ -5922,7 +7723,7 @@ func (response StreamLogs401JSONResponse) VisitStreamLogsResponse(w http.Respons
 	return err
 }
 
-type StreamLogs403JSONResponse Error
+type StreamLogs403JSONResponse struct{ ForbiddenJSONResponse }
 
 func (response StreamLogs403JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
 
@@ -5936,7 +7737,7 @@ func (response StreamLogs403JSONResponse) VisitStreamLogsResponse(w http.Respons
 	return err
 }
 
-type StreamLogs426JSONResponse Error
+type StreamLogs426JSONResponse struct{ UpgradeRequiredJSONResponse }
 
 func (response StreamLogs426JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
 
@@ -5950,33 +7751,48 @@ func (response StreamLogs426JSONResponse) VisitStreamLogsResponse(w http.Respons
 	return err
 }
 
-type StreamLogs503JSONResponse Error
+type StreamLogs429JSONResponse struct{ TooManyJSONResponse }
 
-func (response StreamLogs503JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type StreamLogsdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
-}
-
-func (response StreamLogsdefaultJSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+func (response StreamLogs429JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamLogs500JSONResponse struct{ InternalJSONResponse }
+
+func (response StreamLogs500JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamLogs503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response StreamLogs503JSONResponse) VisitStreamLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6002,33 +7818,47 @@ func (response GetHealth200JSONResponse) VisitGetHealthResponse(w http.ResponseW
 	return err
 }
 
-type GetHealth503JSONResponse struct{ ErrorJSONResponse }
+type GetHealth403JSONResponse struct{ ForbiddenJSONResponse }
 
-func (response GetHealth503JSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+func (response GetHealth403JSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(503)
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type GetHealthdefaultJSONResponse struct {
-	Body       Error
-	StatusCode int
+type GetHealth500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetHealth500JSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
-func (response GetHealthdefaultJSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+type GetHealth503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetHealth503JSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(response.StatusCode)
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
