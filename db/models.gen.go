@@ -114,6 +114,17 @@ type HookRun struct {
 	UpdatedAt time.Time
 }
 
+// Where the plugins of a host stood when it looked last, so that each change is an event.
+type PluginState struct {
+	HostID    uuid.UUID
+	Plugin    string
+	Kind      string
+	Version   string
+	State     string
+	Error     string
+	UpdatedAt time.Time
+}
+
 // One run of a recorder for a recording. The row exists before the recorder is asked to start.
 type RecorderSession struct {
 	ID         uuid.UUID

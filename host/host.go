@@ -174,6 +174,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 		return err
 	}
 	parts.start(ctx, "events", 2*time.Second, changes.Run)
+	parts.start(ctx, "plugin states", time.Second, pluginStates{database, hostID, manager, h.logger.With("part", "plugins")}.run)
 	parts.start(ctx, "accounts", 2*time.Second, accounts.Run)
 	parts.start(ctx, "upload", 4*time.Second, uploads.Run)
 	parts.start(ctx, "hooks", 4*time.Second, steps.Run)

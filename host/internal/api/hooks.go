@@ -51,7 +51,7 @@ func hookRun(run db.HookRun, streamerID *int64) HookRun {
 	var steps []json.RawMessage
 	_ = json.Unmarshal(run.Steps, &steps) // a list, or hooks would hold it
 	return HookRun{
-		ID: run.ID, Hook: HookRunHook(run.Stage), State: HookRunState(run.State), StreamerID: orNull(streamerID), StreamerInfoID: run.RecordingID,
+		ID: run.ID, Hook: HookStage(run.Stage), State: HookState(run.State), StreamerID: orNull(streamerID), StreamerInfoID: run.RecordingID,
 		SegmentID: orNull(run.SegmentID), Step: run.NextStep + 1, Steps: int32(len(steps)), Attempts: run.Attempts, Error: run.Error,
 		DueAt: run.DueAt.UTC(), UpdatedAt: run.UpdatedAt.UTC(),
 	}

@@ -26,7 +26,7 @@ func TestHeldHooksAreShownAndRetried(t *testing.T) {
 	var status Status
 	shown := h.api(t, "GET", "/status", "").must(t, 200)
 	shown.decode(t, &status)
-	if len(status.Hooks) != 3 || status.Hooks[0].ID != ids[0] || status.Hooks[0].State != HookRunStateHeld || status.Hooks[0].Steps != 2 || status.Hooks[0].Attempts != 3 {
+	if len(status.Hooks) != 3 || status.Hooks[0].ID != ids[0] || status.Hooks[0].State != HookStateHeld || status.Hooks[0].Steps != 2 || status.Hooks[0].Attempts != 3 {
 		t.Errorf("hooks = %+v", status.Hooks)
 	}
 	if strings.Contains(shown.body, "secret") {
@@ -46,7 +46,7 @@ func TestHeldHooksAreShownAndRetried(t *testing.T) {
 	h.api(t, "POST", retry(ids[0])+"?skip=maybe", "").refused(t, 400, "skip")
 	var run HookRun
 	h.api(t, "POST", retry(ids[0])+"?skip=true", "").must(t, 200).decode(t, &run)
-	if run.State != HookRunStatePending || run.Step != 2 || run.Attempts != 0 {
+	if run.State != HookStatePending || run.Step != 2 || run.Attempts != 0 {
 		t.Errorf("the hook is %+v", run)
 	}
 	h.api(t, "POST", retry(ids[0]), "").refused(t, 409, "not held")

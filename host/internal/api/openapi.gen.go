@@ -95,45 +95,45 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
-// Defines values for HookRunHook.
+// Defines values for HookStage.
 const (
-	HookRunHookDownloadedProcessor HookRunHook = "downloaded_processor"
-	HookRunHookPostprocessor       HookRunHook = "postprocessor"
-	HookRunHookSegmentProcessor    HookRunHook = "segment_processor"
+	HookStageDownloadedProcessor HookStage = "downloaded_processor"
+	HookStagePostprocessor       HookStage = "postprocessor"
+	HookStageSegmentProcessor    HookStage = "segment_processor"
 )
 
-// Valid indicates whether the value is a known member of the HookRunHook enum.
-func (e HookRunHook) Valid() bool {
+// Valid indicates whether the value is a known member of the HookStage enum.
+func (e HookStage) Valid() bool {
 	switch e {
-	case HookRunHookDownloadedProcessor:
+	case HookStageDownloadedProcessor:
 		return true
-	case HookRunHookPostprocessor:
+	case HookStagePostprocessor:
 		return true
-	case HookRunHookSegmentProcessor:
+	case HookStageSegmentProcessor:
 		return true
 	default:
 		return false
 	}
 }
 
-// Defines values for HookRunState.
+// Defines values for HookState.
 const (
-	HookRunStateDone    HookRunState = "done"
-	HookRunStateHeld    HookRunState = "held"
-	HookRunStatePending HookRunState = "pending"
-	HookRunStateRunning HookRunState = "running"
+	HookStateDone    HookState = "done"
+	HookStateHeld    HookState = "held"
+	HookStatePending HookState = "pending"
+	HookStateRunning HookState = "running"
 )
 
-// Valid indicates whether the value is a known member of the HookRunState enum.
-func (e HookRunState) Valid() bool {
+// Valid indicates whether the value is a known member of the HookState enum.
+func (e HookState) Valid() bool {
 	switch e {
-	case HookRunStateDone:
+	case HookStateDone:
 		return true
-	case HookRunStateHeld:
+	case HookStateHeld:
 		return true
-	case HookRunStatePending:
+	case HookStatePending:
 		return true
-	case HookRunStateRunning:
+	case HookStateRunning:
 		return true
 	default:
 		return false
@@ -158,6 +158,36 @@ func (e LogRecordLevel) Valid() bool {
 	case LogRecordLevelInfo:
 		return true
 	case LogRecordLevelWarn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PluginState.
+const (
+	PluginStateBackoff  PluginState = "backoff"
+	PluginStateDraining PluginState = "draining"
+	PluginStateFailed   PluginState = "failed"
+	PluginStateReady    PluginState = "ready"
+	PluginStateStarting PluginState = "starting"
+	PluginStateStopped  PluginState = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the PluginState enum.
+func (e PluginState) Valid() bool {
+	switch e {
+	case PluginStateBackoff:
+		return true
+	case PluginStateDraining:
+		return true
+	case PluginStateFailed:
+		return true
+	case PluginStateReady:
+		return true
+	case PluginStateStarting:
+		return true
+	case PluginStateStopped:
 		return true
 	default:
 		return false
@@ -478,6 +508,9 @@ type AccountDraftKey string
 // AccountEvent defines model for AccountEvent.
 type AccountEvent = json.RawMessage
 
+// AccountStateEvent defines model for AccountStateEvent.
+type AccountStateEvent = json.RawMessage
+
 // ArchivePre defines model for ArchivePre.
 type ArchivePre = map[string]json.RawMessage
 
@@ -534,6 +567,9 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// HookEvent defines model for HookEvent.
+type HookEvent = json.RawMessage
+
 // HookRun defines model for HookRun.
 type HookRun struct {
 	// Attempts How often this step failed.
@@ -543,15 +579,15 @@ type HookRun struct {
 	DueAt time.Time `json:"due_at"`
 
 	// Error What failed last, also when the hook went on after it.
-	Error string      `json:"error"`
-	Hook  HookRunHook `json:"hook"`
-	ID    int64       `json:"id"`
+	Error string    `json:"error"`
+	Hook  HookStage `json:"hook"`
+	ID    int64     `json:"id"`
 
 	// SegmentID null: the hook is about the whole recording.
 	SegmentID nullable.Nullable[int64] `json:"segment_id"`
 
 	// State held: a step failed, and nothing goes on until /hooks/{id}/retry.
-	State HookRunState `json:"state"`
+	State HookState `json:"state"`
 
 	// Step The step that is next or under way, from 1; more than steps: all are over.
 	Step int32 `json:"step"`
@@ -565,11 +601,11 @@ type HookRun struct {
 	UpdatedAt      time.Time                `json:"updated_at"`
 }
 
-// HookRunHook defines model for HookRun.Hook.
-type HookRunHook string
+// HookStage defines model for HookStage.
+type HookStage string
 
-// HookRunState held: a step failed, and nothing goes on until /hooks/{id}/retry.
-type HookRunState string
+// HookState held: a step failed, and nothing goes on until /hooks/{id}/retry.
+type HookState string
 
 // HookStep One thing that a hook does: "rm", or an object with exactly one of run, mv, rm, remux and webhook.
 type HookStep = json.RawMessage
@@ -720,16 +756,27 @@ type Plugin struct {
 	Name      string `json:"name"`
 	Processes int32  `json:"processes"`
 	Restarts  int32  `json:"restarts"`
-	State     string `json:"state"`
+
+	// State stopped: started when it is needed; draining: not needed for long, and being stopped; backoff: it failed and is started again; failed: it stays down until it is repaired and plugins.hcl is read again.
+	State PluginState `json:"state"`
 
 	// Version Empty until the plugin was started once.
 	Version string `json:"version"`
 }
 
+// PluginEvent defines model for PluginEvent.
+type PluginEvent = json.RawMessage
+
 // PluginOption An option that an installed plugin lets be set while it runs, such as bili_qn: a text, a whole number, a number, true or
 // false, or a list of texts, as the plugin says. null: not set here. Secrets are answered as ********; so is what
 // is stored for a plugin that is away.
 type PluginOption = interface{}
+
+// PluginRemovedEvent defines model for PluginRemovedEvent.
+type PluginRemovedEvent = json.RawMessage
+
+// PluginState stopped: started when it is needed; draining: not needed for long, and being stopped; backoff: it failed and is started again; failed: it stays down until it is repaired and plugins.hcl is read again.
+type PluginState string
 
 // Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and
 // the files stay.

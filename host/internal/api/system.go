@@ -35,7 +35,7 @@ func (s *Server) pluginList() []Plugin {
 	plugins := []Plugin{}
 	for _, p := range s.plugins.Status() {
 		plugins = append(plugins, Plugin{
-			Name: p.Name, Kind: p.Kind, Version: p.Version, State: p.State, Error: p.Error,
+			Name: p.Name, Kind: p.Kind, Version: p.Version, State: PluginState(p.State), Error: p.Error,
 			Match: append([]string{}, p.Match...), Lines: append([]string{}, p.Lines...),
 			Processes: int32(p.Processes), Restarts: int32(p.Restarts),
 		})

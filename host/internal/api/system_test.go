@@ -142,9 +142,9 @@ func TestPluginsAndTheirReload(t *testing.T) {
 	h := newLoggedIn(t)
 	equalJSON(t, h.api(t, "GET", "/plugins", "").must(t, 200).body, `[]`)
 	h.plugins.status = func() []PluginStatus {
-		return []PluginStatus{{Name: "line-upos", Kind: "line", Version: "0.1.0", State: "running", Lines: []string{"bda2"}, Processes: 1}}
+		return []PluginStatus{{Name: "line-upos", Kind: "line", Version: "0.1.0", State: "ready", Lines: []string{"bda2"}, Processes: 1}}
 	}
-	want := `[{"name":"line-upos","kind":"line","version":"0.1.0","state":"running","error":"","match":[],"lines":["bda2"],"processes":1,"restarts":0}]`
+	want := `[{"name":"line-upos","kind":"line","version":"0.1.0","state":"ready","error":"","match":[],"lines":["bda2"],"processes":1,"restarts":0}]`
 	equalJSON(t, h.api(t, "POST", "/plugins/reload", "").must(t, 200).body, want)
 	if got := h.notes.take(); got != "rooms: configuration changed; uploads: configuration changed" {
 		t.Errorf("announced %q", got)

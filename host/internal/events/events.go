@@ -32,9 +32,9 @@ func Kinds() []string {
 	return []string{
 		"streamer.created", "streamer.changed", "streamer.paused", "streamer.resumed", "streamer.reason", "streamer.deleted",
 		"recording.started", "recording.ordered", "recording.waiting", "recording.resumed", "recording.title", "recording.ended", "recording.deleted",
-		"segment.closed", "segment.ordered", "segment.changed", "upload.state", "submission.state",
+		"segment.closed", "segment.ordered", "segment.changed", "segment.removed", "hook.state", "upload.state", "submission.state",
 		"template.created", "template.changed", "template.deleted",
-		"account.added", "account.changed", "account.removed", "configuration.changed",
+		"account.added", "account.changed", "account.removed", "account.state", "configuration.changed", "plugin.state", "plugin.removed",
 	}
 }
 

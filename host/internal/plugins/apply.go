@@ -158,6 +158,7 @@ func (m *Manager) switchTo(stages []staged) (unwanted []*instance) {
 		}
 		return unwanted
 	}
+	defer m.noteChange()
 	old := m.entries
 	m.entries = make([]*entry, len(stages))
 	for i, s := range stages {

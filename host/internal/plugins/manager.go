@@ -32,6 +32,8 @@ type Manager struct {
 	applying chan struct{}
 	// loaded is closed when the first Apply is done: before, nobody knows what is installed.
 	loaded chan struct{}
+	// changed holds a token when a state changed since it was taken.
+	changed chan struct{}
 
 	mu      sync.Mutex
 	applied bool
@@ -100,7 +102,7 @@ func New(options Options) (*Manager, error) {
 	life, end := context.WithCancel(context.Background())
 	return &Manager{
 		options: options, logger: options.Logger, life: life, end: end, runDir: dir,
-		applying: make(chan struct{}, 1), loaded: make(chan struct{}), instances: map[*instance]struct{}{},
+		applying: make(chan struct{}, 1), loaded: make(chan struct{}), changed: make(chan struct{}, 1), instances: map[*instance]struct{}{},
 	}, nil
 }
 

@@ -48,6 +48,17 @@ type ProcessStatus struct {
 	Unhealthy string
 }
 
+// Changed lets one caller wait for the next change of what Status answers. Changes that follow each other closely are one.
+func (m *Manager) Changed() <-chan struct{} { return m.changed }
+
+// noteChange wakes whoever waits on Changed.
+func (m *Manager) noteChange() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
 // Status lists the plugins in the order of plugins.hcl. Recorders of earlier hosts that no block names any more come
 // last, as stopped plugins with draining processes.
 func (m *Manager) Status() []Status {

@@ -20,6 +20,7 @@ const (
 
 // beginLocked starts a process for an entry.
 func (m *Manager) beginLocked(e *entry) {
+	defer m.noteChange()
 	attempt := &attempt{done: make(chan struct{})}
 	e.attempt, e.state, e.current = attempt, Starting, nil
 	e.cancelPendingRetry()
@@ -62,6 +63,7 @@ func (m *Manager) finish(e *entry, a *attempt, inst *instance, err error) *insta
 
 // installLocked makes an instance the current one of an entry and begins to supervise it.
 func (m *Manager) installLocked(e *entry, inst *instance) {
+	defer m.noteChange()
 	e.cancelPendingRetry()
 	e.current, e.state, e.next, e.lastErr = inst, Ready, time.Time{}, nil
 	e.described, e.about, e.patterns, e.print = true, inst.about, inst.patterns, inst.print
@@ -158,6 +160,9 @@ func (m *Manager) noteHealth(inst *instance, err error) {
 	if err != nil {
 		inst.sick = err.Error()
 	}
+	if inst.sick != before {
+		m.noteChange()
+	}
 	switch {
 	case before == "" && inst.sick != "":
 		m.logger.Warn("plugin is not healthy", "plugin", inst.label, "pid", inst.process.Pid(), "error", err)
@@ -183,6 +188,7 @@ func (m *Manager) stopIdle(inst *instance) bool {
 		return false
 	}
 	e.state = Draining
+	m.noteChange()
 	m.mu.Unlock()
 
 	m.logger.Info("plugin is idle and stops", "plugin", inst.label, "pid", inst.process.Pid())
@@ -270,6 +276,7 @@ func (m *Manager) exitedLocked(inst *instance) {
 	}
 	delete(m.instances, inst)
 	inst.letGo()
+	defer m.noteChange()
 	e := m.ownerLocked(inst)
 	if e == nil {
 		m.logger.Info("plugin process has ended", "plugin", inst.label, "pid", inst.process.Pid(), "reason", inst.process.Reason())
@@ -300,6 +307,7 @@ func (inst *instance) isRetired() bool {
 
 // failLocked counts a failure and schedules the next start, or gives up. uptime is 0 when the process did not come up.
 func (m *Manager) failLocked(e *entry, err error, uptime time.Duration) {
+	defer m.noteChange()
 	e.lastErr, e.next = err, time.Time{}
 	delay, broken := e.backoff.fail(uptime, m.options.jitter())
 	// What has worked before may work again without anybody's help: a file can be missing during an upgrade.
