@@ -8,29 +8,17 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/embedded"
-	"github.com/lubod/lubod/host/internal/api"
-	"github.com/lubod/lubod/host/internal/bilibili"
-	"github.com/lubod/lubod/host/internal/biliup"
 	"github.com/lubod/lubod/host/internal/config"
-	"github.com/lubod/lubod/host/internal/events"
-	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/logs"
-	"github.com/lubod/lubod/host/internal/monitor"
-	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/plugins"
-	"github.com/lubod/lubod/host/internal/record"
-	"github.com/lubod/lubod/host/internal/upload"
 )
 
 // Config is what the daemon was started with.
@@ -116,96 +104,18 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	if err != nil {
 		return err
 	}
-	var watcher *monitor.Monitor
-	options := &settings{logger: h.logger.With("part", "options")}
-	resolver := extractors{manager, options, h.config.DataDir}
-
-	client := bilibili.New(bilibili.Options{MemberURL: h.config.MemberURL, APIURL: h.config.APIURL, PassportURL: h.config.PassportURL})
-	defer client.Close()
-	allowed, err := outgoing.ParseAllowed(h.config.AllowAddresses)
+	built, err := h.build(hostID, manager, database)
 	if err != nil {
 		return err
 	}
-	// Everything that goes to an address which a user chose goes through it.
-	outside := outgoing.New(outgoing.Options{Allowed: allowed, UserAgent: "lubod/" + h.version})
-	defer outside.Close()
-	recordingsDir := filepath.Join(h.config.DataDir, "recordings")
-	var uploads *upload.Service
-	accounts := bilibili.NewKeeper(bilibili.KeeperOptions{
-		DB: database, HostID: hostID, Files: bilibili.NewAccountFiles(h.config.DataDir), Client: client,
-		Changed: func() { uploads.PublishingChanged() }, Logger: h.logger.With("part", "accounts"),
-	})
-	steps, err := hooks.New(hooks.Options{
-		DB: database, HostID: hostID.String(), Root: recordingsDir, MoveDirs: filepath.SplitList(h.config.HookDirs),
-		AllowRun: h.config.AllowRunHooks, HTTP: outside, Logger: h.logger.With("part", "hooks"),
-		Upload: func(ctx context.Context, tx pgx.Tx, segmentID int64) error {
-			return uploads.SegmentClosed(ctx, tx, segmentID)
-		},
-		Ended: func(ctx context.Context, tx pgx.Tx, recordingID int64) error {
-			return uploads.RecordingEnded(ctx, tx, recordingID)
-		},
-	})
-	if err != nil {
+	parts.onStop(ctx, "connections", time.Second, func(context.Context) error { built.close(); return nil })
+	if following, err := built.start(ctx, parts); !following {
 		return err
 	}
-	uploads, err = upload.New(upload.Options{
-		DB: database, HostID: hostID.String(), Accounts: accounts, Lines: lines{manager}, Archives: client, Hooks: steps,
-		Covers: client, Pictures: pictures{outside}, DataDir: h.config.DataDir, Logger: h.logger.With("part", "upload"),
-	})
-	if err != nil {
-		return err
-	}
-	recordings := record.New(record.Options{
-		DB: database, HostID: hostID, Root: recordingsDir, Recorders: recorders{manager, options}, Extractors: resolver, Publisher: publisher{steps, uploads},
-		Prepare: steps.Prepare, SessionEnded: func(streamerID int64) { watcher.Ask(streamerID) }, SlotFree: func() { watcher.SlotFree() },
-		Logger: h.logger.With("part", "record"),
-	})
-	watcher = monitor.New(monitor.Options{
-		DB: database, Extractors: resolver, Recorder: recordable{recordings}, Logger: h.logger.With("part", "monitor"),
-	})
-	changes := events.New(events.Options{DB: database, Logger: h.logger.With("part", "events")})
-	answers, err := api.New(api.Deps{
-		DB: database, Rooms: rooms{watcher, recordings}, Uploads: uploads, Plugins: catalog{manager, h}, Hooks: steps, Bilibili: client,
-		Accounts: accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: outside, Around: h.aroundAPI(database),
-		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
-		Events: changes, Logs: h.logs, Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
-	})
-	if err != nil {
-		return err
-	}
-	parts.start(ctx, "events", 2*time.Second, changes.Run)
-	parts.start(ctx, "plugin states", time.Second, pluginStates{database, hostID, manager, h.logger.With("part", "plugins")}.run)
-	parts.start(ctx, "accounts", 2*time.Second, accounts.Run)
-	parts.start(ctx, "upload", 4*time.Second, uploads.Run)
-	parts.start(ctx, "hooks", 4*time.Second, steps.Run)
-	following := make(chan struct{})
-	parts.start(ctx, "record", 2*time.Second, func(ctx context.Context) error {
-		return recordings.Run(ctx, func() { close(following) })
-	})
-	select {
-	case <-following:
-	case err := <-parts.failed:
-		return err
-	case <-ctx.Done():
-		return nil
-	}
-	parts.start(ctx, "monitor", 2*time.Second, watcher.Run)
-	parts.start(ctx, "api", 2*time.Second, func(ctx context.Context) error { return answers.Run(ctx, listening) })
+	parts.start(ctx, "api", 2*time.Second, func(ctx context.Context) error { return built.api.Run(ctx, listening) })
 	h.logger.Info("lubod is up", "address", "http://"+listening.Addr().String(), "version", h.version, "data_dir", h.config.DataDir)
 	ready(listening.Addr().String())
 	return parts.wait(ctx)
-}
-
-// aroundAPI puts biliup's paths around the API.
-func (h *Host) aroundAPI(database *db.DB) func(http.Handler) http.Handler {
-	if !h.config.BiliupPaths {
-		return nil
-	}
-	return func(api http.Handler) http.Handler {
-		return biliup.New(biliup.Options{
-			API: api, UserExists: database.AnyUser, Recordings: filepath.Join(h.config.DataDir, "recordings"), Logger: h.logger.With("part", "biliup"),
-		})
-	}
 }
 
 func (h *Host) prepareDataDir() error {
@@ -275,6 +185,7 @@ func (h *Host) startPlugins(ctx context.Context, parts *stages) (*plugins.Manage
 		if err := manager.Apply(ctx, file); err != nil {
 			return err
 		}
+		h.warnOfConflicts(manager)
 		return h.serveReloads(ctx, manager)
 	})
 	return manager, nil
@@ -294,8 +205,16 @@ func (h *Host) serveReloads(ctx context.Context, manager *plugins.Manager) error
 				h.logger.Error("plugins.hcl was not taken over; what ran goes on", "error", err)
 			} else {
 				h.logger.Info("plugins.hcl was taken over")
+				h.warnOfConflicts(manager)
 			}
 			answer <- err
 		}
+	}
+}
+
+// warnOfConflicts names options that cannot be set because two plugins declare them differently.
+func (h *Host) warnOfConflicts(manager *plugins.Manager) {
+	for plugin, conflict := range config.NewCatalog(manager.Options()).Conflicts() {
+		h.logger.Warn("an option of a plugin cannot be set", "plugin", plugin, "problem", conflict)
 	}
 }

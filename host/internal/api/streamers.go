@@ -83,6 +83,9 @@ func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomUR
 	if err != nil {
 		return nil, err
 	}
+	if words, err := body.ExcludedKeywords.Get(); err == nil {
+		body.ExcludedKeywords.Set(trimmedKeywords(words))
+	}
 	wanted, err := json.Marshal(body)
 	if err != nil {
 		return nil, err

@@ -391,6 +391,10 @@ func TestStreamerIsCreatedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 		t.Errorf("the second answer is %s, the first %s", again.body, first.body)
 	}
 	h.api(t, "POST", "/streamers", `{"url":" https://a.example/1 "}`).must(t, 200)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","excluded_keywords":[" 录播 ","回放",""]}`).must(t, 200)
+	h.notes.take()
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","excluded_keywords":[" 录播 ","回放",""]}`).must(t, 200)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","excluded_keywords":["回放"]}`).refused(t, 409, "excluded_keywords")
 	for _, other := range []string{`"remark":"另一个"`, `"split_size":1`, `"override":{"delay":60}`, `"template_name":"x"`} {
 		h.api(t, "POST", "/streamers", `{"url":"https://a.example/1",`+other+`}`).refused(t, 409, "streamer 1", "PUT")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -339,5 +340,31 @@ func TestStopOfTheHostLeavesSessionsRunning(t *testing.T) {
 	}
 	if err := s.Start(t.Context(), h.streamer, live); !errors.Is(err, context.Canceled) {
 		t.Errorf("a host that stopped began a session: %v", err)
+	}
+}
+
+// Whoever reads the log finds in the database what it says: a segment whose commit failed is not logged as closed.
+func TestLogSaysOnlyWhatIsCommitted(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	var mu sync.Mutex
+	tries := 0
+	h.publisher.closed = func(int64) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if tries++; tries < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, h.closed(id, 1))
+	h.untilRows(1, "segments")
+	h.until("logged", func() bool { return strings.Contains(h.logged(), "segment closed") })
+	for _, line := range []string{"recording begins", "segment closed"} {
+		if n := strings.Count(h.logged(), line); n != 1 {
+			t.Errorf("%q is logged %d times for one that was committed at the third try", line, n)
+		}
 	}
 }

@@ -139,7 +139,7 @@ func brings(event recorder.Event) bool {
 
 // commit makes one event durable.
 func (s *Service) commit(ctx context.Context, followed *session, event recorder.Event) error {
-	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	return s.inTx(ctx, func(tx *change, q *db.Queries) error {
 		row, err := q.LockSession(ctx, followed.id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil // the end is committed already, only the answer to that was lost
@@ -157,26 +157,26 @@ func (s *Service) commit(ctx context.Context, followed *session, event recorder.
 	})
 }
 
-func (s *Service) apply(ctx context.Context, tx pgx.Tx, row db.RecorderSession, event recorder.Event) error {
+func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession, event recorder.Event) error {
 	logger := s.Logger.With("session", row.ID)
 	switch payload := event.Payload.(type) {
 	case recorder.MediaArrived:
 		return s.begun(ctx, tx, &row)
 	case recorder.SegmentOpened:
-		logger.Info("segment opened", "path", payload.Path)
+		tx.log(logger, "segment opened", "path", payload.Path)
 	case recorder.SegmentClosed:
 		return s.insertSegment(ctx, tx, &row, payload.Segment)
 	case recorder.Note:
-		logger.Info("recorder notes", "code", payload.Code, "text", payload.Text)
+		tx.log(logger, "recorder notes", "code", payload.Code, "text", payload.Text)
 	case recorder.Ended:
-		logger.Info("session ended", "reason", payload.Reason, "message", payload.Message)
+		tx.log(logger, "session ended", "reason", payload.Reason, "message", payload.Message)
 		return s.end(ctx, tx, row, payload, event.At)
 	}
 	return nil
 }
 
 // begun commits that a room sends media: whatever was wrong with it before is over.
-func (s *Service) begun(ctx context.Context, tx pgx.Tx, row *db.RecorderSession) error {
+func (s *Service) begun(ctx context.Context, tx *change, row *db.RecorderSession) error {
 	if _, err := s.recording(ctx, tx, row); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (s *Service) begun(ctx context.Context, tx pgx.Tx, row *db.RecorderSession)
 
 // recording returns the recording that a session feeds. The first media decides: it joins the recording that waits for
 // this room to come back, or opens a new one.
-func (s *Service) recording(ctx context.Context, tx pgx.Tx, row *db.RecorderSession) (int64, error) {
+func (s *Service) recording(ctx context.Context, tx *change, row *db.RecorderSession) (int64, error) {
 	if row.RecordingID != nil {
 		return *row.RecordingID, nil
 	}
@@ -210,14 +210,14 @@ func (s *Service) recording(ctx context.Context, tx pgx.Tx, row *db.RecorderSess
 			return 0, fmt.Errorf("insert recording: %w", err)
 		}
 		id = inserted.ID
-		s.Logger.Info("recording begins", "recording", id, "url", known.URL)
+		tx.log(s.Logger, "recording begins", "recording", id, "url", known.URL)
 	}
 	row.RecordingID = &id
 	return id, q.LinkSession(ctx, db.LinkSessionParams{ID: row.ID, RecordingID: &id})
 }
 
 // join resumes the room's waiting recording; 0 when there is none. One that belongs to another URL ends here.
-func (s *Service) join(ctx context.Context, tx pgx.Tx, row db.RecorderSession, known room) (int64, error) {
+func (s *Service) join(ctx context.Context, tx *change, row db.RecorderSession, known room) (int64, error) {
 	if row.StreamerID == nil {
 		return 0, nil
 	}
@@ -232,12 +232,12 @@ func (s *Service) join(ctx context.Context, tx pgx.Tx, row db.RecorderSession, k
 	if waiting.URL != known.URL {
 		return 0, s.endRecording(ctx, tx, waiting.ID, time.Now())
 	}
-	s.Logger.Info("recording goes on", "recording", waiting.ID)
+	tx.log(s.Logger, "recording goes on", "recording", waiting.ID)
 	return waiting.ID, q.ResumeRecording(ctx, db.ResumeRecordingParams{ID: waiting.ID, HostID: s.HostID})
 }
 
 // insertSegment commits a closed file, and in the same transaction orders what is to be done with it.
-func (s *Service) insertSegment(ctx context.Context, tx pgx.Tx, row *db.RecorderSession, segment recorder.Segment) error {
+func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.RecorderSession, segment recorder.Segment) error {
 	q := s.DB.WithTx(tx)
 	recordingID, err := s.recording(ctx, tx, row)
 	if err != nil {
@@ -261,7 +261,7 @@ func (s *Service) insertSegment(ctx context.Context, tx pgx.Tx, row *db.Recorder
 	if err != nil {
 		return fmt.Errorf("insert segment: %w", err)
 	}
-	s.Logger.Info("segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
+	tx.log(s.Logger, "segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
 		"size_bytes", segment.SizeBytes, "duration", segment.Duration, "publish", publish, "recovered", segment.Recovered)
 	return s.Publisher.SegmentClosed(ctx, tx, id)
 }
@@ -301,7 +301,7 @@ func (s *Service) layered(row db.RoomConfigurationRow, streamerID *int64) config
 }
 
 // end commits the end of a session. Its recording waits for the room to come back.
-func (s *Service) end(ctx context.Context, tx pgx.Tx, row db.RecorderSession, ended recorder.Ended, at time.Time) error {
+func (s *Service) end(ctx context.Context, tx *change, row db.RecorderSession, ended recorder.Ended, at time.Time) error {
 	q := s.DB.WithTx(tx)
 	if row.StreamerID != nil {
 		trouble := ""
@@ -324,7 +324,7 @@ func (s *Service) end(ctx context.Context, tx pgx.Tx, row db.RecorderSession, en
 
 // wait keeps a recording open for as long as the room's delay says, and not beyond the end of its time window: outside it
 // nothing can come back.
-func (s *Service) wait(ctx context.Context, tx pgx.Tx, recordingID int64, streamerID *int64) error {
+func (s *Service) wait(ctx context.Context, tx *change, recordingID int64, streamerID *int64) error {
 	q := s.DB.WithTx(tx)
 	row, err := q.RoomConfiguration(ctx, streamerID)
 	if err != nil {
@@ -369,7 +369,7 @@ func (s *Service) recoverSession(ctx context.Context, followed *session) error {
 		return fmt.Errorf("recover files: %w", err)
 	}
 	followed.fed = followed.fed || len(segments) > 0
-	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	return s.inTx(ctx, func(tx *change, q *db.Queries) error {
 		row, err := q.LockSession(ctx, followed.id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil // it ended without any media

@@ -20,7 +20,7 @@ const idleLook = time.Minute
 // reviveWaiting gives the recordings of an earlier host a chance to be joined: nobody asked their rooms for a while.
 // Recordings that claim to be live without any session wait from now on.
 func (s *Service) reviveWaiting(ctx context.Context) error {
-	return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	return s.inTx(ctx, func(tx *change, q *db.Queries) error {
 		err := q.ExtendWaiting(ctx, db.ExtendWaitingParams{HostID: s.HostID, Until: time.Now().Add(reviveGrace)})
 		if err != nil {
 			return fmt.Errorf("extend waiting recordings: %w", err)
@@ -68,7 +68,7 @@ func (s *Service) endExpired(ctx context.Context) error {
 // endDue ends what is due, and tells when to look again.
 func (s *Service) endDue(ctx context.Context) (time.Duration, error) {
 	now := time.Now()
-	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err := s.inTx(ctx, func(tx *change, q *db.Queries) error {
 		due, err := q.LockExpiredRecordings(ctx, now)
 		if err != nil {
 			return err
@@ -94,10 +94,10 @@ func (s *Service) endDue(ctx context.Context) (time.Duration, error) {
 	return min(max(time.Until(earliest), s.RetryAfter), idleLook), nil
 }
 
-func (s *Service) endRecording(ctx context.Context, tx pgx.Tx, id int64, at time.Time) error {
+func (s *Service) endRecording(ctx context.Context, tx *change, id int64, at time.Time) error {
 	if err := s.DB.WithTx(tx).EndRecording(ctx, db.EndRecordingParams{ID: id, EndedAt: at}); err != nil {
 		return fmt.Errorf("end recording: %w", err)
 	}
-	s.Logger.Info("recording ended", "recording", id)
+	tx.log(s.Logger, "recording ended", "recording", id)
 	return s.Publisher.RecordingEnded(ctx, tx, id)
 }

@@ -1,0 +1,36 @@
+package record
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+)
+
+// change is a transaction, and what the log says once it is committed: a line about something that was taken back would
+// send whoever reads it the wrong way.
+type change struct {
+	pgx.Tx
+	lines []func()
+}
+
+func (c *change) log(logger *slog.Logger, message string, attributes ...any) {
+	c.lines = append(c.lines, func() { logger.Info(message, attributes...) })
+}
+
+func (s *Service) inTx(ctx context.Context, do func(tx *change, q *db.Queries) error) error {
+	var made change
+	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		made = change{Tx: tx}
+		return do(&made, q)
+	})
+	if err != nil {
+		return err
+	}
+	for _, line := range made.lines {
+		line()
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package host
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/api"
+	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/biliup"
+	"github.com/lubod/lubod/host/internal/events"
+	"github.com/lubod/lubod/host/internal/hooks"
+	"github.com/lubod/lubod/host/internal/monitor"
+	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/plugins"
+	"github.com/lubod/lubod/host/internal/record"
+	"github.com/lubod/lubod/host/internal/upload"
+)
+
+// services are the parts of a host that stand on its database and its plugins.
+type services struct {
+	client     *bilibili.Client
+	outside    *outgoing.Client
+	accounts   *bilibili.Keeper
+	hooks      *hooks.Service
+	uploads    *upload.Service
+	recordings *record.Service
+	watcher    *monitor.Monitor
+	events     *events.Bus
+	plugins    pluginStates
+	api        *api.Server
+}
+
+// build makes the services and joins them; nothing runs yet.
+func (h *Host) build(hostID uuid.UUID, manager *plugins.Manager, database *db.DB) (*services, error) {
+	allowed, err := outgoing.ParseAllowed(h.config.AllowAddresses)
+	if err != nil {
+		return nil, err
+	}
+	s := &services{
+		client: bilibili.New(bilibili.Options{MemberURL: h.config.MemberURL, APIURL: h.config.APIURL, PassportURL: h.config.PassportURL}),
+		// Everything that goes to an address which a user chose goes through it.
+		outside: outgoing.New(outgoing.Options{Allowed: allowed, UserAgent: "lubod/" + h.version}),
+		events:  events.New(events.Options{DB: database, Logger: h.logger.With("part", "events")}),
+		plugins: pluginStates{database, hostID, manager, h.logger.With("part", "plugins")},
+	}
+	if err := s.buildPipeline(h, hostID, manager, database); err != nil {
+		s.close()
+		return nil, err
+	}
+	if err := s.buildAPI(h, manager, database); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// buildPipeline makes what brings a stream into files and files to Bilibili.
+func (s *services) buildPipeline(h *Host, hostID uuid.UUID, manager *plugins.Manager, database *db.DB) (err error) {
+	options := &settings{logger: h.logger.With("part", "options")}
+	resolver := extractors{manager, options, h.config.DataDir}
+	recordingsDir := filepath.Join(h.config.DataDir, "recordings")
+	s.accounts = bilibili.NewKeeper(bilibili.KeeperOptions{
+		DB: database, HostID: hostID, Files: bilibili.NewAccountFiles(h.config.DataDir), Client: s.client,
+		Changed: func() { s.uploads.PublishingChanged() }, Logger: h.logger.With("part", "accounts"),
+	})
+	s.hooks, err = hooks.New(hooks.Options{
+		DB: database, HostID: hostID.String(), Root: recordingsDir, MoveDirs: filepath.SplitList(h.config.HookDirs),
+		AllowRun: h.config.AllowRunHooks, HTTP: s.outside, Logger: h.logger.With("part", "hooks"),
+		Upload: func(ctx context.Context, tx pgx.Tx, segmentID int64) error {
+			return s.uploads.SegmentClosed(ctx, tx, segmentID)
+		},
+		Ended: func(ctx context.Context, tx pgx.Tx, recordingID int64) error {
+			return s.uploads.RecordingEnded(ctx, tx, recordingID)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.uploads, err = upload.New(upload.Options{
+		DB: database, HostID: hostID.String(), Accounts: s.accounts, Lines: lines{manager}, Archives: s.client, Hooks: s.hooks,
+		Covers: s.client, Pictures: pictures{s.outside}, DataDir: h.config.DataDir, Logger: h.logger.With("part", "upload"),
+	})
+	if err != nil {
+		return err
+	}
+	s.recordings = record.New(record.Options{
+		DB: database, HostID: hostID, Root: recordingsDir, Recorders: recorders{manager, options}, Extractors: resolver,
+		Publisher: publisher{s.hooks, s.uploads}, Prepare: s.hooks.Prepare,
+		SessionEnded: func(streamerID int64) { s.watcher.Ask(streamerID) }, SlotFree: func() { s.watcher.SlotFree() },
+		Logger: h.logger.With("part", "record"),
+	})
+	s.watcher = monitor.New(monitor.Options{
+		DB: database, Extractors: resolver, Recorder: recordable{s.recordings}, Logger: h.logger.With("part", "monitor"),
+	})
+	return nil
+}
+
+func (s *services) buildAPI(h *Host, manager *plugins.Manager, database *db.DB) (err error) {
+	s.api, err = api.New(api.Deps{
+		DB: database, Rooms: rooms{s.watcher, s.recordings}, Uploads: s.uploads, Plugins: catalog{manager, h}, Hooks: s.hooks, Bilibili: s.client,
+		Accounts: s.accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: s.outside, Around: h.aroundAPI(database),
+		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
+		Events: s.events, Logs: h.logs, Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
+	})
+	return err
+}
+
+// aroundAPI puts biliup's paths around the API.
+func (h *Host) aroundAPI(database *db.DB) func(http.Handler) http.Handler {
+	if !h.config.BiliupPaths {
+		return nil
+	}
+	return func(api http.Handler) http.Handler {
+		return biliup.New(biliup.Options{
+			API: api, UserExists: database.AnyUser, Recordings: filepath.Join(h.config.DataDir, "recordings"), Logger: h.logger.With("part", "biliup"),
+		})
+	}
+}
+
+// start runs the services. following is false when ctx ended, or a part failed, before it was known what is being recorded:
+// rooms are watched only then.
+func (s *services) start(ctx context.Context, parts *stages) (following bool, err error) {
+	parts.start(ctx, "events", 2*time.Second, s.events.Run)
+	parts.start(ctx, "plugin states", time.Second, s.plugins.run)
+	parts.start(ctx, "accounts", 2*time.Second, s.accounts.Run)
+	parts.start(ctx, "upload", 4*time.Second, s.uploads.Run)
+	parts.start(ctx, "hooks", 4*time.Second, s.hooks.Run)
+	known := make(chan struct{})
+	parts.start(ctx, "record", 2*time.Second, func(ctx context.Context) error {
+		return s.recordings.Run(ctx, func() { close(known) })
+	})
+	select {
+	case <-known:
+	case err := <-parts.failed:
+		return false, err
+	case <-ctx.Done():
+		return false, nil
+	}
+	parts.start(ctx, "monitor", 2*time.Second, s.watcher.Run)
+	return true, nil
+}
+
+// close ends what holds connections, when nothing runs any more.
+func (s *services) close() {
+	s.outside.Close()
+	s.client.Close()
+}
