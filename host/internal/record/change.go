@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,9 +15,7 @@ type change struct {
 	lines []func()
 }
 
-func (c *change) log(logger *slog.Logger, message string, attributes ...any) {
-	c.lines = append(c.lines, func() { logger.Info(message, attributes...) })
-}
+func (c *change) later(line func()) { c.lines = append(c.lines, line) }
 
 func (s *Service) inTx(ctx context.Context, do func(tx *change, q *db.Queries) error) error {
 	var made change

@@ -163,13 +163,13 @@ func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession,
 	case recorder.MediaArrived:
 		return s.begun(ctx, tx, &row)
 	case recorder.SegmentOpened:
-		tx.log(logger, "segment opened", "path", payload.Path)
+		tx.later(func() { logger.Info("segment opened", "path", payload.Path) })
 	case recorder.SegmentClosed:
 		return s.insertSegment(ctx, tx, &row, payload.Segment)
 	case recorder.Note:
-		tx.log(logger, "recorder notes", "code", payload.Code, "text", payload.Text)
+		tx.later(func() { logger.Info("recorder notes", "code", payload.Code, "text", payload.Text) })
 	case recorder.Ended:
-		tx.log(logger, "session ended", "reason", payload.Reason, "message", payload.Message)
+		tx.later(func() { logger.Info("session ended", "reason", payload.Reason, "message", payload.Message) })
 		return s.end(ctx, tx, row, payload, event.At)
 	}
 	return nil
@@ -210,7 +210,7 @@ func (s *Service) recording(ctx context.Context, tx *change, row *db.RecorderSes
 			return 0, fmt.Errorf("insert recording: %w", err)
 		}
 		id = inserted.ID
-		tx.log(s.Logger, "recording begins", "recording", id, "url", known.URL)
+		tx.later(func() { s.Logger.Info("recording begins", "recording", id, "url", known.URL) })
 	}
 	row.RecordingID = &id
 	return id, q.LinkSession(ctx, db.LinkSessionParams{ID: row.ID, RecordingID: &id})
@@ -232,7 +232,7 @@ func (s *Service) join(ctx context.Context, tx *change, row db.RecorderSession, 
 	if waiting.URL != known.URL {
 		return 0, s.endRecording(ctx, tx, waiting.ID, time.Now())
 	}
-	tx.log(s.Logger, "recording goes on", "recording", waiting.ID)
+	tx.later(func() { s.Logger.Info("recording goes on", "recording", waiting.ID) })
 	return waiting.ID, q.ResumeRecording(ctx, db.ResumeRecordingParams{ID: waiting.ID, HostID: s.HostID})
 }
 
@@ -261,8 +261,10 @@ func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.Recorde
 	if err != nil {
 		return fmt.Errorf("insert segment: %w", err)
 	}
-	tx.log(s.Logger, "segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
-		"size_bytes", segment.SizeBytes, "duration", segment.Duration, "publish", publish, "recovered", segment.Recovered)
+	tx.later(func() {
+		s.Logger.Info("segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
+			"size_bytes", segment.SizeBytes, "duration", segment.Duration, "publish", publish, "recovered", segment.Recovered)
+	})
 	return s.Publisher.SegmentClosed(ctx, tx, id)
 }
 

@@ -98,6 +98,6 @@ func (s *Service) endRecording(ctx context.Context, tx *change, id int64, at tim
 	if err := s.DB.WithTx(tx).EndRecording(ctx, db.EndRecordingParams{ID: id, EndedAt: at}); err != nil {
 		return fmt.Errorf("end recording: %w", err)
 	}
-	tx.log(s.Logger, "recording ended", "recording", id)
+	tx.later(func() { s.Logger.Info("recording ended", "recording", id) })
 	return s.Publisher.RecordingEnded(ctx, tx, id)
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
-	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
 	simulator "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
@@ -188,93 +186,6 @@ func TestDuplicateThatIsNeverFoundIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestRefusalsByCode(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		code  int
-		state string
-		due   time.Duration
-	}{
-		{21070, "waiting", 35 * time.Second},
-		{601, "waiting", time.Hour},
-		{137022, "waiting", 2 * time.Hour},
-		{21103, "failed", 0},
-		{-400, "failed", 0},
-	}
-	for _, test := range tests {
-		t.Run(fmt.Sprint(test.code), func(t *testing.T) {
-			t.Parallel()
-			h := newHarness(t)
-			sim := h.real(simulator.Options{})
-			sim.AddFault(simulator.Code(test.code).Always())
-			recording, submission := func() (int64, db.Submission) {
-				s := h.service()
-				recording := h.recording("recording")
-				h.closed(s, recording, 1)
-				h.end(s, recording)
-				h.start(s)
-				h.until("refused", func() bool { submission, _ := h.submission(recording); return submission.Error != "" })
-				submission, _ := h.submission(recording)
-				return recording, submission
-			}()
-			if submission.State != test.state || !strings.Contains(submission.Error, fmt.Sprint(test.code)) || submission.Attempts != 1 {
-				t.Errorf("submission %d = %+v, want %s", recording, submission, test.state)
-			}
-			if test.state == "failed" {
-				h.until("no job", func() bool { return h.jobs("submit", "completed") == 1 })
-				return
-			}
-			h.until("waits", func() bool { return h.jobs("submit", "scheduled") == 1 })
-			if due := h.dueIn("submit"); due < test.due-10*time.Second || due > test.due {
-				t.Errorf("next try in %v, want %v", due, test.due)
-			}
-		})
-	}
-}
-
-func TestRefusalsAreBounded(t *testing.T) {
-	pace := quick()
-	busy := &bilibili.RefusedError{Code: 21070}
-	if pace.judgeSubmit(busy, maxRefusals-1).final || !pace.judgeSubmit(busy, maxRefusals).final {
-		t.Error("a submission that is always refused is not given up after the last try")
-	}
-}
-
-func TestUnreachableBilibiliCountsNoTry(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	tries := 0
-	h.archives = &fakeArchives{submit: func(context.Context, *bilibili.Account, bilibili.Archive) (bilibili.Accepted, error) {
-		if tries++; tries < 3 {
-			return bilibili.Accepted{}, fmt.Errorf("%w: no network", bilibili.ErrNotSent)
-		}
-		return bilibili.Accepted{AID: 3, BVID: "BV3"}, nil
-	}}
-	if _, submission := h.published(1, "accepted"); submission.Attempts != 1 {
-		t.Errorf("%d tries were counted, want 1", submission.Attempts)
-	}
-}
-
-func TestArchiveOfTooManyPartsIsRefusedClearly(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	h.archives = &fakeArchives{}
-	s := h.service()
-	recording := h.recording("recording")
-	for i := range bilibili.MaxParts + 1 {
-		h.closed(s, recording, i+1)
-	}
-	h.exec("UPDATE uploads SET state = 'uploaded', remote_name = 'n' || segment_id, account_file = 'a.json'", nil)
-	h.end(s, recording)
-	if step, err := s.submitStep(t.Context(), recording); err != nil || !step.done {
-		t.Fatalf("step = %+v, %v", step, err)
-	}
-	submission, _ := h.submission(recording)
-	if submission.State != "failed" || !strings.Contains(submission.Error, "101 parts") || submission.Attempts != 0 {
-		t.Errorf("submission = %+v", submission)
-	}
-}
-
 func TestPartsOfTwoAccountsAreHeld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -423,98 +334,4 @@ func TestSegmentsThatAreNotWantedAreNoParts(t *testing.T) {
 	if _, exists := h.submission(nothing); exists || len(h.begun()) != 1 {
 		t.Errorf("what nobody wants was published: %v", h.begun())
 	}
-}
-
-// TestARefusedLoginWaitsForAnotherOne: the login is void, and a new file lets everything go on at once.
-func TestARefusedLoginWaitsForAnotherOne(t *testing.T) {
-	t.Parallel()
-	for name, strike := range map[string]func(h *harness){
-		"transfer": func(h *harness) {
-			store := h.lines.upload
-			h.lines.upload = func(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
-				if file.Cookies["SESSDATA"] == "sess" {
-					return line.Result{}, sdk.Errorf(sdk.LoginRequired, "not logged in")
-				}
-				return store(ctx, file, report)
-			}
-		},
-		"submit": func(h *harness) {
-			h.archives.(*fakeArchives).submit = func(_ context.Context, account *bilibili.Account, _ bilibili.Archive) (bilibili.Accepted, error) {
-				if account.Cookies["SESSDATA"] == "sess" {
-					return bilibili.Accepted{}, &bilibili.RefusedError{Code: bilibili.CodeCSRF}
-				}
-				return bilibili.Accepted{AID: 1, BVID: "BV1"}, nil
-			}
-		},
-		"look-up": func(h *harness) {
-			archives := h.archives.(*fakeArchives)
-			archives.submit = func(context.Context, *bilibili.Account, bilibili.Archive) (bilibili.Accepted, error) {
-				return bilibili.Accepted{}, bilibili.ErrAnswerLost
-			}
-			archives.find = func(_ context.Context, account *bilibili.Account, _ []string) (bilibili.Accepted, error) {
-				if account.Cookies["SESSDATA"] == "sess" {
-					return bilibili.Accepted{}, &bilibili.RefusedError{Code: bilibili.CodeNotLoggedIn}
-				}
-				return bilibili.Accepted{AID: 1, BVID: "BV1"}, nil
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newHarness(t)
-			h.pace.Operator, h.pace.Lookup = 20*time.Second, 10*time.Second // only PublishingChanged ends the wait
-			if name == "look-up" {
-				h.pace.Lookup = time.Millisecond
-			}
-			accounts := &doubtfulAccounts{fakeAccounts: fakeAccounts{dir: h.dir}}
-			h.accounts = accounts
-			strike(h)
-			s := h.service()
-			recording := h.recording("recording")
-			segment := h.closed(s, recording, 1)
-			h.end(s, recording)
-			h.start(s)
-			h.until("rejected", func() bool { return accounts.void() != "" })
-			h.until("a reason", func() bool {
-				submission, _ := h.submission(recording)
-				return strings.Contains(h.upload(segment).Error+submission.Error, "refused")
-			})
-			h.until("waits", func() bool {
-				return h.jobs("submit", "running", "available")+h.jobs("transfer", "running", "available") == 0
-			})
-			h.cookies("a.json", "another")
-			s.PublishingChanged()
-			if submission := h.untilSubmission(recording, "accepted"); submission.Attempts != 1 {
-				t.Errorf("submission %+v", submission)
-			}
-		})
-	}
-}
-
-// doubtfulAccounts refuse a login that was rejected, as long as its file stays the same.
-type doubtfulAccounts struct {
-	fakeAccounts
-	mu          sync.Mutex
-	fingerprint string
-}
-
-func (d *doubtfulAccounts) void() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.fingerprint
-}
-
-func (d *doubtfulAccounts) Account(ctx context.Context, file string) (*bilibili.Account, error) {
-	account, err := d.fakeAccounts.Account(ctx, file)
-	if err == nil && account.Fingerprint == d.void() {
-		return nil, fmt.Errorf("%w: refused; log in again", bilibili.ErrNoAccount)
-	}
-	return account, err
-}
-
-func (d *doubtfulAccounts) Rejected(_ context.Context, account *bilibili.Account) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fingerprint = account.Fingerprint
-	return nil
 }
