@@ -52,13 +52,14 @@ func (q *Queries) HoldHookRun(ctx context.Context, arg HoldHookRunParams) error 
 }
 
 const hookRunTurn = `-- name: HookRunTurn :one
-SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, greatest(extract(epoch FROM h.due_at - now()), 0)::double precision AS wait_seconds,
+SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, r.streamer_id, greatest(extract(epoch FROM h.due_at - now()), 0)::double precision AS wait_seconds,
        EXISTS (SELECT 1 FROM hook_runs o WHERE o.recording_id = h.recording_id AND o.id < h.id AND o.state IN ('pending', 'running'))::boolean AS behind
-FROM hook_runs h WHERE h.id = $1
+FROM hook_runs h JOIN recordings r ON r.id = h.recording_id WHERE h.id = $1
 `
 
 type HookRunTurnRow struct {
 	HookRun     HookRun
+	StreamerID  *int64
 	WaitSeconds float64
 	Behind      bool
 }
@@ -82,6 +83,7 @@ func (q *Queries) HookRunTurn(ctx context.Context, id int64) (HookRunTurnRow, er
 		&i.HookRun.Round,
 		&i.HookRun.CreatedAt,
 		&i.HookRun.UpdatedAt,
+		&i.StreamerID,
 		&i.WaitSeconds,
 		&i.Behind,
 	)

@@ -51,12 +51,13 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 }
 
 const getSubmission = `-- name: GetSubmission :one
-SELECT submissions.id, submissions.recording_id, submissions.state, submissions.account_file, submissions.title, submissions.parts, submissions.aid, submissions.bvid, submissions.attempts, submissions.lookups, submissions.error, submissions.submitted_at, submissions.accepted_at, submissions.updated_at, extract(epoch FROM now() - updated_at)::double precision AS age_seconds
-FROM submissions WHERE recording_id = $1
+SELECT s.id, s.recording_id, s.state, s.account_file, s.title, s.parts, s.aid, s.bvid, s.attempts, s.lookups, s.error, s.submitted_at, s.accepted_at, s.updated_at, r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds
+FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.recording_id = $1
 `
 
 type GetSubmissionRow struct {
 	Submission Submission
+	StreamerID *int64
 	AgeSeconds float64
 }
 
@@ -79,6 +80,7 @@ func (q *Queries) GetSubmission(ctx context.Context, recordingID int64) (GetSubm
 		&i.Submission.SubmittedAt,
 		&i.Submission.AcceptedAt,
 		&i.Submission.UpdatedAt,
+		&i.StreamerID,
 		&i.AgeSeconds,
 	)
 	return i, err

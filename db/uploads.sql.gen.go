@@ -122,12 +122,14 @@ func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]L
 }
 
 const lockUpload = `-- name: LockUpload :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at FROM segments g JOIN uploads u ON u.segment_id = g.id WHERE g.id = $1 FOR UPDATE OF g, u
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.streamer_id
+FROM segments g JOIN uploads u ON u.segment_id = g.id JOIN recordings r ON r.id = g.recording_id WHERE g.id = $1 FOR UPDATE OF g, u
 `
 
 type LockUploadRow struct {
-	Upload  Upload
-	Segment Segment
+	Upload     Upload
+	Segment    Segment
+	StreamerID *int64
 }
 
 // The recording must be locked before.
@@ -161,6 +163,7 @@ func (q *Queries) LockUpload(ctx context.Context, id int64) (LockUploadRow, erro
 		&i.Segment.ModifiedAt,
 		&i.Segment.RecordedPath,
 		&i.Segment.RemovedAt,
+		&i.StreamerID,
 	)
 	return i, err
 }

@@ -24,9 +24,9 @@ SELECT * FROM hook_runs WHERE id = $1;
 
 -- name: HookRunTurn :one
 -- Whether a run is the next one of its recording, and how long it has to wait otherwise. A held one lets the others pass.
-SELECT sqlc.embed(h), greatest(extract(epoch FROM h.due_at - now()), 0)::double precision AS wait_seconds,
+SELECT sqlc.embed(h), r.streamer_id, greatest(extract(epoch FROM h.due_at - now()), 0)::double precision AS wait_seconds,
        EXISTS (SELECT 1 FROM hook_runs o WHERE o.recording_id = h.recording_id AND o.id < h.id AND o.state IN ('pending', 'running'))::boolean AS behind
-FROM hook_runs h WHERE h.id = $1;
+FROM hook_runs h JOIN recordings r ON r.id = h.recording_id WHERE h.id = $1;
 
 -- name: StartHookStep :exec
 UPDATE hook_runs SET state = 'running', updated_at = now() WHERE id = $1 AND state = 'pending';

@@ -22,8 +22,8 @@ WHERE recording_id = $1;
 
 -- name: GetSubmission :one
 -- With the seconds since its last change, on the clock that wrote it.
-SELECT sqlc.embed(submissions), extract(epoch FROM now() - updated_at)::double precision AS age_seconds
-FROM submissions WHERE recording_id = $1;
+SELECT sqlc.embed(s), r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds
+FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.recording_id = $1;
 
 -- name: SubmissionLookedUp :exec
 UPDATE submissions SET state = 'unknown', error = $2, lookups = lookups + sqlc.arg(looked)::boolean::integer, updated_at = now()

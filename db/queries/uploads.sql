@@ -38,7 +38,8 @@ WHERE u.state IN ('pending', 'uploading') AND g.publish = 'wanted' ORDER BY u.se
 
 -- name: LockUpload :one
 -- The recording must be locked before.
-SELECT sqlc.embed(u), sqlc.embed(g) FROM segments g JOIN uploads u ON u.segment_id = g.id WHERE g.id = $1 FOR UPDATE OF g, u;
+SELECT sqlc.embed(u), sqlc.embed(g), r.streamer_id
+FROM segments g JOIN uploads u ON u.segment_id = g.id JOIN recordings r ON r.id = g.recording_id WHERE g.id = $1 FOR UPDATE OF g, u;
 
 -- name: LockFailedUploads :many
 -- The recording must be locked before.

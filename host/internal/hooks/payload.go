@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -240,8 +239,4 @@ func (p Payload) streamer() string {
 		}
 	}
 	return p.Room.URL
-}
-
-func (s *Service) logger(run db.HookRun, about facts) *slog.Logger {
-	return s.Logger.With("recording", run.RecordingID, "streamer", about.payload.streamer(), "hook", run.Stage, "step", run.NextStep+1)
 }

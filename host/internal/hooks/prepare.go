@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,7 +53,7 @@ func (s *Service) Prepare(ctx context.Context, streamer db.Streamer, status extr
 	payload, key := payloadBefore(streamer, status, time.Now()), uuid.NewString()
 	logger = logger.With("room", payload.streamer())
 	for i, step := range steps {
-		err := s.prepare(all, step, payload, fmt.Sprintf("%s-%d", key, i+1))
+		err := s.prepare(all, logger, step, payload, fmt.Sprintf("%s-%d", key, i+1))
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -68,16 +69,16 @@ func (s *Service) Prepare(ctx context.Context, streamer db.Streamer, status extr
 }
 
 // prepare does one step, with the further attempts that it may have.
-func (s *Service) prepare(ctx context.Context, step Step, payload Payload, key string) (err error) {
+func (s *Service) prepare(ctx context.Context, logger *slog.Logger, step Step, payload Payload, key string) (err error) {
 	for range step.Retries + 1 {
-		if err = s.prepareOnce(ctx, step, payload, key); err == nil || ctx.Err() != nil {
+		if err = s.prepareOnce(ctx, logger, step, payload, key); err == nil || ctx.Err() != nil {
 			break
 		}
 	}
 	return err
 }
 
-func (s *Service) prepareOnce(ctx context.Context, step Step, payload Payload, key string) error {
+func (s *Service) prepareOnce(ctx context.Context, logger *slog.Logger, step Step, payload Payload, key string) error {
 	limit := step.Timeout
 	if limit == 0 {
 		limit = prepareTimeout
@@ -87,7 +88,7 @@ func (s *Service) prepareOnce(ctx context.Context, step Step, payload Payload, k
 	var err error
 	switch step.Action {
 	case Run:
-		err = s.runCommand(limited, step.Value, payload, s.Logger.With("streamer", payload.streamer(), "hook", Preprocessor))
+		err = s.runCommand(limited, step.Value, payload, logger)
 	case Webhook:
 		err = s.callWebhook(limited, limit, step.Value, key, payload)
 	default:

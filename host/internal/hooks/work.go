@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,10 +42,20 @@ func (w *runWorker) Work(ctx context.Context, job *river.Job[runArgs]) error {
 		case turn.WaitSeconds > 0:
 			return river.JobSnooze(time.Duration(turn.WaitSeconds * float64(time.Second)))
 		}
-		if err := s.step(ctx, turn.HookRun); err != nil {
+		if err := s.step(ctx, turn.HookRun, s.about(turn)); err != nil {
 			return river.JobSnooze(0)
 		}
 	}
+}
+
+// about is the log for lines about the next step of a run, which whoever watches its room alone gets. A nil streamer was
+// deleted, or there never was one.
+func (s *Service) about(turn db.HookRunTurnRow) *slog.Logger {
+	logger := s.Logger.With("recording", turn.HookRun.RecordingID, "hook", turn.HookRun.Stage, "step", turn.HookRun.NextStep+1)
+	if turn.StreamerID == nil {
+		return logger
+	}
+	return logger.With("streamer", *turn.StreamerID)
 }
 
 // errNotYet means that a step has to wait, and that nothing is wrong with it.
@@ -56,11 +67,11 @@ type hopelessError struct{ text string }
 func (e *hopelessError) Error() string { return e.text }
 
 // step does one step of a run and commits what became of it. An error means that the host stops.
-func (s *Service) step(ctx context.Context, run db.HookRun) error {
+func (s *Service) step(ctx context.Context, run db.HookRun, logger *slog.Logger) error {
 	steps, err := Parse(Stage(run.Stage), run.Steps)
 	if err != nil {
 		// A newer lubod wrote it, or a person did: nobody knows what was meant, so nothing goes on.
-		return s.settle(ctx, run, nil, Step{OnError: Hold}, &hopelessError{"the steps of this hook cannot be read: " + err.Error()})
+		return s.settle(ctx, run, logger, nil, Step{OnError: Hold}, &hopelessError{"the steps of this hook cannot be read: " + err.Error()})
 	}
 	if int(run.NextStep) >= len(steps) {
 		return s.pass(ctx, run, true, "") // the last one was skipped
@@ -69,15 +80,16 @@ func (s *Service) step(ctx context.Context, run db.HookRun) error {
 	if err := s.saver().Persist(ctx, "hook", func(ctx context.Context) error { return s.DB.StartHookStep(ctx, run.ID) }); err != nil {
 		return err
 	}
-	err = s.try(ctx, run, step)
+	logger = logger.With("action", step.Action)
+	err = s.try(ctx, run, logger, step)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err() // the host stops: that is no failure of the step
 	}
-	return s.settle(ctx, run, steps, step, err)
+	return s.settle(ctx, run, logger, steps, step, err)
 }
 
 // try makes one attempt at a step.
-func (s *Service) try(ctx context.Context, run db.HookRun, step Step) error {
+func (s *Service) try(ctx context.Context, run db.HookRun, logger *slog.Logger, step Step) error {
 	var facts facts
 	err := s.saver().Persist(ctx, "hook", func(ctx context.Context) (err error) {
 		facts, err = s.facts(ctx, run)
@@ -92,7 +104,7 @@ func (s *Service) try(ctx context.Context, run db.HookRun, step Step) error {
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v", limit))
 	defer cancel()
-	a := attempt{Service: s, run: run, step: step, facts: facts, logger: s.logger(run, facts)}
+	a := attempt{Service: s, run: run, step: step, facts: facts, logger: logger.With("room", facts.payload.streamer())}
 	switch step.Action {
 	case Run:
 		err = a.command(limited)
@@ -125,8 +137,7 @@ func (a Action) timeout() time.Duration {
 }
 
 // settle commits what became of an attempt.
-func (s *Service) settle(ctx context.Context, run db.HookRun, steps []Step, step Step, cause error) error {
-	logger := s.Logger.With("recording", run.RecordingID, "hook", run.Stage, "step", run.NextStep+1, "action", step.Action)
+func (s *Service) settle(ctx context.Context, run db.HookRun, logger *slog.Logger, steps []Step, step Step, cause error) error {
 	last := int(run.NextStep)+1 >= len(steps)
 	var hopeless *hopelessError
 	switch {

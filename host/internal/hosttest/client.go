@@ -30,6 +30,9 @@ func newClient(t testing.TB) *Client {
 // Base is the address of the daemon, http://host:port.
 func (c *Client) Base() string { return c.base }
 
+// HTTP is the client with the session, for what Do and Raw cannot ask.
+func (c *Client) HTTP() *http.Client { return c.http }
+
 // Register creates the first user and logs in.
 func (c *Client) Register() {
 	c.t.Helper()

@@ -104,6 +104,22 @@ type session struct {
 	fed        bool          // media arrived; only its follower looks at it
 }
 
+// streamer is the room as rows name it; nil: it was deleted.
+func (f *session) streamer() *int64 {
+	if f.streamerID == 0 {
+		return nil
+	}
+	return &f.streamerID
+}
+
+// about is the log for lines about one room, which whoever watches that room alone gets. A nil streamer was deleted.
+func (s *Service) about(streamerID *int64) *slog.Logger {
+	if streamerID == nil {
+		return s.Logger
+	}
+	return s.Logger.With("streamer", *streamerID)
+}
+
 // New prepares the service.
 func New(options Options) *Service {
 	if options.RetryAfter == 0 {

@@ -45,7 +45,7 @@ func (w wishes) note(event recorder.Event) {
 // grant answers wishes, one at a time, until ctx ends. A wish that a dying host did not answer is lost: the recorder gives
 // up then, the room is asked as after any end, and the next session joins the same recording.
 func (s *Service) grant(ctx context.Context, process Process, followed *session, roomJSON []byte, wishes wishes) {
-	logger := s.Logger.With("session", followed.id, "streamer", followed.streamerID)
+	logger := s.about(followed.streamer()).With("session", followed.id)
 	for {
 		select {
 		case <-ctx.Done():
@@ -91,11 +91,7 @@ func (s *Service) resolveAgain(ctx context.Context, followed *session, roomJSON 
 	if err := json.Unmarshal(roomJSON, &known); err != nil {
 		return nil, fmt.Errorf("decode room: %w", err)
 	}
-	var streamerID *int64
-	if followed.streamerID != 0 {
-		streamerID = &followed.streamerID
-	}
-	settings, err := s.DB.RoomConfiguration(ctx, streamerID)
+	settings, err := s.DB.RoomConfiguration(ctx, followed.streamer())
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -36,7 +37,7 @@ var errEnded = errors.New("session ended")
 // follow commits a session's events until its end, whatever dies meanwhile: the database, the connection, the recorder.
 // It answers false when ctx ended first.
 func (s *Service) follow(ctx context.Context, followed *session) bool {
-	logger := s.Logger.With("session", followed.id, "streamer", followed.streamerID)
+	logger := s.about(followed.streamer()).With("session", followed.id)
 	for ctx.Err() == nil {
 		err := s.watch(ctx, followed)
 		switch {
@@ -44,7 +45,7 @@ func (s *Service) follow(ctx context.Context, followed *session) bool {
 			return true
 		case gone(err):
 			logger.Warn("the recorder lost a session; finishing its files", "error", err)
-			if s.retry(ctx, "recover session", func(ctx context.Context) error { return s.recoverSession(ctx, followed) }) == nil {
+			if s.retry(ctx, logger, "recover session", func(ctx context.Context) error { return s.recoverSession(ctx, followed) }) == nil {
 				return true
 			}
 		case ctx.Err() == nil:
@@ -80,6 +81,7 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 	if err := s.stopUnwanted(ctx, process, followed); err != nil {
 		return err
 	}
+	logger := s.about(followed.streamer()).With("session", followed.id)
 	ctx, cancel := context.WithCancel(ctx)
 	wanted := make(wishes, 1)
 	var granting sync.WaitGroup
@@ -90,14 +92,14 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 		if event.Seq == 0 {
 			return nil
 		}
-		err := s.retry(ctx, "recorder event", func(ctx context.Context) error { return s.commit(ctx, followed, event) })
+		err := s.retry(ctx, logger, "recorder event", func(ctx context.Context) error { return s.commit(ctx, followed, event) })
 		if err != nil {
 			return err
 		}
 		followed.fed = followed.fed || brings(event)
 		// Only now may the recorder forget it. A lost acknowledgement costs nothing: known events are skipped.
 		if err := process.Acknowledge(ctx, followed.id.String(), event.Seq); err != nil && ctx.Err() == nil {
-			s.Logger.Debug("event not acknowledged", "session", followed.id, "error", err)
+			logger.Debug("event not acknowledged", "error", err)
 		}
 		wanted.note(event)
 		if _, last := event.Payload.(recorder.Ended); last {
@@ -158,7 +160,7 @@ func (s *Service) commit(ctx context.Context, followed *session, event recorder.
 }
 
 func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession, event recorder.Event) error {
-	logger := s.Logger.With("session", row.ID)
+	logger := s.about(row.StreamerID).With("session", row.ID)
 	switch payload := event.Payload.(type) {
 	case recorder.MediaArrived:
 		return s.begun(ctx, tx, &row)
@@ -210,7 +212,7 @@ func (s *Service) recording(ctx context.Context, tx *change, row *db.RecorderSes
 			return 0, fmt.Errorf("insert recording: %w", err)
 		}
 		id = inserted.ID
-		tx.later(func() { s.Logger.Info("recording begins", "recording", id, "url", known.URL) })
+		tx.later(func() { s.about(row.StreamerID).Info("recording begins", "recording", id, "url", known.URL) })
 	}
 	row.RecordingID = &id
 	return id, q.LinkSession(ctx, db.LinkSessionParams{ID: row.ID, RecordingID: &id})
@@ -230,9 +232,9 @@ func (s *Service) join(ctx context.Context, tx *change, row db.RecorderSession, 
 		return 0, fmt.Errorf("find waiting recording: %w", err)
 	}
 	if waiting.URL != known.URL {
-		return 0, s.endRecording(ctx, tx, waiting.ID, time.Now())
+		return 0, s.endRecording(ctx, tx, waiting, time.Now())
 	}
-	tx.later(func() { s.Logger.Info("recording goes on", "recording", waiting.ID) })
+	tx.later(func() { s.about(row.StreamerID).Info("recording goes on", "recording", waiting.ID) })
 	return waiting.ID, q.ResumeRecording(ctx, db.ResumeRecordingParams{ID: waiting.ID, HostID: s.HostID})
 }
 
@@ -262,7 +264,7 @@ func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.Recorde
 		return fmt.Errorf("insert segment: %w", err)
 	}
 	tx.later(func() {
-		s.Logger.Info("segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
+		s.about(recording.StreamerID).Info("segment closed", "segment", id, "recording", recordingID, "path", segment.Path,
 			"size_bytes", segment.SizeBytes, "duration", segment.Duration, "publish", publish, "recovered", segment.Recovered)
 	})
 	return s.Publisher.SegmentClosed(ctx, tx, id)
@@ -296,7 +298,7 @@ func (s *Service) configuration(ctx context.Context, q *db.Queries, streamerID *
 func (s *Service) layered(row db.RoomConfigurationRow, streamerID *int64) config.Configuration {
 	configuration, err := config.Layered(row.Global, row.Override)
 	if err != nil {
-		s.Logger.Error("the configuration cannot be used; the defaults apply", "streamer", streamerID, "error", err)
+		s.about(streamerID).Error("the configuration cannot be used; the defaults apply", "error", err)
 		return config.DefaultConfiguration()
 	}
 	return configuration
@@ -344,7 +346,7 @@ func (s *Service) wait(ctx context.Context, tx *change, recordingID int64, strea
 func (s *Service) closes(timeRange []byte, now time.Time, streamerID *int64) time.Time {
 	allowed, err := window.Parse(timeRange)
 	if err != nil {
-		s.Logger.Error("the time range cannot be used; it is left out", "streamer", streamerID, "error", err)
+		s.about(streamerID).Error("the time range cannot be used; it is left out", "error", err)
 	}
 	open, until := allowed.At(now)
 	switch {
@@ -366,7 +368,7 @@ func (s *Service) recoverSession(ctx context.Context, followed *session) error {
 	segments, err := process.Recover(ctx, followed.prefix)
 	switch {
 	case sdk.KindOf(err) == sdk.Unsupported:
-		s.Logger.Error("this recorder cannot finish the files of a lost session; look at them", "session", followed.id, "path_prefix", followed.prefix)
+		s.about(followed.streamer()).Error("this recorder cannot finish the files of a lost session; look at them", "session", followed.id, "path_prefix", followed.prefix)
 	case err != nil:
 		return fmt.Errorf("recover files: %w", err)
 	}
@@ -394,7 +396,7 @@ func (s *Service) recoverSession(ctx context.Context, followed *session) error {
 
 // retry repeats a step until it succeeds or ctx ends: what is on disk must become a row, however long the database or
 // a plugin is away.
-func (s *Service) retry(ctx context.Context, what string, step func(ctx context.Context) error) error {
+func (s *Service) retry(ctx context.Context, logger *slog.Logger, what string, step func(ctx context.Context) error) error {
 	for {
 		err := step(ctx)
 		if err == nil {
@@ -403,7 +405,7 @@ func (s *Service) retry(ctx context.Context, what string, step func(ctx context.
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.Logger.Warn("cannot go on, trying again", "what", what, "error", err)
+		logger.Warn("cannot go on, trying again", "what", what, "error", err)
 		pause(ctx, s.RetryAfter)
 	}
 }

@@ -74,7 +74,7 @@ func (s *Service) endDue(ctx context.Context) (time.Duration, error) {
 			return err
 		}
 		for _, recording := range due {
-			if err := s.endRecording(ctx, tx, recording.ID, now); err != nil {
+			if err := s.endRecording(ctx, tx, recording, now); err != nil {
 				return err
 			}
 		}
@@ -94,10 +94,10 @@ func (s *Service) endDue(ctx context.Context) (time.Duration, error) {
 	return min(max(time.Until(earliest), s.RetryAfter), idleLook), nil
 }
 
-func (s *Service) endRecording(ctx context.Context, tx *change, id int64, at time.Time) error {
-	if err := s.DB.WithTx(tx).EndRecording(ctx, db.EndRecordingParams{ID: id, EndedAt: at}); err != nil {
+func (s *Service) endRecording(ctx context.Context, tx *change, recording db.Recording, at time.Time) error {
+	if err := s.DB.WithTx(tx).EndRecording(ctx, db.EndRecordingParams{ID: recording.ID, EndedAt: at}); err != nil {
 		return fmt.Errorf("end recording: %w", err)
 	}
-	tx.later(func() { s.Logger.Info("recording ended", "recording", id) })
-	return s.Publisher.RecordingEnded(ctx, tx, id)
+	tx.later(func() { s.about(recording.StreamerID).Info("recording ended", "recording", recording.ID) })
+	return s.Publisher.RecordingEnded(ctx, tx, recording.ID)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (s *Service) cover(ctx context.Context, account *bilibili.Account, recordin
 	if err != nil {
 		return s.without(recording, patience, what, err)
 	}
-	address, err := s.uploadCover(ctx, account, picture)
+	address, err := s.uploadCover(ctx, s.about(recording.ID, recording.StreamerID), account, picture)
 	if err != nil {
 		return s.without(recording, s.Pace.CoverAway, what, err)
 	}
@@ -80,7 +81,7 @@ func (s *Service) without(recording db.Recording, patience time.Duration, what s
 	case errors.Is(cause, context.Canceled), errors.As(cause, &missing):
 		return "", cause // the host stops, or the login has to be mended: both have nothing to do with the cover
 	case recording.EndedAt != nil && time.Since(*recording.EndedAt) >= patience:
-		s.Logger.Warn("submitting without the cover that was wanted", "recording", recording.ID, "cover", what, "error", cause)
+		s.about(recording.ID, recording.StreamerID).Warn("submitting without the cover that was wanted", "cover", what, "error", cause)
 		return "", nil
 	}
 	return "", &operatorError{fmt.Sprintf("%s cannot be used: %v; mend it, or the archive is submitted without it %v after the end of the recording",
@@ -88,7 +89,7 @@ func (s *Service) without(recording db.Recording, patience time.Duration, what s
 }
 
 // uploadCover uploads a picture, unless the account did so a few days ago.
-func (s *Service) uploadCover(ctx context.Context, account *bilibili.Account, picture []byte) (string, error) {
+func (s *Service) uploadCover(ctx context.Context, logger *slog.Logger, account *bilibili.Account, picture []byte) (string, error) {
 	sum := sha256.Sum256(picture)
 	known := db.FindCoverParams{Mid: account.Mid, Sha256: hex.EncodeToString(sum[:])}
 	if account.Mid != 0 {
@@ -97,7 +98,7 @@ func (s *Service) uploadCover(ctx context.Context, account *bilibili.Account, pi
 			return address, nil
 		}
 		if !errors.Is(err, pgx.ErrNoRows) && ctx.Err() == nil {
-			s.Logger.Warn("it cannot be told whether a cover is uploaded already; uploading it", "error", err)
+			logger.Warn("it cannot be told whether a cover is uploaded already; uploading it", "error", err)
 		}
 	}
 	address, err := s.Covers.UploadCover(ctx, account, picture)
@@ -112,7 +113,7 @@ func (s *Service) uploadCover(ctx context.Context, account *bilibili.Account, pi
 		err = s.DB.ForgetOldCovers(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.Logger.Warn("the address of a cover cannot be saved", "error", err) // it is uploaded again if need be
+		logger.Warn("the address of a cover cannot be saved", "error", err) // it is uploaded again if need be
 	}
 	return address, nil
 }

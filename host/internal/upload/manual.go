@@ -38,7 +38,8 @@ type Order struct {
 // again, while the first one is no archive yet, makes nothing new; what failed of the first one is tried again.
 func (s *Service) Order(ctx context.Context, order Order) error {
 	key := requestKey(order.Request, order.Files)
-	var made, again int64
+	var made int64
+	var again db.Recording
 	var retried Retried
 	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		if err := q.LockRequest(ctx, key); err != nil {
@@ -47,8 +48,7 @@ func (s *Service) Order(ctx context.Context, order Order) error {
 		known, err := q.UnfinishedRequest(ctx, key)
 		switch {
 		case err == nil:
-			again = known
-			retried, err = s.retryRecording(ctx, tx, known)
+			again, retried, err = s.retryRecording(ctx, tx, known)
 			return err
 		case !errors.Is(err, pgx.ErrNoRows):
 			return fmt.Errorf("look for the same request: %w", err)
@@ -60,7 +60,7 @@ func (s *Service) Order(ctx context.Context, order Order) error {
 	case err != nil:
 		return err
 	case made != 0:
-		s.Logger.Info("manual upload ordered", "recording", made, "files", len(order.Files))
+		s.about(made, nil).Info("manual upload ordered", "files", len(order.Files))
 	default:
 		s.tellRetried(again, retried)
 	}

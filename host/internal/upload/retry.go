@@ -29,9 +29,11 @@ type Retried struct {
 // RetrySegment lets the upload of a segment begin anew after it failed, or at once while it waits for its next try. A
 // segment that was waived becomes part of the submission again. pgx.ErrNoRows: there is no such segment.
 func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
-	var was string
+	var row db.LockUploadRow
 	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
-		row, submission, err := lockSegment(ctx, q, segmentID)
+		var submission *db.Submission
+		var err error
+		row, submission, err = lockSegment(ctx, q, segmentID)
 		if err != nil {
 			return err
 		}
@@ -53,11 +55,10 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 		default:
 			err = s.hurryTransfer(ctx, tx, segmentID)
 		}
-		was = row.Upload.State
 		return err
 	})
 	if err == nil {
-		s.Logger.Info("a person retries an upload", "segment", segmentID, "was", was)
+		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person retries an upload", "segment", segmentID, "was", row.Upload.State)
 	}
 	return err
 }
@@ -65,54 +66,57 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 // RetryRecording begins anew everything that failed of a recording: uploads, and its submission. Nothing failed is no
 // error. pgx.ErrNoRows: there is no such recording.
 func (s *Service) RetryRecording(ctx context.Context, recordingID int64) (retried Retried, err error) {
+	var recording db.Recording
 	err = s.DB.InTx(ctx, func(tx pgx.Tx, _ *db.Queries) error {
-		retried, err = s.retryRecording(ctx, tx, recordingID)
+		recording, retried, err = s.retryRecording(ctx, tx, recordingID)
 		return err
 	})
 	if err == nil {
-		s.tellRetried(recordingID, retried)
+		s.tellRetried(recording, retried)
 	}
 	return retried, err
 }
 
-func (s *Service) tellRetried(recordingID int64, retried Retried) {
+func (s *Service) tellRetried(recording db.Recording, retried Retried) {
 	if retried != (Retried{}) {
-		s.Logger.Info("a person retries a recording", "recording", recordingID, "uploads", retried.Uploads, "submission", retried.Submission)
+		s.about(recording.ID, recording.StreamerID).Info("a person retries a recording", "uploads", retried.Uploads, "submission", retried.Submission)
 	}
 }
 
-func (s *Service) retryRecording(ctx context.Context, tx pgx.Tx, recordingID int64) (Retried, error) {
+func (s *Service) retryRecording(ctx context.Context, tx pgx.Tx, recordingID int64) (db.Recording, Retried, error) {
 	q := s.DB.WithTx(tx)
 	failed, err := q.LockFailedUploads(ctx, recordingID)
 	if err != nil {
-		return Retried{}, fmt.Errorf("lock uploads: %w", err)
+		return db.Recording{}, Retried{}, fmt.Errorf("lock uploads: %w", err)
 	}
-	submission, err := lockSubmission(ctx, q, recordingID)
+	recording, submission, err := lockSubmission(ctx, q, recordingID)
 	if err != nil {
-		return Retried{}, err
+		return db.Recording{}, Retried{}, err
 	}
 	var retried Retried
 	for _, row := range failed {
 		if err := s.restartUpload(ctx, tx, row.Segment); err != nil {
-			return Retried{}, err
+			return db.Recording{}, Retried{}, err
 		}
 		retried.Uploads++
 	}
 	if submission != nil && submission.State == "failed" {
 		retried.Submission = true
 		if err := s.restartSubmission(ctx, tx, recordingID); err != nil {
-			return Retried{}, err
+			return db.Recording{}, Retried{}, err
 		}
 	}
-	return retried, nil
+	return recording, retried, nil
 }
 
 // WaiveSegment gives a segment up: its recording is submitted without it. A transfer that is under way comes to its end,
 // and counts no more. pgx.ErrNoRows: there is no such segment.
 func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
-	var upload string // its state; empty: it was given up before
+	var row db.LockUploadRow
 	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
-		row, submission, err := lockSegment(ctx, q, segmentID)
+		var submission *db.Submission
+		var err error
+		row, submission, err = lockSegment(ctx, q, segmentID)
 		if err != nil {
 			return err
 		}
@@ -126,11 +130,10 @@ func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
 		if err != nil {
 			return fmt.Errorf("waive segment: %w", err)
 		}
-		upload = row.Upload.State
 		return s.afterWaiving(ctx, tx, row.Segment.RecordingID, submission)
 	})
-	if err == nil && upload != "" {
-		s.Logger.Info("a person gave a segment up", "segment", segmentID, "upload", upload)
+	if err == nil && row.Segment.Publish != "waived" { // otherwise it was given up before
+		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State)
 	}
 	return err
 }
@@ -172,23 +175,24 @@ func lockSegment(ctx context.Context, q *db.Queries, segmentID int64) (db.LockUp
 	if err != nil {
 		return row, nil, fmt.Errorf("lock upload: %w", err)
 	}
-	submission, err := lockSubmission(ctx, q, row.Segment.RecordingID)
+	_, submission, err := lockSubmission(ctx, q, row.Segment.RecordingID)
 	return row, submission, err
 }
 
 // lockSubmission locks a recording, and its submission if there is one.
-func lockSubmission(ctx context.Context, q *db.Queries, recordingID int64) (*db.Submission, error) {
-	if _, err := q.LockRecording(ctx, recordingID); err != nil {
-		return nil, fmt.Errorf("lock recording: %w", err)
+func lockSubmission(ctx context.Context, q *db.Queries, recordingID int64) (db.Recording, *db.Submission, error) {
+	recording, err := q.LockRecording(ctx, recordingID)
+	if err != nil {
+		return recording, nil, fmt.Errorf("lock recording: %w", err)
 	}
 	submission, err := q.LockSubmission(ctx, recordingID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
+		return recording, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lock submission: %w", err)
+		return recording, nil, fmt.Errorf("lock submission: %w", err)
 	}
-	return &submission, nil
+	return recording, &submission, nil
 }
 
 // editable tells whether the parts of a submission can still change.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,7 +44,6 @@ func (w *submitWorker) Work(ctx context.Context, job *river.Job[submitArgs]) err
 	step, err := s.submitStep(ctx, job.Args.RecordingID)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		s.Logger.Warn("submission cannot go on, trying again", "recording", job.Args.RecordingID, "error", err)
 		return river.JobSnooze(s.Pace.Retry)
 	case err != nil:
 		return river.JobSnooze(0)
@@ -58,6 +58,14 @@ type step struct {
 	wait time.Duration
 }
 
+// submission is the row that a job is about, as it was when the job began, with the log for lines about it.
+type submission struct {
+	db.Submission
+	age    time.Duration // since its last change
+	logger *slog.Logger
+}
+
+// submitStep does what a submission needs next. An error is in the log; the step is tried again.
 func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, error) {
 	var row db.GetSubmissionRow
 	err := s.saver().Persist(ctx, "submission", func(ctx context.Context) (err error) {
@@ -67,16 +75,24 @@ func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, erro
 	if errors.Is(err, pgx.ErrNoRows) {
 		return step{done: true}, nil
 	}
-	if err != nil {
-		return step{}, fmt.Errorf("read submission: %w", err)
+	logger := s.about(recordingID, row.StreamerID)
+	var next step
+	if err == nil {
+		next, err = s.nextStep(ctx, submission{row.Submission, time.Duration(row.AgeSeconds * float64(time.Second)), logger})
 	}
-	submission := row.Submission
+	if err != nil && ctx.Err() == nil {
+		logger.Warn("submission cannot go on, trying again", "error", err)
+	}
+	return next, err
+}
+
+func (s *Service) nextStep(ctx context.Context, submission submission) (step, error) {
 	switch submission.State {
 	case "accepted", "failed":
 		return step{done: true}, nil
 	case "submitting", "unknown":
 		// Jobs are also woken early, after a restart for example; a look that comes too early proves nothing.
-		if early := s.Pace.Lookup - time.Duration(row.AgeSeconds*float64(time.Second)); early > 0 {
+		if early := s.Pace.Lookup - submission.age; early > 0 {
 			return step{wait: early}, nil
 		}
 		return s.lookUp(ctx, submission)
@@ -85,7 +101,7 @@ func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, erro
 }
 
 // submit creates the archive.
-func (s *Service) submit(ctx context.Context, submission db.Submission) (step, error) {
+func (s *Service) submit(ctx context.Context, submission submission) (step, error) {
 	account, archive, err := s.compose(ctx, submission.RecordingID)
 	if err != nil {
 		return s.held(ctx, submission, err)
@@ -141,7 +157,7 @@ func stillTheParts(ctx context.Context, q *db.Queries, recordingID int64, compos
 
 // lookUp decides whether the archive of a lost answer exists. The list may be late, so only several looks that find
 // nothing, some time apart, allow another submit.
-func (s *Service) lookUp(ctx context.Context, submission db.Submission) (step, error) {
+func (s *Service) lookUp(ctx context.Context, submission submission) (step, error) {
 	account, err := s.Accounts.Account(ctx, submission.AccountFile)
 	if err != nil {
 		return s.stillUnknown(ctx, submission, err)
@@ -160,25 +176,25 @@ func (s *Service) lookUp(ctx context.Context, submission db.Submission) (step, e
 	if submission.Attempts >= maxLost {
 		const text = "%d submits were answered as duplicates or not at all, and no archive with these parts is in the list; " +
 			"look into the creator centre and make the archive there"
-		s.Logger.Error("submission given up", "recording", submission.RecordingID, "attempts", submission.Attempts)
+		submission.logger.Error("submission given up", "attempts", submission.Attempts)
 		return step{done: true}, s.setState(ctx, submission.RecordingID, "failed", fmt.Sprintf(text, submission.Attempts))
 	}
-	s.Logger.Info("a lost submission was never made", "recording", submission.RecordingID)
+	submission.logger.Info("a lost submission was never made")
 	err = s.setState(ctx, submission.RecordingID, "waiting", "the answer to a submit was lost and no archive exists: submitting again")
 	return step{wait: s.Pace.backoff(int(submission.Attempts))}, err
 }
 
-func (s *Service) stillUnknown(ctx context.Context, submission db.Submission, cause error) (step, error) {
+func (s *Service) stillUnknown(ctx context.Context, submission submission, cause error) (step, error) {
 	reason := db.Text("the answer to the submit was lost; looking the archive up: " + cause.Error())
 	if submission.Error != reason {
-		s.Logger.Warn("an answer to a submit was lost", "recording", submission.RecordingID, "lookup", cause)
+		submission.logger.Warn("an answer to a submit was lost", "lookup", cause)
 	}
 	looked := errors.Is(cause, bilibili.ErrNoArchive)
 	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{RecordingID: submission.RecordingID, Looked: looked, Error: reason})
 	return step{wait: s.Pace.lookupWait(cause)}, err
 }
 
-func (s *Service) accepted(ctx context.Context, submission db.Submission, accepted bilibili.Accepted) (step, error) {
+func (s *Service) accepted(ctx context.Context, submission submission, accepted bilibili.Accepted) (step, error) {
 	err := s.saver().PersistLonger(ctx, "accepted archive", func(ctx context.Context) error {
 		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 			if _, err := q.LockRecording(ctx, submission.RecordingID); err != nil {
@@ -194,22 +210,22 @@ func (s *Service) accepted(ctx context.Context, submission db.Submission, accept
 		})
 	})
 	if err == nil {
-		s.Logger.Info("archive accepted", "recording", submission.RecordingID, "bvid", accepted.BVID)
+		submission.logger.Info("archive accepted", "bvid", accepted.BVID)
 	}
 	return step{done: true}, err
 }
 
 // held writes down why nothing can be submitted yet. Trouble of this host, such as a database that is away, is no reason.
-func (s *Service) held(ctx context.Context, submission db.Submission, cause error) (step, error) {
+func (s *Service) held(ctx context.Context, submission submission, cause error) (step, error) {
 	var missing *operatorError
 	var hopeless *hopelessError
 	switch {
 	case errors.As(cause, &hopeless):
-		s.Logger.Error("submission given up", "recording", submission.RecordingID, "error", cause)
+		submission.logger.Error("submission given up", "error", cause)
 		return step{done: true}, s.setState(ctx, submission.RecordingID, "failed", cause.Error())
 	case errors.As(cause, &missing):
 		if submission.Error != cause.Error() {
-			s.Logger.Warn("submission waits", "recording", submission.RecordingID, "error", cause)
+			submission.logger.Warn("submission waits", "error", cause)
 		}
 		return step{wait: s.Pace.Operator}, s.setState(ctx, submission.RecordingID, "waiting", cause.Error())
 	}
@@ -222,7 +238,7 @@ type hopelessError struct{ text string }
 func (e *hopelessError) Error() string { return e.text }
 
 // refused writes down why there is no archive (or perhaps none) and when the next try is.
-func (s *Service) refused(ctx context.Context, submission db.Submission, cause error) (step, error) {
+func (s *Service) refused(ctx context.Context, submission submission, cause error) (step, error) {
 	verdict := s.Pace.judgeSubmit(cause, int(submission.Attempts))
 	state := "waiting"
 	switch {
@@ -231,7 +247,7 @@ func (s *Service) refused(ctx context.Context, submission db.Submission, cause e
 	case verdict.final:
 		state = "failed"
 	}
-	s.Logger.Warn("submission not accepted", "recording", submission.RecordingID, "state", state, "error", cause, "next_try_in", verdict.wait)
+	submission.logger.Warn("submission not accepted", "state", state, "error", cause, "next_try_in", verdict.wait)
 	err := s.saver().PersistLonger(ctx, "submission", func(ctx context.Context) error {
 		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{
 			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error() + advice(cause)), Counted: verdict.counted,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -55,6 +56,10 @@ func (s *Service) uploadWork(ctx context.Context, segmentID int64) (work db.Uplo
 	return work, err
 }
 
+func (s *Service) aboutSegment(work db.UploadWorkRow) *slog.Logger {
+	return s.about(work.Recording.ID, work.Recording.StreamerID).With("segment", work.Segment.ID)
+}
+
 func again(ctx context.Context, wait time.Duration) error {
 	if ctx.Err() != nil {
 		return river.JobSnooze(0)
@@ -103,7 +108,7 @@ func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Res
 	if err := s.DB.StartUpload(ctx, started); err != nil {
 		return line.Result{}, fmt.Errorf("mark upload: %w", err)
 	}
-	logger := s.Logger.With("segment", work.Segment.ID, "line", name)
+	logger := s.aboutSegment(work).With("line", name)
 	logger.Info("transfer starts", "path", work.Segment.Path, "size_bytes", work.Segment.SizeBytes, "resumed", len(checkpoint) > 0)
 	result, err := lease.Upload(ctx, line.File{
 		Line: name, Path: work.Segment.Path, Name: filepath.Base(work.Segment.Path),
@@ -197,7 +202,7 @@ func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line
 	if err != nil {
 		return again(ctx, s.Pace.Database)
 	}
-	s.Logger.Info("segment uploaded", "segment", work.Segment.ID, "remote_name", result.RemoteName)
+	s.aboutSegment(work).Info("segment uploaded", "remote_name", result.RemoteName)
 	return nil
 }
 
@@ -205,7 +210,7 @@ func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line
 func (s *Service) postpone(ctx context.Context, work db.UploadWorkRow, cause error) error {
 	verdict := s.Pace.judgeTransfer(cause, int(work.Upload.Attempts))
 	if work.Upload.Error != cause.Error() {
-		s.Logger.Warn("transfer failed", "segment", work.Segment.ID, "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
+		s.aboutSegment(work).Warn("transfer failed", "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
 	}
 	reason := db.Text(cause.Error())
 	err := s.saver().Persist(ctx, "failed transfer", func(ctx context.Context) error {

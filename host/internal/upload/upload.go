@@ -299,6 +299,16 @@ func (s *Service) configuration(ctx context.Context, streamerID *int64) (config.
 	return config.Layered(row.Global, row.Override)
 }
 
+// about is the log for lines about one recording, which whoever watches its room alone gets. A nil streamer was deleted, or
+// there never was one: a person ordered the files.
+func (s *Service) about(recordingID int64, streamerID *int64) *slog.Logger {
+	logger := s.Logger.With("recording", recordingID)
+	if streamerID == nil {
+		return logger
+	}
+	return logger.With("streamer", *streamerID)
+}
+
 // saver keeps state from being lost while the database is away.
 func (s *Service) saver() jobs.Saver {
 	return jobs.Saver{Logger: s.Logger, Pause: s.Pace.Database, Linger: s.Pace.Linger}
