@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/folders"
 )
 
 // plan is what a step is about to do with files. It is committed before any is touched, so that whoever goes on after a
@@ -80,46 +81,36 @@ func (a attempt) move(ctx context.Context) error {
 }
 
 // folder makes a folder that files may be moved into. What it really is counts, not what its name looks like: links are
-// followed first.
+// followed first, and nothing is made where nothing may be moved to.
 func (a attempt) folder(name string) (string, error) {
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(a.Root, name)
+	path := below(a.Root, name)
+	if a.AllowRun { // a command could do the same
+		if err := os.MkdirAll(path, 0o750); err != nil {
+			return "", fmt.Errorf("make folder: %w", err)
+		}
+		return path, nil
 	}
-	path = filepath.Clean(path)
-	if err := a.allowed(path, name); err != nil {
-		return "", err
+	made, err := folders.Make(append([]string{a.Root}, a.MoveDirs...), path)
+	var outside *folders.OutsideError
+	if errors.As(err, &outside) {
+		return "", &hopelessError{outsideText(name)}
 	}
-	if err := os.MkdirAll(path, 0o750); err != nil {
+	if err != nil {
 		return "", fmt.Errorf("make folder: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return "", fmt.Errorf("look at folder: %w", err)
-	}
-	return path, a.allowed(real, name)
+	return made, nil
 }
 
-func (a attempt) allowed(path, name string) error {
-	if a.AllowRun {
-		return nil // a command could do the same
+// below is the path that a folder's name in a step means.
+func below(root, name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
 	}
-	for _, dir := range append([]string{a.Root}, a.MoveDirs...) {
-		for _, form := range []string{dir, realPath(dir)} {
-			if rest, err := filepath.Rel(form, path); err == nil && filepath.IsLocal(rest) {
-				return nil
-			}
-		}
-	}
-	return &hopelessError{fmt.Sprintf("files may not be moved to %s: name a folder below the recordings, or start the server with --hook-dirs", name)}
+	return filepath.Join(root, name)
 }
 
-// realPath is a path without links, or the path itself where it does not exist.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
+func outsideText(name string) string {
+	return fmt.Sprintf("files may not be moved to %s: name a folder below the recordings, or start the server with --hook-dirs", name)
 }
 
 // plan returns what was planned before, or plans for each segment and commits that.
@@ -272,9 +263,6 @@ func place(ctx context.Context, from, to string) error {
 	}
 	if !source.Mode().IsRegular() {
 		return &hopelessError{from + " is no regular file"}
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
-		return fmt.Errorf("make folder: %w", err)
 	}
 	if there, err := os.Lstat(to); err == nil {
 		if os.SameFile(source, there) {

@@ -62,6 +62,11 @@ func TestMoveNeverReplacesAFile(t *testing.T) {
 func TestWhereFilesMayBeMoved(t *testing.T) {
 	t.Parallel()
 	outside, allowed := t.TempDir(), t.TempDir()
+	t.Cleanup(func() { // commands may move files there, and nothing else is made
+		if made, err := os.ReadDir(outside); err != nil || len(made) != 1 || made[0].Name() != "r1_001.flv" {
+			t.Errorf("made outside: %v %v", made, err)
+		}
+	})
 	tests := map[string]struct {
 		folder string
 		run    bool
@@ -75,6 +80,7 @@ func TestWhereFilesMayBeMoved(t *testing.T) {
 		"allowed":           {allowed + "/x", false, true},
 		"beside allowed":    {allowed + "x", false, false},
 		"link out":          {"link/x", false, false},
+		"far below a link":  {"link/new/x", false, false},
 		"link to allowed":   {"good/x", false, true},
 		"dots":              {"ROOT/../x", false, false},
 		"outside, commands": {outside, true, true},
@@ -95,6 +101,9 @@ func TestWhereFilesMayBeMoved(t *testing.T) {
 			row := h.segment(segment)
 			if _, err := os.Stat(row.Path); err != nil {
 				t.Error(err)
+			}
+			if strings.Contains(row.Path, "/good/") {
+				t.Errorf("the file got a name with a link in it: %s", row.Path)
 			}
 			if moved := row.Path != h.path(recording, 1); moved != test.ok || (run.State == "done") != test.ok {
 				t.Errorf("moved %v: %s %s", moved, run.State, run.Error)
@@ -166,6 +175,9 @@ func TestPlaceLooksAtWhatIsThere(t *testing.T) {
 	h := newHarness(t)
 	from, to := filepath.Join(h.root, "from"), filepath.Join(h.root, "new", "to")
 	h.write(from, "content")
+	if err := os.Mkdir(filepath.Dir(to), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := place(t.Context(), from, to); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/folders"
 	"github.com/lubod/lubod/host/internal/naming"
 )
 
@@ -53,7 +53,10 @@ func (s *Service) prefixes(template string, known room, now time.Time) iter.Seq[
 // room is still wanted. The row keeps the prefix for this session alone, also before there is a file.
 func (s *Service) insertNamed(ctx context.Context, row db.InsertSessionParams, prefixes iter.Seq[string]) (prefix string, wanted bool, err error) {
 	for prefix := range prefixes {
-		free, err := s.free(prefix)
+		if prefix, err = s.place(prefix); err != nil {
+			return "", false, err
+		}
+		free, err := free(prefix)
 		if err != nil {
 			return "", false, err
 		}
@@ -65,16 +68,33 @@ func (s *Service) insertNamed(ctx context.Context, row db.InsertSessionParams, p
 		if prefixTaken(err) {
 			continue
 		}
-		return prefix, inserted > 0, err
+		if err != nil {
+			return "", false, fmt.Errorf("insert session: %w", err)
+		}
+		return prefix, inserted > 0, nil
 	}
 	return "", false, fmt.Errorf("no free file name among %d; put a time into filename_prefix, such as %%Y-%%m-%%dT%%H_%%M_%%S", maxNames)
 }
 
-// free tells whether there is no file of a prefix, and makes its folder.
-func (s *Service) free(prefix string) (bool, error) {
-	if err := os.MkdirAll(filepath.Dir(prefix), 0o750); err != nil {
-		return false, fmt.Errorf("make folder for recordings: %w", err)
+// place makes the folder of a prefix, and returns the prefix under the only name that its files have: without a link below
+// the recordings. A folder that leads elsewhere is refused: its files could be recorded, and found by nobody.
+func (s *Service) place(prefix string) (string, error) {
+	folder, base := filepath.Split(prefix)
+	made, err := folders.Make([]string{s.Root}, folder)
+	var outside *folders.OutsideError
+	if errors.As(err, &outside) {
+		return "", fmt.Errorf("the folder %s leads out of the recordings folder, to %s; let filename_prefix or the remark name another one, "+
+			"remove the link, or, to record on another disk, mount that there (mount --bind), make %s itself the link, or start with --data-dir",
+			filepath.Clean(folder), outside.Real, s.Root)
 	}
+	if err != nil {
+		return "", fmt.Errorf("make folder for recordings: %w", err)
+	}
+	return filepath.Join(made, base), nil
+}
+
+// free tells whether there is no file of a prefix.
+func free(prefix string) (bool, error) {
 	taken, err := filepath.Glob(escapeGlob(prefix) + "_*")
 	if err != nil {
 		return false, fmt.Errorf("look for files of the same name: %w", err)

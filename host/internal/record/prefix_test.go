@@ -89,3 +89,65 @@ func TestPrefixesAreManyAndDiffer(t *testing.T) {
 		}
 	}
 }
+
+func TestPrefixNeverLeadsOutOfTheRecordings(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	outside := t.TempDir()
+	for link, target := range map[string]string{"dirlink": outside, "host": outside, "inner": "room"} {
+		if err := os.Symlink(target, filepath.Join(h.root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(h.root, "room"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := h.start()
+	for _, tc := range []struct{ template, folder string }{
+		{"dirlink/x", "dirlink"}, {"dirlink/new/x", "dirlink/new"}, {"{streamer}/x", "host"}, // the remark is "host"
+	} {
+		h.exec("UPDATE streamers SET filename_prefix = $1", tc.template)
+		h.reread()
+		err := s.Start(h.t.Context(), h.streamer, live)
+		if err == nil {
+			t.Fatalf("%s: a recording outside began", tc.template)
+		}
+		for _, words := range []string{"the folder " + filepath.Join(h.root, tc.folder) + " leads out", outside, "filename_prefix", "mount --bind", "--data-dir"} {
+			if !strings.Contains(err.Error(), words) {
+				t.Errorf("%s: %v does not say %q", tc.template, err, words)
+			}
+		}
+		h.until("the session is forgotten", func() bool { return !s.Active(h.streamer.ID) })
+	}
+	if made, err := os.ReadDir(outside); err != nil || len(made) > 0 {
+		t.Errorf("made outside: %v %v", made, err)
+	}
+	if n := h.rows("recorder_sessions"); n != 0 {
+		t.Errorf("%d sessions", n)
+	}
+	// A link that stays inside is followed: a file has one name.
+	h.exec("UPDATE streamers SET filename_prefix = 'inner/new/x'")
+	h.reread()
+	if got := h.request(h.begin(s)).PathPrefix; got != filepath.Join(h.root, "room/new/x") {
+		t.Errorf("recorded as %s", got)
+	}
+}
+
+// Whoever has the recordings on another disk may make their folder a link.
+func TestPrefixBelowALinkedRecordingsFolder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	disk := h.root
+	h.root = filepath.Join(t.TempDir(), "recordings")
+	if err := os.Symlink(disk, h.root); err != nil {
+		t.Fatal(err)
+	}
+	h.exec("UPDATE streamers SET filename_prefix = 'a/x'")
+	h.reread()
+	if got := h.request(h.begin(h.start())).PathPrefix; got != filepath.Join(h.root, "a/x") {
+		t.Errorf("recorded as %s", got)
+	}
+	if info, err := os.Stat(filepath.Join(disk, "a")); err != nil || !info.IsDir() {
+		t.Errorf("no folder: %v", err)
+	}
+}

@@ -335,7 +335,7 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 	followed.prefix = prefix
 	switch {
 	case err != nil:
-		return recorder.Request{}, fmt.Errorf("insert session: %w", err)
+		return recorder.Request{}, err
 	case !wanted:
 		return recorder.Request{}, errUnwanted
 	}

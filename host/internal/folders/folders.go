@@ -1,0 +1,95 @@
+// Package folders keeps what is written for users of the API inside the folders that are meant for it. What a name really
+// leads to counts, links followed, not what it looks like.
+package folders
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// OutsideError is a name that leads out of every folder that it may be in.
+type OutsideError struct {
+	Name string // as it was given
+	Real string // where it leads
+}
+
+func (e *OutsideError) Error() string {
+	if e.Real == e.Name {
+		return e.Name + " is outside"
+	}
+	return e.Name + " leads to " + e.Real
+}
+
+// Locate returns the one name, below one of the roots, of the place that name leads to; nothing needs to be there yet. All
+// are absolute. A root may itself be a link: its owner chose where it leads. The error is an *OutsideError for a place below
+// none of them.
+func Locate(roots []string, name string) (string, error) {
+	root, local, err := locate(roots, name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(root, local), nil
+}
+
+// Make is Locate, and makes the folder. Nothing is made outside of the roots, whatever somebody does to a folder meanwhile.
+func Make(roots []string, name string) (string, error) {
+	root, local, err := locate(roots, name)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(root, permissions); err != nil {
+		return "", err
+	}
+	opened, err := os.OpenRoot(root)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = opened.Close() }()
+	if err := opened.MkdirAll(local, permissions); err != nil {
+		return "", err
+	}
+	return filepath.Join(root, local), nil
+}
+
+const permissions = 0o750
+
+// locate returns the root that a name is below, and the rest of its name without any link in it.
+func locate(roots []string, name string) (root, local string, err error) {
+	place, err := resolve(name)
+	if err != nil {
+		return "", "", err
+	}
+	for _, root := range roots {
+		base, err := resolve(root)
+		if err != nil {
+			continue // a root that cannot be looked at holds nothing
+		}
+		if local, err := filepath.Rel(base, place); err == nil && filepath.IsLocal(local) {
+			return root, local, nil
+		}
+	}
+	return "", "", &OutsideError{name, place}
+}
+
+// resolve follows the links of a path, of which only the beginning may exist.
+func resolve(path string) (string, error) {
+	path = filepath.Clean(path)
+	place, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return place, err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return "", fmt.Errorf("%s is a link that leads nowhere", path)
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return "", err
+	}
+	if parent, err = resolve(parent); err != nil {
+		return "", err
+	}
+	return filepath.Join(parent, filepath.Base(path)), nil
+}
