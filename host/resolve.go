@@ -66,7 +66,9 @@ func (e extractors) ref(lease *plugins.ExtractorLease, url string, settings ...[
 	return extractor.Ref{URL: url, Options: options.JSON, Credentials: credentials}, err
 }
 
-func (e extractors) Batches(url string) string { return e.manager.Batches(url) }
+func (e extractors) Platform(url string) (name string, batches bool) {
+	return e.manager.ExtractorOf(url)
+}
 
 // ResolveBatch leaves out rooms whose login cannot be read: Resolve says what is wrong with it.
 func (e extractors) ResolveBatch(ctx context.Context, global []byte, rooms []monitor.Room) ([]extractor.BatchAnswer, error) {

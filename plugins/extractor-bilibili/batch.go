@@ -21,77 +21,93 @@ func (b *bilibili) ResolveBatch(ctx context.Context, refs []extractor.Ref) ([]ex
 	if !b.base.Batch {
 		return answers, nil
 	}
-	// Whether a room is live is the same for everybody: no login is shown for it.
 	s := &session{bilibili: b, opts: b.base}
 	offline, err := s.offline(ctx, b.numbers(refs))
-	switch {
-	case sdk.KindOf(err) == sdk.Challenged:
-		return answers, nil // Resolve has more ways to ask
-	case err != nil:
+	if err != nil {
 		return nil, err
 	}
 	for i := range offline {
-		answers[i].Known = true
+		answers[i].Known = offline[i]
 	}
 	return answers, nil
 }
 
-// numbers finds the rooms' numbers without asking anybody. Mistakes in a room's options are for Resolve to report.
-func (b *bilibili) numbers(refs []extractor.Ref) map[int]string {
-	numbers := make(map[int]string, len(refs))
+// numbers finds the rooms' numbers without asking anybody; empty where that cannot be done. Mistakes in a room's options are
+// for Resolve to report.
+func (b *bilibili) numbers(refs []extractor.Ref) []string {
+	numbers := make([]string, len(refs))
 	for i, ref := range refs {
 		if _, err := b.base.ofRoom(ref); err != nil {
 			continue
 		}
-		number := ref.Groups["room"]
-		if number == "" {
-			number, _ = b.rooms.short(ref.Groups["short"])
-		}
-		if number != "" {
-			numbers[i] = number
+		numbers[i] = ref.Groups["room"]
+		if numbers[i] == "" {
+			numbers[i], _ = b.rooms.short(ref.Groups["short"])
 		}
 	}
 	return numbers
 }
 
-// offline returns which of the rooms are known to be so.
-func (s *session) offline(ctx context.Context, numbers map[int]string) (map[int]bool, error) {
-	owners, err := s.owners(ctx, numbers)
-	if err != nil {
-		return nil, err
-	}
+// offline tells which of the rooms are known to be so. Rooms that are asked about in the same order are so each time, which
+// keeps the time between two answers about each of them the same. An error is about all of them: a request that fails
+// among others leaves its own rooms unknown.
+func (s *session) offline(ctx context.Context, numbers []string) ([]bool, error) {
+	var failures failures
+	owners := s.owners(ctx, numbers, &failures)
 	var uids []int64
 	for _, o := range owners {
-		uids = append(uids, o.uid)
+		if o.uid != 0 {
+			uids = append(uids, o.uid)
+		}
 	}
-	found, err := s.statuses(ctx, uids)
-	if err != nil {
-		return nil, err
+	found := make(map[int64]polled)
+	for part := range slices.Chunk(uids, mostPerCall) {
+		if !failures.note(s.statusPart(ctx, part, found)) {
+			break
+		}
 	}
-	offline := make(map[int]bool)
+	if failures.rests || len(found) == 0 {
+		return make([]bool, len(numbers)), failures.first
+	}
+	offline := make([]bool, len(numbers))
 	for i, o := range owners {
 		r, told := found[o.uid]
-		if told && r.err == nil && r.id == o.id && r.state != stateLive {
-			offline[i] = true
-		}
+		offline[i] = told && r.err == nil && r.id == o.id && r.state != stateLive
 	}
 	return offline, nil
 }
 
-// owners returns who owns the rooms, as far as that can be learned for many rooms at once.
-func (s *session) owners(ctx context.Context, numbers map[int]string) (map[int]owner, error) {
-	owners := make(map[int]owner)
+// failures are those of the requests of one batch.
+type failures struct {
+	first error
+	rests bool // the platform wants to be left alone
+}
+
+// note takes the outcome of a request, and tells whether another one makes sense.
+func (f *failures) note(err error) bool {
+	if f.first == nil || sdk.KindOf(err) == sdk.RateLimited && !f.rests {
+		f.first = err
+	}
+	f.rests = f.rests || sdk.KindOf(err) == sdk.RateLimited
+	return !f.rests
+}
+
+// owners returns who owns the rooms, as far as it knows or can learn.
+func (s *session) owners(ctx context.Context, numbers []string, failures *failures) []owner {
+	owners := make([]owner, len(numbers))
 	var strangers []string
 	for i, number := range numbers {
 		if o, ok := s.rooms.owner(number); ok && s.now().Sub(o.got) < ownerLife {
 			owners[i] = o
-		} else {
+		} else if number != "" {
 			strangers = append(strangers, number)
 		}
 	}
-	met, err := s.meet(ctx, strangers)
-	if err != nil {
-		return nil, err
+	met := make(map[string]owner)
+	for part := range slices.Chunk(strangers, mostPerCall) {
+		if !failures.note(s.meet(ctx, part, met)) {
+			break
+		}
 	}
 	for i, number := range numbers {
 		if o, ok := met[number]; ok {
@@ -99,29 +115,27 @@ func (s *session) owners(ctx context.Context, numbers map[int]string) (map[int]o
 			s.rooms.remember(number, o)
 		}
 	}
-	return owners, nil
+	return owners
 }
 
 // meet asks who owns rooms, by their numbers. The answer goes by long numbers: a room that was asked for by its short one
 // is missing in it. It tells nothing of locks, so that its states are not used.
-func (s *session) meet(ctx context.Context, numbers []string) (map[string]owner, error) {
-	all := make(map[string]owner)
-	for part := range slices.Chunk(numbers, mostPerCall) {
-		answer, err := s.about(ctx, "/xlive/web-room/v1/index/getRoomBaseInfo", url.Values{
-			"req_biz": {"web_room_componet"}, "room_ids": part, //nolint:misspell // the site spells it so
-		})
-		if err != nil {
-			return nil, err
-		}
-		if err := decodeBases(answer, s.now(), all); err != nil {
-			return nil, err
-		}
+func (s *session) meet(ctx context.Context, numbers []string, into map[string]owner) error {
+	answer, err := s.about(ctx, "/xlive/web-room/v1/index/getRoomBaseInfo", url.Values{
+		"req_biz": {"web_room_componet"}, "room_ids": numbers, //nolint:misspell // the site spells it so
+	})
+	if err != nil {
+		return err
 	}
-	return all, nil
+	return decodeBases(answer, s.now(), into)
 }
 
+// decodeBases leaves out entries that are no room: what is missing is not known, and nothing worse.
 func decodeBases(data []byte, now time.Time, into map[string]owner) error {
 	const call = "getRoomBaseInfo"
+	if hollow(data) {
+		return nil
+	}
 	var in struct {
 		Rooms json.RawMessage `json:"by_room_ids"`
 	}
@@ -139,10 +153,9 @@ func decodeBases(data []byte, now time.Time, into map[string]owner) error {
 		return shapeError(call, err)
 	}
 	for _, r := range rooms {
-		if r.ID <= 0 || r.UID <= 0 {
-			return sdk.Errorf(sdk.Bug, "%s answered with an entry that is no room", call)
+		if r.ID > 0 && r.UID > 0 {
+			into[strconv.FormatInt(int64(r.ID), 10)] = owner{id: int64(r.ID), uid: int64(r.UID), got: now, partly: true}
 		}
-		into[strconv.FormatInt(int64(r.ID), 10)] = owner{id: int64(r.ID), uid: int64(r.UID), got: now, partly: true}
 	}
 	return nil
 }

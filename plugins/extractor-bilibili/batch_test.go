@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -77,6 +78,71 @@ func TestBatchLeavesToResolveWhatItCannotTell(t *testing.T) {
 	sim.RequireNoViolations(t)
 }
 
+// One request of many that fails costs the rooms of that request, not all.
+func TestBatchThatFailsInTheMiddle(t *testing.T) {
+	sim := bililive.New(t, bililive.Options{})
+	const rooms = 2*mostPerCall + 10
+	var refs []extractor.Ref
+	for i := range int64(rooms) {
+		sim.SetRoom(bililive.Room{ID: 100 + i, UID: 9000 + i})
+		refs = append(refs, extractor.Ref{Groups: numbered(fmt.Sprint(100 + i))})
+	}
+	b := newTest(t, sim.URL())
+	known := func() (first, all int) {
+		t.Helper()
+		answers, err := b.ResolveBatch(t.Context(), refs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, answer := range answers {
+			if answer.Known {
+				all++
+				if i < mostPerCall {
+					first++
+				}
+			}
+		}
+		return first, all
+	}
+	sim.AddFault(bililive.Fault{Path: baseCall, After: 1, Times: 1, Status: 500})
+	if first, all := known(); first != mostPerCall || all != rooms-mostPerCall {
+		t.Errorf("owners of the second part are not to be learned: %d of the first part and %d in all are known", first, all)
+	}
+	sim.AddFault(bililive.Fault{Path: statusCall, Times: 1, Status: 500})
+	if first, all := known(); first != 0 || all != rooms-mostPerCall {
+		t.Errorf("the first part fails: %d of it and %d in all are known", first, all)
+	}
+	sim.AddFault(bililive.Fault{Path: statusCall, Times: 1, Body: `{"code":0,"data":{"9000":{"room_id":0,"uid":9000},"9001":null,"9002":{"room_id":102,"uid":9002,"live_status":0}}}`})
+	if first, all := known(); first != 1 || all != rooms-mostPerCall+1 {
+		t.Errorf("odd entries: %d of the first part and %d in all are known", first, all)
+	}
+	sim.AddFault(bililive.Fault{Path: statusCall, After: 1, Times: 1, Code: -412})
+	before := sim.Count(statusCall)
+	if _, err := b.ResolveBatch(t.Context(), refs); sdk.KindOf(err) != sdk.RateLimited || sim.Count(statusCall) != before+2 {
+		t.Errorf("banned at the second part: %v after %d requests", err, sim.Count(statusCall)-before)
+	}
+}
+
+// A batch that its time does not suffice for tells what it learned, and what it met is known to the next one.
+func TestBatchWithTooLittleTime(t *testing.T) {
+	sim := bililive.New(t, bililive.Options{})
+	var refs []extractor.Ref
+	for i := range int64(5 * mostPerCall) {
+		sim.SetRoom(bililive.Room{ID: 100 + i, UID: 9000 + i})
+		refs = append(refs, extractor.Ref{Groups: numbered(fmt.Sprint(100 + i))})
+	}
+	b := newTest(t, sim.URL(), `"request_interval": 60000`)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	answers, err := b.ResolveBatch(ctx, refs)
+	if ctx.Err() != nil || sdk.KindOf(err) != sdk.Unavailable {
+		t.Fatalf("%d answers, %v", len(answers), err)
+	}
+	if o, known := b.rooms.owner("100"); !known || o.uid != 9000 {
+		t.Errorf("a room that was met is not known: %+v", o)
+	}
+}
+
 func TestBatchCanBeSwitchedOff(t *testing.T) {
 	sim := bililive.New(t, bililive.Options{})
 	sim.SetRoom(bililive.Room{ID: 100, UID: 9000})
@@ -100,7 +166,7 @@ func TestBatchThatFails(t *testing.T) {
 		t.Errorf("%+v, %v", answers, err)
 	}
 	sim.AddFault(bililive.Fault{Path: statusCall, Times: 1, Code: -352})
-	if answers, err := b.ResolveBatch(t.Context(), refs); err != nil || answers[0].Known {
+	if answers, err := b.ResolveBatch(t.Context(), refs); sdk.KindOf(err) != sdk.Challenged {
 		t.Errorf("risk control: %+v, %v", answers, err)
 	}
 	sim.AddFault(bililive.Fault{Path: statusCall, Times: 1, Code: -412})

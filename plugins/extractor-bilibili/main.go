@@ -90,19 +90,29 @@ func (b *bilibili) Resolve(ctx context.Context, ref extractor.Ref) (extractor.St
 	if err != nil {
 		return extractor.Offline, err
 	}
-	r, err := s.room(ctx, number)
+	status, err := s.resolve(ctx, number)
+	if sdk.KindOf(err) == sdk.LoginRequired && s.loggedIn() {
+		// A login that has ended gives no more than none: what everybody may see is recorded all the same.
+		s.login = nil
+		if seen, problem := s.resolve(ctx, number); problem == nil {
+			sdk.Logger(ctx).WarnContext(ctx, "the login is not accepted any more; the room is watched without it", "room", number, "error", err)
+			return seen, nil
+		}
+	}
 	if err != nil {
 		return extractor.Offline, fmt.Errorf("room %s: %w", number, err)
 	}
-	if r.state != stateLive {
-		return extractor.Offline, nil
+	return status, nil
+}
+
+func (s *session) resolve(ctx context.Context, number string) (extractor.Status, error) {
+	r, err := s.room(ctx, number)
+	if err != nil || r.state != stateLive {
+		return extractor.Offline, err
 	}
 	streams, err := s.streams(ctx, r)
-	if err != nil {
-		return extractor.Offline, fmt.Errorf("room %s: %w", number, err)
-	}
-	if streams == nil { // ended between the two questions
-		return extractor.Offline, nil
+	if err != nil || streams == nil { // nil: ended between the two questions
+		return extractor.Offline, err
 	}
 	return extractor.Status{
 		Live: true, Title: r.title, Streamer: r.streamer, AvatarURL: r.avatar, CoverURL: r.cover, Category: r.category,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,7 +55,8 @@ type roomCache struct {
 	shorts map[string]string
 }
 
-const manyRooms = 4096
+// manyRooms bounds what is remembered.
+const manyRooms = 1 << 16
 
 func (c *roomCache) owner(number string) (owner, bool) {
 	c.mu.Lock()
@@ -68,7 +68,7 @@ func (c *roomCache) owner(number string) (owner, bool) {
 func (c *roomCache) remember(number string, o owner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.owners == nil || len(c.owners) >= manyRooms {
+	if _, known := c.owners[number]; c.owners == nil || !known && len(c.owners) >= manyRooms {
 		c.owners = map[string]owner{}
 	}
 	c.owners[number] = o
@@ -114,8 +114,8 @@ func (s *session) room(ctx context.Context, number string) (room, error) {
 }
 
 func (s *session) poll(ctx context.Context, o owner) (room, bool, error) {
-	found, err := s.statuses(ctx, []int64{o.uid})
-	if err != nil {
+	found := map[int64]polled{}
+	if err := s.statusPart(ctx, []int64{o.uid}, found); err != nil {
 		return room{}, false, err
 	}
 	r, ok := found[o.uid]
@@ -234,18 +234,8 @@ type polled struct {
 // mostPerCall keeps the addresses of calls about many rooms below what servers take.
 const mostPerCall = 50
 
-// statuses asks about many owners at once. Owners without a room are missing from the answer, and so may be others:
+// statusPart asks about many owners at once. Owners without a room are missing from the answer, and so may be others:
 // missing never means offline.
-func (s *session) statuses(ctx context.Context, uids []int64) (map[int64]polled, error) {
-	all := map[int64]polled{}
-	for part := range slices.Chunk(uids, mostPerCall) {
-		if err := s.statusPart(ctx, part, all); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
 func (s *session) statusPart(ctx context.Context, uids []int64, into map[int64]polled) error {
 	values := url.Values{}
 	for _, uid := range uids {
@@ -258,9 +248,10 @@ func (s *session) statusPart(ctx context.Context, uids []int64, into map[int64]p
 	return decodeStatuses(answer, s.now(), into)
 }
 
-// about makes a call about many rooms, which takes no signature.
+// about makes a call about many rooms. It takes no signature, and answers the same to everybody: no login is shown for it.
 func (s *session) about(ctx context.Context, path string, values url.Values) ([]byte, error) {
-	cookie, err := s.cookie(ctx, s.opts.LiveURL)
+	stranger := session{bilibili: s.bilibili, opts: s.opts}
+	cookie, err := stranger.cookie(ctx, s.opts.LiveURL)
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +284,7 @@ func decodeStatuses(data []byte, now time.Time, into map[int64]polled) error {
 	}
 	for _, r := range in {
 		if r.ID <= 0 || r.UID <= 0 {
-			return sdk.Errorf(sdk.Bug, "%s answered with an entry that is no room", call)
+			continue // no room: it tells nothing
 		}
 		st, err := stateOf(call, r.LiveStatus)
 		switch {

@@ -56,7 +56,7 @@ func TestLaterPollsNeedNoSignature(t *testing.T) {
 func TestStatusesOfManyRooms(t *testing.T) {
 	sim := bililive.New(t, bililive.Options{})
 	var uids []int64
-	for i := range int64(mostPerCall + 1) {
+	for i := range int64(mostPerCall - 1) {
 		sim.SetRoom(bililive.Room{ID: 100 + i, UID: 9000 + i, State: bililive.State(i % 3)})
 		uids = append(uids, 9000+i)
 	}
@@ -65,8 +65,8 @@ func TestStatusesOfManyRooms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.statuses(t.Context(), append(uids, 123456))
-	if err != nil || len(got) != len(uids) {
+	got := map[int64]polled{}
+	if err := s.statusPart(t.Context(), append(uids, 123456), got); err != nil || len(got) != len(uids) {
 		t.Fatalf("got %d rooms of %d, %v", len(got), len(uids), err)
 	}
 	for i, uid := range uids {
@@ -74,8 +74,8 @@ func TestStatusesOfManyRooms(t *testing.T) {
 			t.Errorf("owner %d: %+v", uid, r)
 		}
 	}
-	if n := sim.Count(statusCall); n != 2 {
-		t.Errorf("asked %d times, want 2", n)
+	if n := sim.Count(statusCall); n != 1 {
+		t.Errorf("asked %d times, want once", n)
 	}
 	sim.RequireNoViolations(t)
 }
@@ -232,12 +232,33 @@ func TestLoginGetsTheOrigin(t *testing.T) {
 	sim.RequireNoViolations(t)
 }
 
+// A login that ended costs its qualities, not the recording. What cannot be had without one says what is wrong with it.
 func TestLoginThatEnded(t *testing.T) {
 	sim := bililive.New(t, bililive.Options{})
 	sim.SetRoom(liveRoom())
-	_, err := ask(t, newTest(t, sim.URL(), `"bili_cookie":"SESSDATA=very-secret"`), "77")
-	if sdk.KindOf(err) != sdk.LoginRequired || strings.Contains(err.Error(), "very-secret") {
+	const ended = `"bili_cookie":"SESSDATA=very-secret"`
+	if got, err := ask(t, newTest(t, sim.URL(), ended), "77"); err != nil || got.Streams[0].Quality != "超清" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	room := liveRoom()
+	room.NoStream = true // for members
+	sim.SetRoom(room)
+	if _, err := ask(t, newTest(t, sim.URL(), ended), "77"); sdk.KindOf(err) != sdk.LoginRequired || strings.Contains(err.Error(), "very-secret") {
 		t.Errorf("got %v", err)
+	}
+	b := newTest(t, sim.URL(), ended)
+	sim.SetRoom(bililive.Room{ID: 7000009, UID: 1009})
+	if got, err := ask(t, b, "7000009"); err != nil || got.Live {
+		t.Errorf("an offline room: %+v, %v", got, err)
+	}
+	before := len(sim.Requests())
+	if got, err := ask(t, b, "7000009"); err != nil || got.Live {
+		t.Errorf("an offline room: %+v, %v", got, err)
+	}
+	for _, request := range sim.Requests()[before:] {
+		if request.Login {
+			t.Errorf("the login is shown for %s", request.Path)
+		}
 	}
 }
 

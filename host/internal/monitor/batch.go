@@ -1,8 +1,9 @@
 package monitor
 
 import (
-	"container/heap"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/lubod/lubod/sdk"
@@ -23,28 +24,27 @@ type batchState struct {
 	toldOf string            // of this URL
 }
 
-// withOthers joins a question with those about other rooms of its platform that are due soon. Rooms that are asked together
-// once are due together from then on.
+// withOthers joins a question with those about other rooms of its platform that are due soon: those that are offline are due
+// together from then on.
 func (r *round) withOthers(first question, now time.Time) []question {
 	questions := []question{first}
-	if first.closed != nil || first.active || first.alone || first.room.calledOrWaits() {
-		return questions
-	}
-	platform := r.Extractors.Batches(first.streamer.URL)
-	if platform == "" {
+	home := first.room.home
+	if !home.batches || now.Before(home.single) || first.closed != nil || first.active || first.alone || first.room.calledOrWaits() {
 		return questions
 	}
 	var others []*watched
-	for _, room := range r.schedule {
-		if len(others) == mostTogether-1 {
-			break
-		}
-		if r.joins(room, now) && r.Extractors.Batches(room.streamer.URL) == platform {
+	for _, room := range home.schedule {
+		if r.joins(room, now) {
 			others = append(others, room)
 		}
 	}
-	for _, room := range others {
-		heap.Remove(&r.schedule, room.place)
+	// A batch takes an extractor a while. In the same order each time, the time between two questions about a room stays its
+	// interval.
+	slices.SortFunc(others, func(a, b *watched) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.streamer.ID, b.streamer.ID))
+	})
+	for _, room := range others[:min(len(others), mostTogether-1)] {
+		room.leave()
 		if question, needed := r.prepare(room, now); needed {
 			questions = append(questions, question)
 		}
@@ -52,22 +52,23 @@ func (r *round) withOthers(first question, now time.Time) []question {
 	return questions
 }
 
-// joins tells whether a room may be asked with others now: it is due soon, and the answer that it is offline would do.
+// joins tells whether a room may be asked with others now: it is due soon, was not asked just now, and the answer that it
+// is offline would do.
 func (r *round) joins(room *watched, now time.Time) bool {
 	latest := now
 	if room.failures == 0 {
 		latest = now.Add(room.interval / 3)
 	}
-	if room.due.After(latest) || room.alone || room.calledOrWaits() {
+	if room.due.After(latest) || room.soonest(now, false).After(now) || room.alone || room.calledOrWaits() {
 		return false
 	}
 	_, closed := room.rules.at(now)
 	return closed == nil && !r.Recorder.Active(room.streamer.ID)
 }
 
-// askTogether puts many questions at once. Those that remain open are asked one by one, also when the batch failed; only
-// a platform that asks for a rest is given it.
-func (r *round) askTogether(ctx context.Context, questions []question) []answer {
+// askTogether puts many questions at once. What remains open is for questions about single rooms; only a platform that
+// wants a rest is given it.
+func (r *round) askTogether(ctx context.Context, questions []question) ([]answer, error) {
 	rooms := make([]Room, len(questions))
 	for i, question := range questions {
 		rooms[i] = Room{question.streamer.URL, question.streamer.Override}
@@ -75,14 +76,20 @@ func (r *round) askTogether(ctx context.Context, questions []question) []answer 
 	asking, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	told, err := r.Extractors.ResolveBatch(asking, questions[0].global, rooms)
+	if err == nil && len(told) != len(rooms) {
+		err = sdk.Errorf(sdk.Bug, "the extractor answered %d of %d rooms", len(told), len(rooms))
+	}
 	answers := make([]answer, len(questions))
 	for i, question := range questions {
+		question.quiet = true
 		answers[i].room = question.room
 		switch {
 		case sdk.KindOf(err) == sdk.RateLimited:
 			answers[i].err = err
 			answers[i].trouble = r.note(ctx, question, err)
-		case err != nil || len(told) != len(questions) || !told[i].Known:
+		case err != nil:
+			answers[i].left = &batchState{}
+		case !told[i].Known:
 			answers[i].left = &batchState{alone: true}
 		case told[i].Status.Live:
 			answers[i].left = &batchState{alone: true, told: &told[i].Status, toldOf: rooms[i].URL}
@@ -90,17 +97,26 @@ func (r *round) askTogether(ctx context.Context, questions []question) []answer 
 			answers[i].trouble = r.note(ctx, question, nil)
 		}
 	}
-	r.noteBatch(ctx, r.Extractors.Batches(rooms[0].URL), err)
-	return answers
+	return answers, err
 }
 
-// noteBatch logs that rooms of a platform cannot be asked together, once.
-func (r *round) noteBatch(ctx context.Context, platform string, err error) {
-	if err == nil {
-		r.unbatched.Delete(platform)
+// takeBatch decides how the rooms of a platform are asked next. After a failed batch they are asked one by one for as long
+// as an interval, longer when that goes on: then the next batch is tried with those whose turn did not come.
+func (r *round) takeBatch(home *platform, interval time.Duration, failure error) {
+	if failure == nil {
+		home.failed = 0
 		return
 	}
-	if _, logged := r.unbatched.LoadOrStore(platform, true); !logged && ctx.Err() == nil {
-		r.Logger.Warn("rooms cannot be asked together and are asked one by one", "extractor", platform, "error", err)
+	home.failed++
+	rests := sdk.KindOf(failure) == sdk.RateLimited
+	if !rests {
+		home.single = time.Now().Add(doubled(interval, home.failed-1))
+	}
+	switch {
+	case home.failed > 1:
+	case rests:
+		r.Logger.Warn("a platform wants a rest; its rooms are asked later", "extractor", home.name, "error", failure)
+	default:
+		r.Logger.Warn("rooms cannot be asked together and are asked one by one", "extractor", home.name, "error", failure)
 	}
 }

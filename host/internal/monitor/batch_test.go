@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/sdk"
@@ -115,7 +116,7 @@ func TestBatchThatFailsLeavesRoomsToBeAskedOneByOne(t *testing.T) {
 			h.until("asked twice", func() bool {
 				return h.rooms.times("http://room/1") > 1 && h.rooms.times("http://room/2") > 1 && h.rooms.times("http://room/3") > 1
 			})
-			if name == "error" && h.logged("asked together") != 1 {
+			if h.logged("asked together") != 1 {
 				t.Errorf("logged %d times, want once", h.logged("asked together"))
 			}
 		})
@@ -139,8 +140,8 @@ func TestPlatformThatWantsARestIsNotAskedOneByOneInstead(t *testing.T) {
 	h.until("all say so", func() bool {
 		return h.lastError("http://room/1") == "too often" && h.lastError("http://room/2") == "too often" && h.lastError("http://room/3") == "too often"
 	})
-	if rooms, _ := h.rooms.total(); rooms != 0 {
-		t.Errorf("%d rooms were asked by themselves", rooms)
+	if rooms, _ := h.rooms.total(); rooms != 0 || h.logged("level=WARN") != 1 || h.logged("one by one") != 0 {
+		t.Errorf("%d rooms were asked by themselves; log: %s", rooms, h.log.String())
 	}
 	mu.Lock()
 	banned = false
@@ -214,6 +215,11 @@ func TestRoomThatMovesDuringABatch(t *testing.T) {
 func TestStopCutsABatch(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 3)
+	t.Cleanup(func() { // after the stop, which is registered later
+		if h.logged("level=WARN") != 0 {
+			t.Errorf("a stop was logged as a failure: %s", h.log.String())
+		}
+	})
 	asking := make(chan struct{})
 	h.rooms.batch = func(ctx context.Context, _ []string) ([]extractor.BatchAnswer, error) {
 		close(asking)
@@ -222,9 +228,80 @@ func TestStopCutsABatch(t *testing.T) {
 	}
 	h.start()
 	<-asking
-	t.Cleanup(func() {
-		if h.logged("together") != 0 {
-			t.Error("a stop was logged as a failure")
+}
+
+// A platform that answers slowly, or whose batch failed, keeps nobody else waiting.
+func TestSlowPlatformDoesNotKeepOthersWaiting(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 200)
+	h.exec("INSERT INTO streamers (url) VALUES ('http://alone/201')")
+	h.rooms.batch = func(context.Context, []string) ([]extractor.BatchAnswer, error) { return nil, errors.New("broken") }
+	h.rooms.resolve = func(ctx context.Context, url string) (extractor.Status, error) {
+		if strings.HasPrefix(url, "http://room/") {
+			<-ctx.Done()
 		}
-	})
+		return extractor.Offline, ctx.Err()
+	}
+	m := h.start()
+	h.until("the slow platform has its share", func() bool { rooms, _ := h.rooms.total(); return rooms >= maxShare })
+	for n := range 3 {
+		m.Changed(201)
+		h.until("the other one is asked", func() bool { return h.rooms.times("http://alone/201") > n })
+	}
+	if rooms, _ := h.rooms.total(); rooms != maxShare+1 {
+		t.Errorf("%d rooms are being asked, want %d and the other one", rooms, maxShare)
+	}
+}
+
+// A batch that fails once costs the questions of one interval: then the rest is asked together again.
+func TestBatchIsTriedAgainAfterAnInterval(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 300)
+	h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 2}'`)
+	var mu sync.Mutex
+	broken := true
+	h.rooms.batch = func(ctx context.Context, urls []string) ([]extractor.BatchAnswer, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if broken {
+			broken = false
+			return nil, errors.New("broken")
+		}
+		return offlineBut()(ctx, urls)
+	}
+	release := make(chan struct{})
+	h.rooms.resolve = func(ctx context.Context, _ string) (extractor.Status, error) {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return extractor.Offline, ctx.Err()
+	}
+	h.start()
+	h.until("asked one by one", func() bool { rooms, _ := h.rooms.total(); return rooms == maxShare })
+	<-time.After(2 * time.Second) // the interval, in which a batch is not tried again
+	close(release)
+	h.until("asked together", func() bool { _, batches := h.rooms.inBatches(); return batches >= 2 })
+	h.until("all are asked", func() bool { asked, _ := h.rooms.inBatches(); return asked >= 2*300-3*maxShare })
+	if rooms, _ := h.rooms.total(); rooms > 3*maxShare {
+		t.Errorf("%d rooms were asked by themselves", rooms)
+	}
+}
+
+// Rooms that are asked often do not hurry others beyond what these may be asked.
+func TestRoomThatWasAskedJustNowDoesNotJoin(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 2)
+	h.rooms.batch = offlineBut()
+	m := h.start()
+	h.until("asked", func() bool { asked, _ := h.rooms.inBatches(); return asked == 2 })
+	m.Ask(1) // its session ended at once: it is due in a few seconds
+	h.until("taken", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.wanted) == 0 })
+	for n := range 3 {
+		m.Changed(2)
+		h.until("the other is asked", func() bool { return h.rooms.times("http://room/2") > n })
+	}
+	if n := h.rooms.times("http://room/1"); n != 0 {
+		t.Errorf("asked %d times at once", n)
+	}
 }

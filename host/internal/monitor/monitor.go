@@ -2,7 +2,6 @@
 package monitor
 
 import (
-	"container/heap"
 	"context"
 	"log/slog"
 	"sync"
@@ -14,8 +13,9 @@ import (
 )
 
 const (
-	// maxAsking bounds the questions under way at once.
-	maxAsking = 16
+	// maxAsking bounds the questions under way at once, maxShare those of one platform among them.
+	maxAsking = 32
+	maxShare  = 16
 	// askTimeout bounds one question.
 	askTimeout = 30 * time.Second
 	// rereadInterval is how often the list of streamers is read again: another host may have changed it.
@@ -30,8 +30,8 @@ const (
 // options and the login that the extractor takes are found there.
 type Extractors interface {
 	Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error)
-	// Batches names the extractor that takes a URL if it can be asked about many rooms at once, else nothing.
-	Batches(url string) string
+	// Platform names the extractor that takes a URL, and tells whether it can be asked about many rooms at once.
+	Platform(url string) (name string, batches bool)
 	// ResolveBatch asks one such extractor about rooms that it takes. What it does not tell is asked for by Resolve.
 	ResolveBatch(ctx context.Context, global []byte, rooms []Room) ([]extractor.BatchAnswer, error)
 }
@@ -114,8 +114,9 @@ type watched struct {
 	interval time.Duration
 	due      time.Time
 	asked    time.Time // the last time
-	place    int       // in the heap; -1 while the room is being asked
-	failures int       // in a row
+	home     *platform
+	place    int // in the schedule of home; -1 while the room is being asked
+	failures int // in a row
 	trouble  string
 	again    bool // asked for while a question was under way
 	gone     bool
@@ -126,7 +127,9 @@ type watched struct {
 
 // Run asks rooms until ctx ends and every question is answered or cancelled.
 func (m *Monitor) Run(ctx context.Context) error {
-	round := &round{Monitor: m, rooms: make(map[int64]*watched), answers: make(chan []answer, maxAsking)}
+	round := &round{
+		Monitor: m, rooms: make(map[int64]*watched), platforms: make(map[string]*platform), replies: make(chan reply, maxAsking),
+	}
 	defer round.asking.Wait()
 	reread := time.NewTicker(rereadInterval)
 	defer reread.Stop()
@@ -142,11 +145,8 @@ func (m *Monitor) Run(ctx context.Context) error {
 			round.read(ctx)
 		case <-m.wake:
 			round.takeWishes(ctx)
-		case answers := <-round.answers:
-			round.busy--
-			for _, answer := range answers {
-				round.take(answer)
-			}
+		case reply := <-round.replies:
+			round.takeReply(reply)
 		case <-timer.C:
 		}
 		round.askDue(ctx)
@@ -156,16 +156,14 @@ func (m *Monitor) Run(ctx context.Context) error {
 // round is the state of one Run.
 type round struct {
 	*Monitor
-	rooms    map[int64]*watched
-	schedule schedule
-	busy     int
-	asking   sync.WaitGroup
-	answers  chan []answer // one slice for each question under way
-	global   []byte        // the configuration for all rooms, as it was read last
-	limit    int           // download_limit in it; 0: not read yet
-	freedAt  time.Time     // when slots became free last
-	// unbatched are the extractors whose last batch failed.
-	unbatched sync.Map
+	rooms     map[int64]*watched
+	platforms map[string]*platform
+	busy      int
+	asking    sync.WaitGroup
+	replies   chan reply
+	global    []byte    // the configuration for all rooms, as it was read last
+	limit     int       // download_limit in it; 0: not read yet
+	freedAt   time.Time // when slots became free last
 }
 
 // read takes over the list of streamers. When the database is away the list stays as it is.
@@ -214,14 +212,18 @@ func (r *round) put(streamer db.Streamer, interval time.Duration, due time.Time)
 		room = &watched{streamer: streamer, interval: interval, due: due, trouble: streamer.LastError}
 		r.follow(room, streamer, false)
 		r.rooms[streamer.ID] = room
-		heap.Push(&r.schedule, room)
+		room.home = r.platform(streamer.URL)
+		room.enter()
 		return true
+	}
+	if home := r.platform(streamer.URL); home != room.home {
+		room.move(home)
 	}
 	changed := r.follow(room, streamer, true) || room.streamer.URL != streamer.URL || room.interval != interval
 	room.streamer, room.interval = streamer, interval
 	if latest := time.Now().Add(interval); room.place >= 0 && changed && room.due.After(latest) {
 		room.due = latest
-		heap.Fix(&r.schedule, room.place)
+		room.reorder()
 	}
 	return false
 }
@@ -230,7 +232,7 @@ func (r *round) drop(id int64, room *watched) {
 	delete(r.rooms, id)
 	room.gone = true
 	if room.place >= 0 {
-		heap.Remove(&r.schedule, room.place)
+		room.leave()
 		r.passOn(room, answer{})
 	}
 }
@@ -251,24 +253,16 @@ func (r *round) takeWishes(ctx context.Context) {
 		case room.place < 0:
 			room.again = true
 		default:
-			room.due = room.soonest(atOnce)
-			heap.Fix(&r.schedule, room.place)
+			room.due = room.soonest(time.Now(), atOnce)
+			room.reorder()
 		}
 	}
 }
 
 // soonest is when a room may be asked out of turn.
-func (w *watched) soonest(atOnce bool) time.Time {
-	now := time.Now()
+func (w *watched) soonest(now time.Time, atOnce bool) time.Time {
 	if later := w.asked.Add(min(shortest, w.interval)); !atOnce && later.After(now) {
 		return later
 	}
 	return now
-}
-
-func (r *round) untilNext() time.Duration {
-	if len(r.schedule) == 0 || r.busy >= maxAsking {
-		return rereadInterval
-	}
-	return time.Until(r.schedule[0].due)
 }

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -11,41 +10,20 @@ import (
 	"github.com/lubod/lubod/sdk/extractor"
 )
 
-// askDue starts the questions that are due, as many as may run at once.
-func (r *round) askDue(ctx context.Context) {
-	now := time.Now()
-	for len(r.schedule) > 0 && r.busy < maxAsking && !r.schedule[0].due.After(now) {
-		room := heap.Pop(&r.schedule).(*watched)
-		question, needed := r.prepare(room, now)
-		if !needed {
-			continue
-		}
-		questions := r.withOthers(question, now)
-		r.busy++
-		r.asking.Go(func() { // the answers never block: there is room for all under way
-			if len(questions) > 1 {
-				r.answers <- r.askTogether(ctx, questions)
-				return
-			}
-			r.answers <- []answer{r.ask(ctx, question)}
-		})
-	}
-}
-
 // prepare makes the question about a room that was taken out of the schedule. A room that needs none is put back.
 func (r *round) prepare(room *watched, now time.Time) (q question, needed bool) {
+	batch := room.batchState
+	room.batchState = batchState{}
 	active := r.Recorder.Active(room.streamer.ID)
 	change, closed := room.rules.at(now)
 	if room.idle(active, closed) {
 		room.due = sooner(now.Add(room.interval), change)
-		heap.Push(&r.schedule, room)
+		room.enter()
 		room.waits = time.Time{}
 		r.passOn(room, answer{})
 		return question{}, false
 	}
 	room.asked = now
-	batch := room.batchState
-	room.batchState = batchState{}
 	return question{
 		room: room, batchState: batch, streamer: room.streamer, rules: room.rules, active: active, closed: closed,
 		global: r.global, trouble: room.trouble,
@@ -62,6 +40,16 @@ type question struct {
 	closed   error // why it may not be recorded now, whatever it sends
 	global   []byte
 	trouble  string
+	quiet    bool // the log tells of all rooms of a batch at once
+}
+
+// reply is what came of one question about some rooms of a platform.
+type reply struct {
+	home    *platform
+	answers []answer
+	// batched tells that it was a batch, and failure why that could not tell.
+	batched bool
+	failure error
 }
 
 type answer struct {
@@ -70,6 +58,33 @@ type answer struct {
 	started bool        // a recording
 	err     error
 	trouble string // what the streamer's row says now
+}
+
+// start asks about one room, or about several at once.
+func (r *round) start(ctx context.Context, questions []question) {
+	home := questions[0].room.home
+	r.busy++
+	home.busy++
+	r.asking.Go(func() {
+		reply := reply{home: home, batched: len(questions) > 1}
+		if reply.batched {
+			reply.answers, reply.failure = r.askTogether(ctx, questions)
+		} else {
+			reply.answers = []answer{r.ask(ctx, questions[0])}
+		}
+		r.replies <- reply // never blocks: there is room for all under way
+	})
+}
+
+func (r *round) takeReply(reply reply) {
+	r.busy--
+	reply.home.busy--
+	if reply.batched {
+		r.takeBatch(reply.home, reply.answers[0].room.interval, reply.failure)
+	}
+	for _, answer := range reply.answers {
+		r.take(answer)
+	}
 }
 
 // ask puts one question.
@@ -145,7 +160,7 @@ func (r *round) note(ctx context.Context, question question, cause error) string
 		return question.trouble
 	}
 	switch {
-	case trouble == "" || trouble == question.trouble:
+	case trouble == "" || trouble == question.trouble || question.quiet:
 	case refused(cause):
 		r.Logger.Info("room is not recorded", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", cause)
 	default:
@@ -171,11 +186,11 @@ func (r *round) take(given answer) {
 	now := time.Now()
 	if given.left != nil {
 		room.batchState, room.due = *given.left, now
-		heap.Push(&r.schedule, room)
+		room.enter()
 		return
 	}
 	r.answered(room, given, now)
-	room.due, room.trouble = now.Add(room.interval), given.trouble
+	room.due, room.trouble = room.next(now), given.trouble
 	room.streamer.LastError = given.trouble
 	switch {
 	case given.err == nil, refused(given.err):
@@ -190,5 +205,14 @@ func (r *round) take(given answer) {
 	if room.again {
 		room.again, room.due = false, now
 	}
-	heap.Push(&r.schedule, room)
+	room.enter()
+}
+
+// next is when a room that was answered is due again: at its interval, however long the answer took, but not at once.
+func (w *watched) next(now time.Time) time.Time {
+	due := w.asked.Add(w.interval)
+	if soonest := now.Add(min(shortest, w.interval)); due.Before(soonest) {
+		return soonest
+	}
+	return due
 }

@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"bytes"
-	"container/heap"
 	"errors"
 	"slices"
 	"time"
@@ -49,7 +48,7 @@ func (r *round) configured(global []byte) {
 	for _, room := range r.rooms {
 		if room.person && room.place >= 0 && room.due.After(now) {
 			room.due = now
-			heap.Fix(&r.schedule, room.place)
+			room.reorder()
 		}
 	}
 }
@@ -73,7 +72,7 @@ func (r *round) callWaiting(n int) {
 		room.called = true
 		if room.due.After(now) {
 			room.due = now
-			heap.Fix(&r.schedule, room.place)
+			room.reorder()
 		}
 	}
 }

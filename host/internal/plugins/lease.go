@@ -68,15 +68,16 @@ func (m *Manager) Extractor(ctx context.Context, url string) (*ExtractorLease, e
 	return &ExtractorLease{Lease: m.newLease(inst), ExtractorClient: inst.conn.Extractor()}, nil
 }
 
-// Batches returns the label of the extractor that takes a URL if it can ask about many rooms at once, else nothing.
-func (m *Manager) Batches(url string) string {
+// ExtractorOf returns the label of the extractor that takes a URL, empty when none does, and whether it can be asked about
+// many rooms at once.
+func (m *Manager) ExtractorOf(url string) (label string, batches bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, err := m.extractorLocked(url)
-	if err != nil || !slices.Contains(e.about.Capabilities, sdk.CapabilityResolveBatch) {
-		return ""
+	if err != nil {
+		return "", false
 	}
-	return e.block.Name
+	return e.block.Name, slices.Contains(e.about.Capabilities, sdk.CapabilityResolveBatch)
 }
 
 // AcceptsURL returns nil when an installed extractor takes a URL, whether it runs or not; else ErrNoExtractor.

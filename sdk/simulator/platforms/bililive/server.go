@@ -56,6 +56,8 @@ type Request struct {
 type Fault struct {
 	// Path is the start of the path of the calls that fail.
 	Path string `json:"path"`
+	// After is how many of those calls go well before.
+	After int `json:"after,omitempty"`
 	// Times is how often; 0: until ClearFaults.
 	Times int `json:"times,omitempty"`
 	// Code answers with an empty result of this code.
@@ -212,6 +214,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) strike(path string) *Fault {
 	for i, f := range s.faults {
 		if !strings.HasPrefix(path, f.Path) {
+			continue
+		}
+		if f.After > 0 {
+			f.After--
 			continue
 		}
 		if f.Times > 0 {
