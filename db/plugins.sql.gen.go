@@ -16,7 +16,7 @@ WITH now_there AS (
     SELECT unnest($2::text[]) AS plugin, unnest($3::text[]) AS kind, unnest($4::text[]) AS version,
            unnest($5::text[]) AS state, unnest($6::text[]) AS error
 ), gone AS (
-    DELETE FROM plugin_states p WHERE p.host_id = $1 AND p.plugin <> ALL ($2::text[])
+    DELETE FROM plugin_states p WHERE p.host_id = $1 AND p.plugin <> ALL (coalesce($2::text[], '{}'))
 )
 INSERT INTO plugin_states AS p (host_id, plugin, kind, version, state, error)
 SELECT $1, n.plugin, n.kind, n.version, n.state, n.error FROM now_there n

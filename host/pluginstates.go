@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/plugins"
 )
 
 const (
@@ -21,12 +20,12 @@ const (
 type pluginStates struct {
 	db      *db.DB
 	hostID  uuid.UUID
-	manager *plugins.Manager
+	catalog catalog
 	logger  *slog.Logger
 }
 
 func (p pluginStates) run(ctx context.Context) error {
-	if err := p.manager.WaitLoaded(ctx); err != nil {
+	if err := p.catalog.WaitLoaded(ctx); err != nil {
 		<-ctx.Done() // the host is stopping
 		return nil
 	}
@@ -41,7 +40,7 @@ func (p pluginStates) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-p.manager.Changed():
+		case <-p.catalog.Changed():
 		case <-retry.C:
 		}
 	}
@@ -51,16 +50,12 @@ func (p pluginStates) save(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	all := db.SavePluginStatesParams{HostID: p.hostID}
-	for _, status := range p.manager.Status() {
-		trouble := status.LastError
-		if trouble == "" && status.Process != nil {
-			trouble = status.Process.Unhealthy
-		}
-		all.Plugins = append(all.Plugins, status.Plugin)
-		all.Kinds = append(all.Kinds, string(status.Kind))
+	for _, status := range p.catalog.Status() {
+		all.Plugins = append(all.Plugins, status.Name)
+		all.Kinds = append(all.Kinds, status.Kind)
 		all.Versions = append(all.Versions, db.Text(status.Version))
-		all.States = append(all.States, string(status.State))
-		all.Errors = append(all.Errors, db.Text(trouble))
+		all.States = append(all.States, status.State)
+		all.Errors = append(all.Errors, db.Text(status.Error))
 	}
 	return p.db.SavePluginStates(ctx, all)
 }

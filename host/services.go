@@ -46,9 +46,9 @@ func (h *Host) build(hostID uuid.UUID, manager *plugins.Manager, database *db.DB
 	s := &services{
 		client: bilibili.New(bilibili.Options{MemberURL: h.config.MemberURL, APIURL: h.config.APIURL, PassportURL: h.config.PassportURL}),
 		// Everything that goes to an address which a user chose goes through it.
-		outside: outgoing.New(outgoing.Options{Allowed: allowed, UserAgent: "lubod/" + h.version}),
+		outside: outgoing.New(outgoing.Options{Allowed: allowed, UserAgent: "lubod/" + h.version, Referer: bilibili.Referer}),
 		events:  events.New(events.Options{DB: database, Logger: h.logger.With("part", "events")}),
-		plugins: pluginStates{database, hostID, manager, h.logger.With("part", "plugins")},
+		plugins: pluginStates{database, hostID, catalog{manager, h}, h.logger.With("part", "plugins")},
 	}
 	if err := s.buildPipeline(h, hostID, manager, database); err != nil {
 		s.close()
@@ -143,7 +143,13 @@ func (s *services) start(ctx context.Context, parts *stages) (following bool, er
 	case <-ctx.Done():
 		return false, nil
 	}
-	parts.start(ctx, "monitor", 2*time.Second, s.watcher.Run)
+	parts.start(ctx, "monitor", 2*time.Second, func(ctx context.Context) error {
+		// Before it is known what is installed, no platform can be asked about many rooms at once.
+		if err := s.plugins.catalog.WaitLoaded(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return s.watcher.Run(ctx)
+	})
 	return true, nil
 }
 

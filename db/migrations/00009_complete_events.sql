@@ -27,11 +27,12 @@ BEGIN
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
--- A row without a check says nothing yet.
+-- A row without a check or an error says nothing yet.
 CREATE TRIGGER account_states_event AFTER INSERT ON account_states FOR EACH ROW
-    WHEN (NEW.checked_at IS NOT NULL) EXECUTE FUNCTION account_state_event();
+    WHEN (NEW.checked_at IS NOT NULL OR NEW.error <> '') EXECUTE FUNCTION account_state_event();
 CREATE TRIGGER account_states_change_event AFTER UPDATE ON account_states FOR EACH ROW
-    WHEN (NEW.checked_at IS NOT NULL AND (OLD.checked_at IS NULL OR OLD.error IS DISTINCT FROM NEW.error OR OLD.warning IS DISTINCT FROM NEW.warning OR OLD.mid IS DISTINCT FROM NEW.mid))
+    WHEN ((OLD.checked_at IS NULL AND NEW.checked_at IS NOT NULL) OR OLD.error IS DISTINCT FROM NEW.error OR OLD.warning IS DISTINCT FROM NEW.warning
+        OR (NEW.checked_at IS NOT NULL AND OLD.mid IS DISTINCT FROM NEW.mid))
     EXECUTE FUNCTION account_state_event();
 
 -- +goose StatementBegin

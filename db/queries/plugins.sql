@@ -4,7 +4,7 @@ WITH now_there AS (
     SELECT unnest(sqlc.arg(plugins)::text[]) AS plugin, unnest(sqlc.arg(kinds)::text[]) AS kind, unnest(sqlc.arg(versions)::text[]) AS version,
            unnest(sqlc.arg(states)::text[]) AS state, unnest(sqlc.arg(errors)::text[]) AS error
 ), gone AS (
-    DELETE FROM plugin_states p WHERE p.host_id = sqlc.arg(host_id) AND p.plugin <> ALL (sqlc.arg(plugins)::text[])
+    DELETE FROM plugin_states p WHERE p.host_id = sqlc.arg(host_id) AND p.plugin <> ALL (coalesce(sqlc.arg(plugins)::text[], '{}'))
 )
 INSERT INTO plugin_states AS p (host_id, plugin, kind, version, state, error)
 SELECT sqlc.arg(host_id), n.plugin, n.kind, n.version, n.state, n.error FROM now_there n

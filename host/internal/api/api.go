@@ -81,7 +81,7 @@ type Plugins interface {
 // PluginStatus is one plugin of plugins.hcl and how it is.
 type PluginStatus struct {
 	Name, Kind, Version string
-	// State is one word, such as "idle", "running" or "failed".
+	// State is one of the contract's PluginState.
 	State string
 	// Error says why a plugin does not work; empty when it does.
 	Error string

@@ -27,6 +27,8 @@ type operation struct {
 	anonymous bool
 	// streaming ones go on until one side ends them; timeout is nothing then.
 	streaming bool
+	// endsSession: it changes something though it is a GET.
+	endsSession bool
 	// timeout is how long a handler may take.
 	timeout time.Duration
 }
@@ -62,7 +64,8 @@ func loadContract(document []byte) (*openapi3.T, map[string]*operation, error) {
 			known := &operation{
 				route:     &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
 				anonymous: slices.Contains([]string{"getHealth", "getContract", "getDocs"}, op.OperationID), timeout: timeoutOf(op.OperationID), public: len(security) == 0,
-				streaming: slices.Contains([]string{"streamEvents", "streamLogs"}, op.OperationID),
+				endsSession: op.OperationID == "logoutUser",
+				streaming:   slices.Contains([]string{"streamEvents", "streamLogs"}, op.OperationID),
 			}
 			for _, requirement := range security {
 				_, token := requirement[securityToken]

@@ -22,7 +22,7 @@ func errorStatuses(op *operation) []int {
 	}
 	for _, parameter := range append(operation.Parameters, op.route.PathItem.Parameters...) {
 		switch parameter.Value.In {
-		case openapi3.ParameterInQuery:
+		case openapi3.ParameterInQuery, openapi3.ParameterInHeader:
 			statuses = append(statuses, http.StatusBadRequest)
 		case openapi3.ParameterInPath:
 			statuses = append(statuses, http.StatusBadRequest, http.StatusNotFound)
@@ -60,6 +60,24 @@ func TestContractIsComplete(t *testing.T) {
 				t.Errorf("%s %s: an error answer is JSON", key, status)
 			}
 		}
+	}
+}
+
+// Two headers where one belongs are a mistake of the request, also where nothing else can be.
+func TestHeaderThatIsSentTwice(t *testing.T) {
+	h := newLoggedIn(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.base+"/api/v1/docs", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header["Accept-Language"] = []string{"zh", "en"}
+	response, err := newContractTransport(t, http.DefaultTransport).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d", response.StatusCode)
 	}
 }
 

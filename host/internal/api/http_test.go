@@ -85,6 +85,7 @@ func TestOtherSitesCannotChangeAnything(t *testing.T) {
 			h.api(t, "DELETE", "/streamers/1", "", headers...).must(t, 403)
 			h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, headers...).must(t, 403)
 			h.api(t, "POST", "/plugins/reload", "", headers...).must(t, 403)
+			h.api(t, "GET", "/logout", "", headers...).must(t, 403) // a link, or a picture that is none
 		})
 	}
 	h.api(t, "POST", "/streamers", streamerJSON, "Origin", h.base).must(t, 200)

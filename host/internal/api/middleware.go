@@ -89,9 +89,9 @@ func (s *Server) refuseForeignOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		r := c.Request()
-		if s.isStream(c) {
-			// A WebSocket is no request whose answer a browser keeps from other sites: it is held to the rule of those that
-			// change something.
+		if op := s.operations[r.Method+" "+c.Path()]; s.isStream(c) || op != nil && op.endsSession {
+			// A WebSocket is no request whose answer a browser keeps from other sites, and a link or a picture of another
+			// site is not to log anybody out: they are held to the rule of those that change something.
 			r = r.Clone(r.Context())
 			r.Method = http.MethodPost
 		}

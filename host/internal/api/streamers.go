@@ -264,6 +264,9 @@ func (s *Server) stop(ctx context.Context, id int64, reason string) {
 // roomURL checks a URL and returns the form that is kept.
 func (s *Server) roomURL(ctx context.Context, raw string) (string, error) {
 	trimmed := strings.TrimSpace(raw)
+	if !strings.Contains(trimmed, "://") {
+		trimmed = "https://" + trimmed // as people copy it from an address bar
+	}
 	parsed, err := url.Parse(trimmed)
 	switch {
 	case err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https"):

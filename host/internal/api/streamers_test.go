@@ -188,7 +188,6 @@ func TestStreamerMistakesAreNamedAndChangeNothing(t *testing.T) {
 		"empty URL":                {"POST", `{"url":""}`, 400, []string{"url: must not be empty"}},
 		"URL is a number":          {"POST", `{"url":7}`, 400, []string{"url: must be a text, not a number"}},
 		"URL is null":              {"POST", `{"url":null}`, 400, []string{"url: must be a text, not null"}},
-		"URL without a scheme":     {"POST", `{"url":"live.bilibili.com/1"}`, 400, []string{"url:", "http://"}},
 		"URL of another scheme":    {"POST", `{"url":"file:///etc/passwd"}`, 400, []string{"url:", "http://"}},
 		"URL without a host":       {"POST", `{"url":"http:///x"}`, 400, []string{"url:"}},
 		"URL with a password":      {"POST", `{"url":"http://u:secret@a.example/x"}`, 400, []string{"url:", "password"}},
@@ -391,6 +390,7 @@ func TestStreamerIsCreatedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 		t.Errorf("the second answer is %s, the first %s", again.body, first.body)
 	}
 	h.api(t, "POST", "/streamers", `{"url":" https://a.example/1 "}`).must(t, 200)
+	h.api(t, "POST", "/streamers", `{"url":"a.example/1"}`).must(t, 200) // as it is copied from an address bar
 	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","excluded_keywords":[" 录播 ","回放",""]}`).must(t, 200)
 	h.notes.take()
 	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","excluded_keywords":[" 录播 ","回放",""]}`).must(t, 200)

@@ -44,7 +44,7 @@ func TestRegisterLoginLogoutAsInTheGuide(t *testing.T) {
 	}
 	h.api(t, "GET", "/users/biliup", "").must(t, 404)
 	h.api(t, "GET", "/streamers", "", "Cookie", sessionCookie+"="+token).must(t, 401)
-	h.api(t, "GET", "/logout", "").must(t, 303)
+	h.api(t, "GET", "/logout", "", "Sec-Fetch-Site", "none").must(t, 303) // typed by a person
 }
 
 func TestLoginBehindTLSSetsASecureCookie(t *testing.T) {

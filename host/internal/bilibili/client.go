@@ -198,3 +198,12 @@ func cookieHeader(cookies map[string]string) string {
 	sort.Strings(pairs)
 	return strings.Join(pairs, "; ")
 }
+
+// Referer is what servers want to see as the page that shows what is asked of them: those of pictures refuse others than
+// Bilibili's own pages. Empty: nothing.
+func Referer(host string) string {
+	if strings.HasSuffix(strings.ToLower(host), ".hdslb.com") {
+		return "https://live.bilibili.com/"
+	}
+	return ""
+}

@@ -112,3 +112,13 @@ func TestRedirectsCarryNoSecrets(t *testing.T) {
 		t.Errorf("error = %v, want ErrAnswerLost", err)
 	}
 }
+
+func TestRefererIsForPicturesOnly(t *testing.T) {
+	for host, want := range map[string]string{
+		"i0.hdslb.com": "https://live.bilibili.com/", "I1.HDSLB.com": "https://live.bilibili.com/", "hdslb.com.evil.example": "", "evilhdslb.com": "", "example.com": "",
+	} {
+		if got := Referer(host); got != want {
+			t.Errorf("%s: %q", host, got)
+		}
+	}
+}

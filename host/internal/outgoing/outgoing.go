@@ -10,7 +10,7 @@
 //   - ports are those that a browser sends requests to, without those of databases (see blockedPorts);
 //   - redirects, at most five, are held against the same rules. Headers that the caller set go to the origin that he named
 //     and to no other one; a body does not go from https to http;
-//   - no cookies, no Referer, no proxy of the environment, no credentials but those that the caller sets himself;
+//   - no cookies, no Referer but a constant that a host wants to see (Options), no proxy of the environment, no credentials but those that the caller sets himself;
 //   - a deadline for the whole exchange, a limit for the headers and one for the body; nothing is unpacked.
 package outgoing
 
@@ -46,6 +46,8 @@ type Options struct {
 	Resolver *net.Resolver
 	// UserAgent is sent with every request.
 	UserAgent string
+	// Referer is what servers of a name want to see as such, or nothing; nil: none wants to see anything.
+	Referer func(host string) string
 	// OwnAddresses lists the addresses of this machine; nil: it is asked for them.
 	OwnAddresses func() ([]netip.Addr, error)
 }
@@ -57,14 +59,18 @@ type Client struct {
 	allowed   Allowed
 	resolver  *net.Resolver
 	userAgent string
+	referer   func(host string) string
 	own       func() ([]netip.Addr, error)
 }
 
 // New makes a client. Close it in the end.
 func New(options Options) *Client {
-	c := &Client{allowed: options.Allowed, resolver: options.Resolver, userAgent: options.UserAgent, own: options.OwnAddresses}
+	c := &Client{allowed: options.Allowed, resolver: options.Resolver, userAgent: options.UserAgent, referer: options.Referer, own: options.OwnAddresses}
 	if c.userAgent == "" {
 		c.userAgent = defaultUserAgent
+	}
+	if c.referer == nil {
+		c.referer = func(string) string { return "" }
 	}
 	if c.own == nil {
 		c.own = ownAddresses
@@ -139,6 +145,7 @@ func (c *Client) send(ctx context.Context, target *url.URL, r Request) (*http.Re
 	}
 	request.Header.Set("User-Agent", c.userAgent)
 	request.Header.Set("Accept-Encoding", "identity")
+	c.setReferer(request)
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, withoutURL(target, err)
@@ -172,6 +179,12 @@ func withoutURL(target *url.URL, err error) error {
 	return fmt.Errorf("%s: %w", target.Host, err)
 }
 
+func (c *Client) setReferer(r *http.Request) {
+	if referer := c.referer(r.URL.Hostname()); referer != "" {
+		r.Header.Set("Referer", referer)
+	}
+}
+
 // checkRedirect is asked before each redirect is followed.
 func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
@@ -184,7 +197,8 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	if next.Body != nil && via[len(via)-1].URL.Scheme == "https" && next.URL.Scheme != "https" {
 		return &RefusedError{Host: next.URL.Host, Reason: "a redirect from https to http would send the request readable for everybody on the way"}
 	}
-	next.Header.Del("Referer")
+	next.Header.Del("Referer") // net/http put the URL before into it
+	defer c.setReferer(next)
 	if first.Scheme == next.URL.Scheme && first.Host == next.URL.Host {
 		return nil
 	}

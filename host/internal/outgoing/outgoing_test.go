@@ -404,3 +404,24 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// A server that wants to see a page as Referer sees that constant, also behind a redirect, and nothing that a caller set.
+func TestRefererThatAServerWants(t *testing.T) {
+	servers := newTwoServers(t)
+	var sent []string
+	servers.open(func(w http.ResponseWriter, r *http.Request) {
+		sent = append(sent, r.URL.Path+" "+r.Header.Get("Referer"))
+		if r.URL.Path == "/first" {
+			http.Redirect(w, r, "/next", http.StatusFound)
+		}
+	})
+	client := newClient(t, "127.0.0.2", nil)
+	client.referer = func(host string) string { return "https://page.example/of/" + host }
+	if _, err := do(t, client, Request{URL: "http://127.0.0.2:" + servers.port + "/first", Header: http.Header{"Referer": {"http://other/"}}}); err != nil {
+		t.Fatal(err)
+	}
+	const referer = "https://page.example/of/127.0.0.2"
+	if got := strings.Join(sent, ", "); got != "/first "+referer+", /next "+referer {
+		t.Errorf("sent %s", got)
+	}
+}
