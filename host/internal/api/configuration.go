@@ -194,7 +194,7 @@ func keyProblem(err error) error {
 type lineNames []string
 
 // knownLines asks for the lines that there are when a body names one. A line that is set already is not checked again: its
-// plugin may be away at the moment.
+// plugin may be away at the moment. One that biliup had needs no plugin.
 func (s *Server) knownLines(ctx context.Context, raw json.RawMessage, before []byte) (lineNames, error) {
 	var wanted, current struct {
 		Lines string `json:"lines"`
@@ -202,7 +202,7 @@ func (s *Server) knownLines(ctx context.Context, raw json.RawMessage, before []b
 	if err := json.Unmarshal(raw, &wanted); err != nil || wanted.Lines == "" {
 		return nil, nil //nolint:nilerr // a mistake in it is found later, in its own words
 	}
-	if len(before) > 0 && json.Unmarshal(before, &current) == nil && current.Lines == wanted.Lines || wanted.Lines == config.LineAuto {
+	if len(before) > 0 && json.Unmarshal(before, &current) == nil && current.Lines == wanted.Lines || wanted.Lines == config.LineAuto || config.IsFormerLine(wanted.Lines) {
 		return lineNames{wanted.Lines}, nil
 	}
 	names, err := s.plugins.LineNames(ctx)

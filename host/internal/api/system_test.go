@@ -53,8 +53,24 @@ func TestConfigurationMistakes(t *testing.T) {
 		t.Errorf("announced %q", got)
 	}
 	h.plugins.lines = func(context.Context) ([]string, error) { return nil, errors.New("no line plugin runs") }
-	h.api(t, "PUT", "/configuration", `{"lines":"qn"}`).refused(t, 503, "lines")
+	h.api(t, "PUT", "/configuration", `{"lines":"bda2"}`).refused(t, 503, "lines")
 	h.api(t, "PUT", "/configuration", `{"lines":"AUTO"}`).must(t, 200)
+}
+
+// Settings that come from biliup may name a line that is closed. What was put is what is shown.
+func TestALineThatBiliupHadIsTaken(t *testing.T) {
+	h := newLoggedIn(t)
+	for _, name := range []string{"kodo", "cos", "cos-internal", "gcs", "bos", "ws"} {
+		var put, got struct{ Lines string }
+		var room struct{ Override struct{ Lines string } }
+		body := fmt.Sprintf(`{"lines":%q}`, name)
+		h.api(t, "PUT", "/configuration", body).must(t, 200).decode(t, &put)
+		h.api(t, "GET", "/configuration", "").must(t, 200).decode(t, &got)
+		h.api(t, "POST", "/streamers", fmt.Sprintf(`{"url":"https://a.example/%s","override":%s}`, name, body)).must(t, 200).decode(t, &room)
+		if put.Lines != name || got.Lines != name || room.Override.Lines != name {
+			t.Errorf("%s is answered as %q, %q and in a room %q", name, put.Lines, got.Lines, room.Override.Lines)
+		}
+	}
 }
 
 func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {

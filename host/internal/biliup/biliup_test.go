@@ -19,7 +19,7 @@ import (
 // stub is the API: it notes what it is asked and answers what a test wants.
 type stub struct {
 	t *testing.T
-	// answers are by "METHOD /path?query": a body, or a status, a space and a body.
+	// answers are by "METHOD /path?query", or the same and the body that comes: a body, or a status, a space and a body.
 	answers map[string]string
 	asked   []string
 	last    *http.Request
@@ -33,7 +33,10 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.last = r
 	line := strings.TrimSpace(r.Method + " " + r.URL.RequestURI() + " " + string(body))
 	s.asked = append(s.asked, line)
-	answer, ok := s.answers[r.Method+" "+r.URL.RequestURI()]
+	answer, ok := s.answers[line]
+	if !ok {
+		answer, ok = s.answers[r.Method+" "+r.URL.RequestURI()]
+	}
 	if !ok {
 		answer = `404 {"error":"there is nothing","code":"not_found"}`
 	}
@@ -167,6 +170,23 @@ func TestTranslation(t *testing.T) {
 			answers: map[string]string{"PUT /api/v1/configuration": configuration}, asked: "PUT /api/v1/configuration",
 			askedBody: `{"lines":"bda2","threads":5,"submit_api":null,"download_limit":10,"upload_limit":3,"bili_cookie":"SESSDATA=1","bili_qn":null}`,
 			want:      biliupConfiguration, ignored: "douyu_cdn, uploader, user.twitch_cookie",
+		},
+		{
+			name: "a line that is none here", method: "PUT", path: "/v1/configuration", body: `{"lines":"fast","threads":5}`,
+			answers: map[string]string{
+				`PUT /api/v1/configuration {"lines":"fast","threads":5}`: `400 {"error":"lines: there is no upload line \"fast\"","code":"invalid_request"}`,
+				"PUT /api/v1/configuration":                              configuration,
+			},
+			asked: "PUT /api/v1/configuration", askedBody: `{"lines":"AUTO","threads":5}`, want: biliupConfiguration, ignored: "lines",
+		},
+		{
+			name: "a line that is none here in an override", method: "POST", path: "/v1/streamers", body: `{"url":"u","override":{"lines":"fast"}}`,
+			answers: map[string]string{
+				`POST /api/v1/streamers {"downloaded_processor":null,"excluded_keywords":null,"filename_prefix":null,"format":null,"override":{"lines":"fast"},"postprocessor":null,"preprocessor":null,"segment_processor":null,"split_size":2048,"split_time":3600,"template_name":null,"time_range":null,"url":"u"}`: `400 {"error":"override.lines: there is no upload line \"fast\"","code":"invalid_request"}`,
+				"POST /api/v1/streamers": room,
+			},
+			asked: "POST /api/v1/streamers", want: flatRoom, ignored: "override.lines",
+			askedBody: `{"url":"u","template_name":null,"split_size":2048,"split_time":3600,"override":{"lines":"AUTO"},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null}`,
 		},
 		{name: "templates", method: "GET", path: "/v1/upload/streamers", want: "[" + biliupTemplate + "]"},
 		{name: "a template", method: "GET", path: "/v1/upload/streamers/7", answers: map[string]string{"GET /api/v1/upload_streamers/7": template}, want: biliupTemplate},

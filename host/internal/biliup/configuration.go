@@ -2,6 +2,7 @@ package biliup
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -59,10 +60,26 @@ func updateConfiguration(c *call) error {
 	ours, ignored := configurationIn(theirs, known)
 	c.ignored(ignored)
 	var after object
-	if err := c.ask(http.MethodPut, "/api/v1/configuration", ours, &after); err != nil {
+	err = c.ask(http.MethodPut, "/api/v1/configuration", ours, &after)
+	if c.noSuchLine(err, "lines", ours) {
+		err = c.ask(http.MethodPut, "/api/v1/configuration", ours, &after)
+	}
+	if err != nil {
 		return err
 	}
 	return c.answer(configurationOut(after))
+}
+
+// noSuchLine tells whether settings were refused for the name of their line, and lets AUTO stand for it: biliup takes any text
+// that it does not know for "the fastest one".
+func (c *call) noSuchLine(err error, field string, settings object) bool {
+	var r *refusal
+	if !errors.As(err, &r) || r.status != http.StatusBadRequest || !strings.HasPrefix(r.text, field+":") || valueOf[*string](settings["lines"]) == nil {
+		return false
+	}
+	settings["lines"] = json.RawMessage(`"AUTO"`)
+	c.ignored([]string{field})
+	return true
 }
 
 // configurationOut is the configuration in biliup's shape. Secrets are masked already.

@@ -175,7 +175,12 @@ func (c *call) saveStreamer(method string, theirs object, before streamer) error
 		return err
 	}
 	var after object
-	if err := c.ask(method, "/api/v1/streamers", ours, &after); err != nil {
+	err = c.ask(method, "/api/v1/streamers", ours, &after)
+	if override := valueOf[object](ours["override"]); c.noSuchLine(err, "override.lines", override) {
+		ours["override"] = encoded(override)
+		err = c.ask(method, "/api/v1/streamers", ours, &after)
+	}
+	if err != nil {
 		return err
 	}
 	return c.answer(flat(streamer{after}, all))

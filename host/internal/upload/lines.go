@@ -36,12 +36,13 @@ func (s *Service) chooseLine(ctx context.Context, configuration config.Configura
 		return upload.Line, nil
 	}
 	turn := int(upload.Attempts) / failuresPerLine
-	fixed := configuration.Lines != config.LineAuto
+	wanted := configuration.Line(names)
+	fixed := wanted != config.LineAuto
 	switch {
-	case fixed && !slices.Contains(names, configuration.Lines):
-		return "", &operatorError{fmt.Sprintf("no running plugin serves the line %q; set lines to one of %v", configuration.Lines, names)}
+	case fixed && !slices.Contains(names, wanted):
+		return "", &operatorError{fmt.Sprintf("no running plugin serves the line %q; set lines to one of %v", wanted, names)}
 	case fixed && turn == 0:
-		return configuration.Lines, nil
+		return wanted, nil
 	case !fixed && !turns(upload.Attempts) && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line):
 		return upload.Line, nil // it may fail a little more before all that it took is thrown away
 	}
@@ -50,7 +51,7 @@ func (s *Service) chooseLine(ctx context.Context, configuration config.Configura
 		return "", err
 	}
 	if fixed {
-		ranked = append([]string{configuration.Lines}, without(ranked, configuration.Lines)...)
+		ranked = append([]string{wanted}, without(ranked, wanted)...)
 	}
 	return ranked[turn%len(ranked)], nil
 }

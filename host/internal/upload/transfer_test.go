@@ -236,6 +236,25 @@ func TestFailingLineIsLeftWithItsCheckpoint(t *testing.T) {
 	}
 }
 
+// Whoever comes from biliup may have a line in the settings that is closed: that is no reason to upload nothing.
+func TestALineThatBiliupHadMeansTheFastest(t *testing.T) {
+	t.Parallel()
+	for _, lines := range []map[string]any{{"lines": "kodo"}, {"lines": "qn"}} {
+		h := newHarness(t)
+		h.configure(lines)
+		want := "ws" // the best that was measured
+		if lines["lines"] == "qn" {
+			want = "qn" // which a plugin serves here
+		}
+		s := h.service()
+		segment := h.closed(s, h.recording("recording"), 1)
+		h.start(s)
+		if upload := h.untilUpload(segment, "uploaded"); upload.Line != want {
+			t.Errorf("%v: uploaded over %s, want %s", lines, upload.Line, want)
+		}
+	}
+}
+
 func TestCheckpointBelongsToOneAccount(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -330,7 +349,7 @@ func TestMissingThingsAreNamedAndPickedUp(t *testing.T) {
 			says:   `"new.json"`,
 		},
 		"line": {
-			breaks: func(h *harness) { h.configure(map[string]any{"lines": "kodo"}) },
+			breaks: func(h *harness) { h.configure(map[string]any{"lines": "nowhere"}) },
 			mends:  func(h *harness) { h.configure(map[string]any{"lines": "qn"}) },
 			says:   "[bda2 qn ws]",
 		},
