@@ -88,10 +88,10 @@ func (q *Queries) AccountStates(ctx context.Context, hostID uuid.UUID) ([]Accoun
 }
 
 const cookieFiles = `-- name: CookieFiles :many
-SELECT file FROM accounts UNION SELECT user_cookie FROM templates WHERE user_cookie <> '' ORDER BY 1
+SELECT file FROM accounts UNION SELECT user_cookie FROM templates ORDER BY 1
 `
 
-// Every cookie file that something of the database names.
+// Every cookie file that something of the database names; the empty name of a template means the default one.
 func (q *Queries) CookieFiles(ctx context.Context) ([]string, error) {
 	rows, err := q.db.Query(ctx, cookieFiles)
 	if err != nil {

@@ -8,8 +8,8 @@ INSERT INTO accounts (platform, file) VALUES ($1, $2) RETURNING *;
 DELETE FROM accounts WHERE id = $1 RETURNING *;
 
 -- name: CookieFiles :many
--- Every cookie file that something of the database names.
-SELECT file FROM accounts UNION SELECT user_cookie FROM templates WHERE user_cookie <> '' ORDER BY 1;
+-- Every cookie file that something of the database names; the empty name of a template means the default one.
+SELECT file FROM accounts UNION SELECT user_cookie FROM templates ORDER BY 1;
 
 -- name: AccountStates :many
 SELECT * FROM account_states WHERE host_id = $1;

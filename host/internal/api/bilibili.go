@@ -28,7 +28,7 @@ func (s *Server) GetMyInfo(ctx context.Context, request GetMyInfoRequestObject) 
 
 // GetArchivePre answers what there is to choose from in a submission.
 func (s *Server) GetArchivePre(ctx context.Context, request GetArchivePreRequestObject) (GetArchivePreResponseObject, error) {
-	account, err := s.accountOrFirst(ctx, request.Params.User)
+	account, err := s.accountOrAny(ctx, request.Params.User)
 	if err != nil {
 		return nil, err
 	}
@@ -67,22 +67,16 @@ func (s *Server) askBilibili(
 // bilibiliTimeout bounds one question, well within a request.
 const bilibiliTimeout = 12 * time.Second
 
-// accountOrFirst is the account that was named, or else the first one whose file can be used.
-func (s *Server) accountOrFirst(ctx context.Context, user *string) (*bilibili.Account, error) {
+// accountOrAny is the account that was named, or else one that can be used.
+func (s *Server) accountOrAny(ctx context.Context, user *string) (*bilibili.Account, error) {
 	if user != nil {
 		return s.loadAccount(ctx, *user)
 	}
-	rows, err := s.db.ListAccounts(ctx)
-	if err != nil {
-		return nil, err
+	account, err := s.accounts.Any(ctx)
+	if errors.Is(err, bilibili.ErrNoAccount) {
+		return nil, unusable(nil, "there is no Bilibili account that can be used; log one in with GET /api/v1/qrcode and add its file with POST /api/v1/users")
 	}
-	for _, row := range rows {
-		account, err := s.accounts.Account(ctx, row.File)
-		if err == nil || !errors.Is(err, bilibili.ErrNoAccount) {
-			return account, err
-		}
-	}
-	return nil, unusable(nil, "there is no Bilibili account that can be used; log one in with GET /api/v1/qrcode and add its file with POST /api/v1/users")
+	return account, err
 }
 
 // loadAccount returns the login of the cookie file that the parameter user names. It need not be in the list of accounts: what a login

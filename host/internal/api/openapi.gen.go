@@ -1201,7 +1201,7 @@ type Template struct {
 	// Title May hold {{title}}, {{streamer}}, {{url}} and strftime codes.
 	Title string `json:"title"`
 
-	// UserCookie The cookie file of the account that publishes.
+	// UserCookie The cookie file of the account that publishes. Empty: cookies.json, or else the only account of /users.
 	UserCookie string `json:"user_cookie"`
 }
 

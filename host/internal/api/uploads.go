@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -55,12 +56,17 @@ func (s *Server) uploadParams(ctx context.Context, body *TemplateDraft) (db.Temp
 		return params, &problem{status: wrong.status, code: wrong.code, message: "params." + wrong.message}
 	case err != nil:
 		return params, err
-	case params.UserCookie == "":
-		return params, invalid("params.user_cookie", "is missing: name the cookie file of the account that publishes, or a stored template that does")
 	case strings.Trim(params.Tag, " ,，") == "":
 		return params, invalid("params.tag", "is missing: Bilibili wants at least one tag")
+	case params.UserCookie != "":
+		return params, nil
 	}
-	return params, nil
+	params.UserCookie, err = s.accounts.Default(ctx)
+	if errors.Is(err, bilibili.ErrNoDefault) {
+		return params, invalid("params.user_cookie", "is missing: name the cookie file of the account that publishes, or a stored template that does; "+
+			"without one it is cookies.json of the data directory, or else the only account of /api/v1/users")
+	}
+	return params, err
 }
 
 // checkSource wants to know where a repost is from. For what was recorded here that is the room.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/lubod/lubod/db"
+	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
 // order is the body of a request to upload files, with what params cannot do without.
@@ -241,6 +242,22 @@ func TestUploadParamsComeFromTheRequestTheTemplateAndTheDefaults(t *testing.T) {
 	params, _ := h.manual(t)
 	if want := []db.Template{bare, full, mixed}; !slices.Equal(params, want) {
 		t.Errorf("ordered with %+v, want %+v", params, want)
+	}
+}
+
+// Who names no account means cookies.json, as for biliup, or the only account that there is. The order keeps which one it was.
+func TestUploadWithoutAnAccountTakesTheDefaultOne(t *testing.T) {
+	h := newLoggedIn(t)
+	for _, name := range []string{"a.flv", "b.flv"} {
+		writeVideo(t, h, name, "1", 1704873600)
+	}
+	h.api(t, "POST", "/users", `{"key":"bilibili-cookies","value":"7.json"}`).must(t, 200)
+	h.api(t, "POST", "/uploads", `{"files":["a.flv"],"params":{"tag":"a"}}`).must(t, 200)
+	h.addAccount(t, "cookies.json", sim.AccountOptions{})
+	h.api(t, "POST", "/uploads", `{"files":["b.flv"],"params":{"tag":"a","user_cookie":""}}`).must(t, 200)
+	params, _ := h.manual(t)
+	if len(params) != 2 || params[0].UserCookie != "7.json" || params[1].UserCookie != "cookies.json" {
+		t.Errorf("ordered with %+v", params)
 	}
 }
 

@@ -115,8 +115,14 @@ func (k *Keeper) round(ctx context.Context) {
 
 // Account returns the login of a cookie file, checked and refreshed when that is due. ErrNoAccount means that a person has to
 // act, and its text says how; another error is trouble of this host. A login that Bilibili cannot be asked about is returned
-// as it is.
+// as it is. An empty name is that of Default.
 func (k *Keeper) Account(ctx context.Context, name string) (*Account, error) {
+	if name == "" {
+		var err error
+		if name, err = k.Default(ctx); err != nil {
+			return nil, err
+		}
+	}
 	local, err := LocalName(name)
 	if err != nil {
 		return nil, err

@@ -96,6 +96,9 @@ type fakeAccounts struct {
 }
 
 func (f *fakeAccounts) Account(_ context.Context, file string) (*bilibili.Account, error) {
+	if file == "" {
+		return nil, bilibili.ErrNoDefault // the real ones know better, see TestATemplateWithoutAnAccount
+	}
 	return bilibili.LoadAccount(f.dir, file)
 }
 

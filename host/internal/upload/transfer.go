@@ -159,11 +159,12 @@ func (s *Service) account(ctx context.Context, recording db.Recording) (*bilibil
 }
 
 func (s *Service) login(ctx context.Context, template db.Template) (*bilibili.Account, error) {
-	if template.UserCookie == "" {
-		return nil, &operatorError{fmt.Sprintf("template %q names no account; set user_cookie", template.TemplateName)}
-	}
 	account, err := s.Accounts.Account(ctx, template.UserCookie)
-	if errors.Is(err, bilibili.ErrNoAccount) {
+	switch {
+	case errors.Is(err, bilibili.ErrNoDefault):
+		return nil, &operatorError{fmt.Sprintf(
+			"template %q names no account; set user_cookie, put a cookies.json into the data directory, or have exactly one account in /api/v1/users", template.TemplateName)}
+	case errors.Is(err, bilibili.ErrNoAccount):
 		return nil, &operatorError{err.Error()}
 	}
 	return account, err
