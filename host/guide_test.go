@@ -81,9 +81,11 @@ func TestGuideOfTheAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(daemon.DataDir, "recordings", "recording.mp4"), clip, 0o600); err != nil {
+	path := filepath.Join(daemon.DataDir, "recordings", "recording.mp4")
+	if err := os.WriteFile(path, clip, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	hosttest.Settle(t, path)
 	dir, base, qrKey := t.TempDir(), daemon.Client.Base(), ""
 	blocks := guideBlock.FindAllStringSubmatch(string(text), -1)
 	if len(blocks) < 40 {

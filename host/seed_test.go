@@ -184,9 +184,11 @@ func (s *seedScript) prepare() {
 		s.t.Fatal(err)
 	}
 	// Another file of the same name is not what is uploaded.
-	if err := os.WriteFile(filepath.Join(s.daemon.DataDir, "recordings", "recording.mp4"), content, 0o600); err != nil {
+	path := filepath.Join(s.daemon.DataDir, "recordings", "recording.mp4")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
+	hosttest.Settle(s.t, path)
 }
 
 func (s *seedScript) account() {

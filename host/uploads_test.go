@@ -28,6 +28,7 @@ func placeVideos(t *testing.T, daemon *hosttest.Daemon, clip hosttest.Clip, name
 		if output, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("ffmpeg: %v\n%s", err, output)
 		}
+		hosttest.Settle(t, path)
 	}
 }
 

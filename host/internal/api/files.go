@@ -27,11 +27,6 @@ func badFile(field, format string, args ...any) *problem {
 	return p
 }
 
-// growing refuses a file that somebody is still writing.
-func growing(field, name string) *problem {
-	return conflict("%s: %q is still being written; name it again when its recording has ended", field, name)
-}
-
 // mediaFiles finds the files that a request names in its field files, each by any name that an answer of this server gives it.
 func (s *Server) mediaFiles(ctx context.Context, names []string) ([]upload.File, error) {
 	folder := filepath.Join(s.dataDir, recordingsDir)
@@ -40,55 +35,98 @@ func (s *Server) mediaFiles(ctx context.Context, names []string) ([]upload.File,
 		return nil, fmt.Errorf("open recordings folder: %w", err)
 	}
 	defer func() { _ = root.Close() }()
+	recorded, err := s.recorded(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	files, paths := make([]upload.File, 0, len(names)), make([]string, 0, len(names))
 	for i, name := range names {
 		field := fmt.Sprintf("files.%d", i)
-		local, info, err := findMedia(root, folder, field, name)
+		find := func() (upload.File, error) { return findMedia(root, folder, field, name) }
+		if recorded[name] {
+			find = func() (upload.File, error) { return findRecorded(field, name) }
+		}
+		file, err := find()
 		if err != nil {
 			return nil, err
 		}
-		file := upload.File{Path: filepath.Join(folder, filepath.FromSlash(local)), SizeBytes: info.Size(), ModifiedAt: info.ModTime()}
 		if twin := slices.Index(paths, file.Path); twin >= 0 {
 			return nil, invalid(field, "is the same file as files.%d", twin)
 		}
 		files, paths = append(files, file), append(paths, file.Path)
 	}
-	// A recorder may write its files under their final names.
-	written, err := s.db.FilesBeingRecorded(ctx, paths)
+	return files, s.refuseGrowing(ctx, names, files)
+}
+
+// recorded tells which of some names are the whole paths of files that were recorded here: what a hook moved may be
+// anywhere.
+func (s *Server) recorded(ctx context.Context, names []string) (map[string]bool, error) {
+	var paths []string
+	for _, name := range names {
+		if filepath.IsAbs(name) && utf8.ValidString(name) && !strings.ContainsRune(name, 0) {
+			paths = append(paths, name)
+		}
+	}
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	rows, err := s.db.RecordedFiles(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
-	if len(written) > 0 {
-		i := slices.Index(paths, written[0])
-		return nil, growing(fmt.Sprintf("files.%d", i), names[i])
+	known := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		known[row.Segment.Path] = true
 	}
-	return files, nil
+	return known, nil
 }
 
-// findMedia returns the one name that a file has below the recordings folder, with slashes, and what it is.
-func findMedia(root *os.Root, folder, field, name string) (string, fs.FileInfo, error) {
+// findRecorded looks at a file that was recorded here.
+func findRecorded(field, path string) (upload.File, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case missing(err):
+		return upload.File{}, &problem{
+			status: http.StatusNotFound, code: codeNotFound,
+			message: fmt.Sprintf("%s: the file %q was recorded, and is not there any more; put it back, or leave it out", field, path),
+		}
+	case errors.Is(err, fs.ErrPermission):
+		return upload.File{}, unreadable(field, path)
+	case err != nil:
+		return upload.File{}, badFile(field, "%q cannot be looked at: its disk may be away", path)
+	}
+	return upload.File{Path: path, SizeBytes: info.Size(), ModifiedAt: info.ModTime()}, checkMedia(field, path, path, info)
+}
+
+func unreadable(field, name string) *problem {
+	return badFile(field, "the server may not look at %q; change its permissions", name)
+}
+
+// findMedia looks for a file below the recordings folder. Its path is the one that it has there.
+func findMedia(root *os.Root, folder, field, name string) (upload.File, error) {
 	candidates, err := localNames(folder, field, name)
 	if err != nil {
-		return "", nil, err
+		return upload.File{}, err
 	}
 	for _, local := range candidates {
 		info, err := lstat(root, local)
 		switch {
 		case errors.Is(err, errLink):
-			return "", nil, badFile(field, "%q is a link, or in a linked folder; name the file itself", name)
+			return upload.File{}, badFile(field, "%q is a link, or in a linked folder; name the file itself", name)
 		case errors.Is(err, fs.ErrPermission):
-			return "", nil, badFile(field, "the server may not look at %q; change its permissions", name)
+			return upload.File{}, unreadable(field, name)
 		case missing(err):
 			if part, err := lstat(root, local+growingSuffix); err == nil && part.Mode().IsRegular() {
-				return "", nil, growing(field, name)
+				return upload.File{}, growing(field, name)
 			}
 			continue
 		case err != nil:
-			return "", nil, badFile(field, "%q does not lead to a file of the recordings folder", name)
+			return upload.File{}, badFile(field, "%q does not lead to a file of the recordings folder", name)
 		}
-		return local, info, checkMedia(field, name, local, info)
+		file := upload.File{Path: filepath.Join(folder, filepath.FromSlash(local)), SizeBytes: info.Size(), ModifiedAt: info.ModTime()}
+		return file, checkMedia(field, name, local, info)
 	}
-	return "", nil, &problem{
+	return upload.File{}, &problem{
 		status: http.StatusNotFound, code: codeNotFound,
 		message: fmt.Sprintf("%s: there is no %q in the recordings folder; GET /api/v1/videos lists what there is", field, name),
 	}
@@ -96,7 +134,7 @@ func findMedia(root *os.Root, folder, field, name string) (string, fs.FileInfo, 
 
 // localNames turns a name into those that it may mean below the recordings folder, the likeliest first.
 func localNames(folder, field, name string) ([]string, error) {
-	outside := invalid(field, "%q is not in the recordings folder", name)
+	outside := invalid(field, "%q is not in the recordings folder, and no recording has a file of that name", name)
 	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
 		return nil, invalid(field, "is no name of a file")
 	}
@@ -160,7 +198,7 @@ func checkMedia(field, name, local string, info fs.FileInfo) error {
 	case growingNow:
 		return growing(field, name)
 	case info.Size() == 0:
-		return badFile(field, "%q is empty", name)
+		return badFile(field, "%q is empty: it holds no video", name)
 	case info.Size() > maxFileBytes:
 		return badFile(field, "%q is larger than the 32 GB that Bilibili processes; split it", name)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lubod/lubod/db"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
@@ -98,6 +100,68 @@ func TestUploadTakesEveryNameThatAnAnswerGives(t *testing.T) {
 	}
 }
 
+// A hook may have moved the file of a recording anywhere, and a recording of old may be in a linked folder.
+func TestUploadTakesThePathOfARecordedFileWhereverItIs(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1"}`).must(t, 200)
+	recording := insertRecording(t, h.db, 1, "ended")
+	elsewhere := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(h.dataDir, recordingsDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, filepath.Join(h.dataDir, recordingsDir, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{filepath.Join(elsewhere, "a_001.flv"), filepath.Join(h.dataDir, recordingsDir, "linked/b_002.flv"), filepath.Join(elsewhere, "gone_003.flv")}
+	for _, path := range paths {
+		segment := insertSegment(t, h.db, recording, "never", "")
+		if _, err := h.db.Pool.Exec(t.Context(), "UPDATE segments SET path = $2 WHERE id = $1", segment, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"a_001.flv", "b_002.flv", "beside.flv"} { // just written: they are finished all the same
+		if err := os.WriteFile(filepath.Join(elsewhere, name), []byte("1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var listed []Segment
+	h.api(t, "GET", fmt.Sprintf("/streamer_info/%d/files", recording), "").must(t, 200).decode(t, &listed)
+	if len(listed) != len(paths) || listed[0].FilePath != paths[0] || listed[1].FilePath != paths[1] {
+		t.Fatalf("listed %+v", listed)
+	}
+	h.api(t, "POST", "/uploads", order(paths[:2])).must(t, 200)
+	if _, files := h.manual(t); len(files) != 1 || files[0] != paths[0]+" linked/b_002.flv" {
+		t.Errorf("ordered %q", files)
+	}
+	h.api(t, "POST", "/uploads", order(paths[2:])).refused(t, 404, "files.0", "gone_003.flv", "put it back")
+	h.api(t, "POST", "/uploads", order([]string{filepath.Join(elsewhere, "beside.flv")})).refused(t, 400, "files.0", "not in the recordings folder")
+	if err := errors.Join(os.Remove(paths[0]), os.Symlink("beside.flv", paths[0])); err != nil {
+		t.Fatal(err)
+	}
+	h.api(t, "POST", "/uploads", order(paths[:1])).refused(t, 422, "files.0")
+}
+
+func TestUploadTakesAFileThatNobodyWritesAnyMore(t *testing.T) {
+	h := newLoggedIn(t)
+	now := time.Now().Unix()
+	for name, changed := range map[string]int64{
+		"now.mp4": now, "ahead.mp4": now + 5, "before.mp4": now - int64(settledAfter/time.Second) - 1, "wrong clock.mp4": now + 3600,
+	} {
+		writeVideo(t, h, name, "1", changed)
+	}
+	var videos []Video
+	h.api(t, "GET", "/videos", "").must(t, 200).decode(t, &videos)
+	for _, video := range videos {
+		growing := video.Name == "now.mp4" || video.Name == "ahead.mp4"
+		a := h.api(t, "POST", "/uploads", order([]string{video.Name}))
+		if video.Growing != growing || (a.status == 409) != growing || (a.status == 200) == growing {
+			t.Errorf("%s: growing %v, the upload is answered %d %s", video.Name, video.Growing, a.status, a.body)
+		}
+	}
+	writeVideo(t, h, "now.mp4", "1", now-20)
+	h.api(t, "POST", "/uploads", order([]string{"now.mp4"})).must(t, 200)
+}
+
 func TestUploadTakesNothingWhenOneFileIsWrong(t *testing.T) {
 	h := newLoggedIn(t)
 	writeVideo(t, h, "good.flv", "1", 1704873600)
@@ -107,6 +171,7 @@ func TestUploadTakesNothingWhenOneFileIsWrong(t *testing.T) {
 	writeVideo(t, h, "noending", "1", 1704873600)
 	writeVideo(t, h, "room/live.flv", "1", 1704873600)
 	writeVideo(t, h, "huge.flv", "1", 1704873600)
+	writeVideo(t, h, "written.mp4", "1", time.Now().Unix()) // by some other program
 	folder := filepath.Join(h.dataDir, recordingsDir)
 	if err := os.Truncate(filepath.Join(folder, "huge.flv"), maxFileBytes+1); err != nil {
 		t.Fatal(err)
@@ -138,38 +203,39 @@ func TestUploadTakesNothingWhenOneFileIsWrong(t *testing.T) {
 		status int
 		words  []string
 	}{
-		"missing":                     {"nope.flv", 404, []string{"files.1", "nope.flv", "/api/v1/videos"}},
-		"below a file":                {"good.flv/a.flv", 404, []string{"files.1"}},
-		"name that no file can have":  {strings.Repeat("a", 300) + ".flv", 404, []string{"files.1"}},
-		"growing":                     {"now.flv.part", 409, []string{"files.1", "still being written"}},
-		"growing, by its later name":  {"now.flv", 409, []string{"files.1", "still being written"}},
-		"growing, without a mark":     {"room/live.flv", 409, []string{"files.1", "room/live.flv", "still being written"}},
-		"empty":                       {"empty.flv", 422, []string{"files.1", "is empty"}},
-		"too large":                   {"huge.flv", 422, []string{"files.1", "32 GB"}},
-		"no video":                    {"chat.xml", 422, []string{"files.1", ".flv .mp4"}},
-		"no ending":                   {"noending", 422, []string{"files.1", "is no video"}},
-		"a folder":                    {"room", 422, []string{"files.1", "is a folder"}},
-		"a pipe":                      {"pipe.flv", 422, []string{"files.1", "is no file"}},
-		"link to outside":             {"link.flv", 422, []string{"files.1", "is a link"}},
-		"link to inside":              {"twin.flv", 422, []string{"files.1", "is a link"}},
-		"linked folder outside":       {"linked/secret.flv", 422, []string{"files.1", "linked folder"}},
-		"linked folder inside":        {"inner/live.flv", 422, []string{"files.1", "linked folder"}},
-		"linked parent":               {"up/private.flv", 422, []string{"files.1", "linked folder"}},
-		"link to itself":              {"loop.flv", 422, []string{"files.1", "is a link"}},
-		"link to nothing":             {"dangling.flv", 422, []string{"files.1", "is a link"}},
-		"above":                       {"../private.flv", 400, []string{"files.1", "not in the recordings folder"}},
-		"above, hidden":               {"room/../../private.flv", 400, []string{"files.1", "not in the recordings folder"}},
-		"above, data directory":       {"recordings/../../x.flv", 400, []string{"files.1", "not in the recordings folder"}},
-		"absolute, outside":           {filepath.Join(outside, "secret.flv"), 400, []string{"files.1", "not in the recordings folder"}},
-		"absolute, data directory":    {filepath.Join(h.dataDir, "private.flv"), 400, []string{"files.1", "not in the recordings folder"}},
-		"absolute, hidden":            {folder + "/../private.flv", 400, []string{"files.1", "not in the recordings folder"}},
-		"absolute, a name like ours":  {folder + "2/a.flv", 400, []string{"files.1", "not in the recordings folder"}},
-		"the folder":                  {folder, 400, []string{"files.1", "not in the recordings folder"}},
-		"the folder itself":           {".", 400, []string{"files.1", "not in the recordings folder"}},
-		"NUL":                         {"a\x00.flv", 400, []string{"NUL"}},
-		"the same twice":              {"recordings/good.flv", 400, []string{"files.1", "same file as files.0"}},
-		"nothing":                     {"", 400, []string{"files.1", "must not be empty"}},
-		"longer than any path can be": {strings.Repeat("a/", 3000) + "b.flv", 400, []string{"files.1", "4096 characters"}},
+		"missing":                      {"nope.flv", 404, []string{"files.1", "nope.flv", "/api/v1/videos"}},
+		"below a file":                 {"good.flv/a.flv", 404, []string{"files.1"}},
+		"name that no file can have":   {strings.Repeat("a", 300) + ".flv", 404, []string{"files.1"}},
+		"growing":                      {"now.flv.part", 409, []string{"files.1", "still being written"}},
+		"growing, by its later name":   {"now.flv", 409, []string{"files.1", "still being written"}},
+		"growing, without a mark":      {"room/live.flv", 409, []string{"files.1", "room/live.flv", "still being written"}},
+		"growing, it changed just now": {"written.mp4", 409, []string{"files.1", "written.mp4", "15 seconds", "send this again"}},
+		"empty":                        {"empty.flv", 422, []string{"files.1", "is empty"}},
+		"too large":                    {"huge.flv", 422, []string{"files.1", "32 GB"}},
+		"no video":                     {"chat.xml", 422, []string{"files.1", ".flv .mp4"}},
+		"no ending":                    {"noending", 422, []string{"files.1", "is no video"}},
+		"a folder":                     {"room", 422, []string{"files.1", "is a folder"}},
+		"a pipe":                       {"pipe.flv", 422, []string{"files.1", "is no file"}},
+		"link to outside":              {"link.flv", 422, []string{"files.1", "is a link"}},
+		"link to inside":               {"twin.flv", 422, []string{"files.1", "is a link"}},
+		"linked folder outside":        {"linked/secret.flv", 422, []string{"files.1", "linked folder"}},
+		"linked folder inside":         {"inner/live.flv", 422, []string{"files.1", "linked folder"}},
+		"linked parent":                {"up/private.flv", 422, []string{"files.1", "linked folder"}},
+		"link to itself":               {"loop.flv", 422, []string{"files.1", "is a link"}},
+		"link to nothing":              {"dangling.flv", 422, []string{"files.1", "is a link"}},
+		"above":                        {"../private.flv", 400, []string{"files.1", "not in the recordings folder"}},
+		"above, hidden":                {"room/../../private.flv", 400, []string{"files.1", "not in the recordings folder"}},
+		"above, data directory":        {"recordings/../../x.flv", 400, []string{"files.1", "not in the recordings folder"}},
+		"absolute, outside":            {filepath.Join(outside, "secret.flv"), 400, []string{"files.1", "not in the recordings folder"}},
+		"absolute, data directory":     {filepath.Join(h.dataDir, "private.flv"), 400, []string{"files.1", "not in the recordings folder"}},
+		"absolute, hidden":             {folder + "/../private.flv", 400, []string{"files.1", "not in the recordings folder"}},
+		"absolute, a name like ours":   {folder + "2/a.flv", 400, []string{"files.1", "not in the recordings folder"}},
+		"the folder":                   {folder, 400, []string{"files.1", "not in the recordings folder"}},
+		"the folder itself":            {".", 400, []string{"files.1", "not in the recordings folder"}},
+		"NUL":                          {"a\x00.flv", 400, []string{"NUL"}},
+		"the same twice":               {"recordings/good.flv", 400, []string{"files.1", "same file as files.0"}},
+		"nothing":                      {"", 400, []string{"files.1", "must not be empty"}},
+		"longer than any path can be":  {strings.Repeat("a/", 3000) + "b.flv", 400, []string{"files.1", "4096 characters"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h.api(t, "POST", "/uploads", order([]string{"good.flv", tc.file})).refused(t, tc.status, tc.words...)

@@ -11,13 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"github.com/lubod/lubod/host/internal/upload"
 )
 
 const (
 	recordingsDir = "recordings"
-	// growingSuffix is what a recorder leaves on a file until it is finished.
-	growingSuffix = ".part"
 	// maxVideos bounds an answer, maxVideoEntries and maxVideoDepth the work for it.
 	maxVideos       = 10_000
 	maxVideoEntries = 200_000
@@ -51,10 +52,30 @@ func (s *Server) ListVideos(ctx context.Context, _ ListVideosRequestObject) (Lis
 		return strings.Compare(a.Name, b.Name)
 	})
 	videos = videos[:min(len(videos), maxVideos)]
+	if err := s.markGrowing(ctx, videos); err != nil {
+		return nil, err
+	}
 	for i := range videos {
 		videos[i].Key = i + 1
 	}
 	return append(ListVideos200JSONResponse{}, videos...), nil
+}
+
+// markGrowing marks what is being written without a name that says so.
+func (s *Server) markGrowing(ctx context.Context, videos []Video) error {
+	files := make([]upload.File, 0, len(videos))
+	for _, video := range videos {
+		path := filepath.Join(s.dataDir, recordingsDir, filepath.FromSlash(video.Name))
+		files = append(files, upload.File{Path: path, ModifiedAt: time.Unix(video.UpdateTime, 0)})
+	}
+	found, err := s.growthOf(ctx, files)
+	if err != nil {
+		return err
+	}
+	for i, file := range files {
+		videos[i].Growing = videos[i].Growing || found.of(file.Path)
+	}
+	return nil
 }
 
 // videoSearch walks through folders that others write to meanwhile: what is gone when it is looked at is left out.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -58,6 +59,49 @@ func TestVideosNeverLeaveTheRecordingsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	equalJSON(t, h.api(t, "GET", "/videos", "").must(t, 200).body, `[{"key":1,"name":"a.flv","updateTime":1704873600,"size":1,"growing":false}]`)
+}
+
+// A recorder may write its files under their final names, and so does any other program.
+func TestVideosThatAreWrittenUnderTheirFinalNames(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1"}`).must(t, 200)
+	writeVideo(t, h, "room/live_001.flv", "1", 1704873600)
+	writeVideo(t, h, "room/live_002.flv", "1", 1704873600) // its stream stands still
+	writeVideo(t, h, "copied.mp4", "1", time.Now().Unix())
+	writeVideo(t, h, "recorded.flv", "1", time.Now().Unix())
+	folder := filepath.Join(h.dataDir, recordingsDir)
+	recording := insertRecording(t, h.db, 1, "recording")
+	for _, name := range []string{"room/live_001.flv", "recorded.flv"} {
+		segment := insertSegment(t, h.db, recording, "never", "")
+		if _, err := h.db.Pool.Exec(t.Context(), "UPDATE segments SET path = $2 WHERE id = $1", segment, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.db.Pool.Exec(t.Context(), `INSERT INTO recorder_sessions (id, host_id, plugin, instance, path_prefix, first_index, room)
+		VALUES (gen_random_uuid(), gen_random_uuid(), 'r', '1', $1, 1, '{}')`, filepath.Join(folder, "room/live")); err != nil {
+		t.Fatal(err)
+	}
+	var videos []Video
+	h.api(t, "GET", "/videos", "").must(t, 200).decode(t, &videos)
+	growing := make(map[string]bool)
+	for _, video := range videos {
+		growing[video.Name] = video.Growing
+	}
+	want := map[string]bool{"room/live_001.flv": false, "room/live_002.flv": true, "copied.mp4": true, "recorded.flv": false}
+	if !maps.Equal(growing, want) {
+		t.Errorf("growing are %v, want %v", growing, want)
+	}
+}
+
+// The recordings may be on another disk.
+func TestVideosOfALinkedRecordingsFolder(t *testing.T) {
+	h := newLoggedIn(t)
+	if err := os.Symlink(t.TempDir(), filepath.Join(h.dataDir, recordingsDir)); err != nil {
+		t.Fatal(err)
+	}
+	writeVideo(t, h, "room/a.flv", "1", 1704873600)
+	equalJSON(t, h.api(t, "GET", "/videos", "").must(t, 200).body, `[{"key":1,"name":"room/a.flv","updateTime":1704873600,"size":1,"growing":false}]`)
+	h.api(t, "POST", "/uploads", order([]string{filepath.Join(h.dataDir, recordingsDir, "room/a.flv")})).must(t, 200)
 }
 
 func TestVideosBoundTheirWork(t *testing.T) {

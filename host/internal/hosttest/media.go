@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Clip is one real recording source: 1080p30 H.264 with AAC, a keyframe every two seconds.
@@ -57,6 +58,14 @@ func run(t testing.TB, name string, arguments ...string) []byte {
 type LiveServer struct {
 	URL  string
 	done chan error
+}
+
+// Settle makes a file one that nobody writes any more: it changed a minute ago.
+func Settle(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ServeLive lets ffmpeg send the clip in real time to the first client that comes.

@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/lubod/lubod/host/internal/upload"
+)
+
+// growingSuffix is what a recorder leaves on a file until it is finished.
+const growingSuffix = ".part"
+
+// settledAfter is how long a file must not have changed until nobody is taken to be writing it. What downloads a stream in
+// pieces appends one every few seconds.
+const settledAfter = 15 * time.Second
+
+// growing refuses a file that a recorder is still writing.
+func growing(field, name string) *problem {
+	return conflict("%s: %q is still being written; name it again when its recording has ended", field, name)
+}
+
+// growth is what is known of files that somebody may be writing, by their paths.
+type growth struct {
+	// recorded are those that a recorder writes under their final names.
+	recorded map[string]bool
+	// young are those that changed just now.
+	young map[string]bool
+}
+
+func (g growth) of(path string) bool { return g.recorded[path] || g.young[path] }
+
+// growthOf finds out which files may still be written: by a recorder, or by anybody else, who can only be told by the file's
+// having changed just now. What was recorded to its end is finished, however young it is.
+func (s *Server) growthOf(ctx context.Context, files []upload.File) (growth, error) {
+	found := growth{make(map[string]bool), make(map[string]bool)}
+	if len(files) == 0 {
+		return found, nil
+	}
+	now := time.Now()
+	var paths, young []string
+	for _, file := range files {
+		paths = append(paths, file.Path)
+		// The clock of a network disk may be ahead a little; one that is far off tells nothing.
+		if now.Sub(file.ModifiedAt).Abs() < settledAfter {
+			young = append(young, file.Path)
+			found.young[file.Path] = true
+		}
+	}
+	written, err := s.db.FilesBeingRecorded(ctx, paths)
+	if err != nil {
+		return growth{}, err
+	}
+	for _, path := range written {
+		found.recorded[path] = true
+	}
+	if len(young) == 0 {
+		return found, nil
+	}
+	rows, err := s.db.RecordedFiles(ctx, young)
+	if err != nil {
+		return growth{}, err
+	}
+	for _, row := range rows {
+		delete(found.young, row.Segment.Path)
+	}
+	return found, nil
+}
+
+// refuseGrowing refuses the first of some files, which have the given names in a request, that may still be written.
+func (s *Server) refuseGrowing(ctx context.Context, names []string, files []upload.File) error {
+	found, err := s.growthOf(ctx, files)
+	if err != nil {
+		return err
+	}
+	for i, file := range files {
+		field := fmt.Sprintf("files.%d", i)
+		switch {
+		case found.recorded[file.Path]:
+			return growing(field, names[i])
+		case found.young[file.Path]:
+			return conflict("%s: %q changed just now and may still be growing; wait until it has not changed for %.0f seconds, and send this again",
+				field, names[i], settledAfter.Seconds())
+		}
+	}
+	return nil
+}
