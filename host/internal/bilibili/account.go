@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lubod/lubod/host/internal/folders"
 )
 
 // maxAccountFile bounds what is read of a cookie file; real ones have about 2 KB.
@@ -93,7 +95,7 @@ func readAccountFile(root *os.Root, local string) ([]byte, error) {
 	// A named pipe would wait for a writer for ever.
 	file, err := root.OpenFile(local, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cookie file %q: %w; log in again or put the file there", ErrNoAccount, local, err)
+		return nil, fmt.Errorf("%w: cookie file %q of the data directory: %w; log in again or put the file there", ErrNoAccount, local, folders.Explain(err))
 	}
 	defer func() { _ = file.Close() }()
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {

@@ -58,6 +58,9 @@ func TestLoadAccountRefuses(t *testing.T) {
 			if strings.Contains(err.Error(), "topsecret") {
 				t.Error("the error quotes the file")
 			}
+			if text := err.Error(); strings.Contains(text, "openat") || strings.Contains(text, "escapes") || name == "missing.json" && !strings.Contains(text, "there is no such file") {
+				t.Errorf("the error is not written for people: %s", text)
+			}
 		})
 	}
 }

@@ -88,7 +88,7 @@ func (s *Service) place(prefix string) (string, error) {
 			filepath.Clean(folder), outside.Real, s.Root)
 	}
 	if err != nil {
-		return "", fmt.Errorf("make folder for recordings: %w", err)
+		return "", fmt.Errorf("make the folder %s for recordings: %w", filepath.Clean(folder), folders.Explain(err))
 	}
 	return filepath.Join(made, base), nil
 }

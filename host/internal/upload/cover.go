@@ -16,6 +16,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/folders"
 )
 
 // Covers gives pictures an address at Bilibili.
@@ -131,13 +132,13 @@ func readCover(dataDir, name string) ([]byte, error) {
 	defer func() { _ = root.Close() }()
 	// What is no file, such as a pipe, is not even opened: that could wait for ever.
 	if info, err := root.Stat(local); err != nil {
-		return nil, err
+		return nil, folders.Explain(err)
 	} else if !info.Mode().IsRegular() {
 		return nil, errors.New("it is no file")
 	}
 	file, err := root.Open(local)
 	if err != nil {
-		return nil, err
+		return nil, folders.Explain(err)
 	}
 	defer func() { _ = file.Close() }()
 	picture, err := io.ReadAll(io.LimitReader(file, bilibili.MaxCover+1))

@@ -107,11 +107,11 @@ func TestACoverThatCannotBeUsedHoldsTheSubmissionUntilItIsMended(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		"missing":   {"missing.png", nil, "no such file"},
+		"missing":   {"missing.png", nil, `the cover "missing.png" of template "t" cannot be used: there is no such file;`},
 		"a text":    {"a.json", nil, "must be a JPEG or PNG picture, and is text/plain"},
 		"a folder":  {"folder", nil, "no file"},
 		"outside":   {"../a.png", nil, "no file name inside the data directory"},
-		"a link":    {"link.png", nil, "link.png"},
+		"a link":    {"link.png", nil, "a link that leads out"},
 		"too large": {"large.png", append(pixel(t, 1), make([]byte, bilibili.MaxCover)...), "more than 8 MiB"},
 		"web":       {"https://example.com/a.png", nil, "404"},
 	} {

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/folders"
 )
 
 // File is a file that a person orders to publish, in the state in which it was ordered.
@@ -207,7 +208,7 @@ func statFile(path string) (*File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, &operatorError{fmt.Sprintf("the file cannot be looked at: %v", err)}
+		return nil, &operatorError{fmt.Sprintf("the file %s cannot be looked at: %v", path, folders.Explain(err))}
 	case !info.Mode().IsRegular():
 		return nil, nil
 	}
