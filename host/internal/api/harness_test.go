@@ -198,7 +198,10 @@ func (h *harness) startWith(t testing.TB, options Deps) *Server {
 	if options.Events == nil {
 		options.Events = h.bus
 	}
-	steps, err := hooks.New(hooks.Options{DB: h.db, HostID: "test", Logger: slog.New(slog.DiscardHandler)}) // ordered, never run
+	steps, err := hooks.New(hooks.Options{ // ordered, never run
+		DB: h.db, HostID: "test", Root: filepath.Join(h.dataDir, recordingsDir), AllowRun: options.RunHooks, HTTP: options.Outgoing,
+		Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

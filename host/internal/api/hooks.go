@@ -12,6 +12,8 @@ import (
 
 // Hooks runs the hooks of recordings.
 type Hooks interface {
+	// Check refuses steps that would always fail on this server, with a *hooks.StepError.
+	Check(steps []hooks.Step) error
 	// Retry lets a held hook go on, with the step that failed or the one after it. The error is hooks.ErrNotHeld when it
 	// is not held.
 	Retry(ctx context.Context, id int64, skip bool) (db.HookRun, error)

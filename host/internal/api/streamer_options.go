@@ -55,8 +55,8 @@ func stored(raw json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(value)
 }
 
-// checkOptions refuses what cannot be kept. Steps that the row has already are not refused for a flag: what GET answers
-// can be sent back as it is.
+// checkOptions refuses what cannot be kept. Steps that the row has already are not refused for what the server was started
+// with: what GET answers can be sent back as it is.
 func (s *Server) checkOptions(options *streamerOptions, before db.Streamer) error {
 	if template := valueOr(options.filenamePrefix, ""); template != "" {
 		if err := naming.Check(template); err != nil {
@@ -79,15 +79,17 @@ func (s *Server) checkOptions(options *streamerOptions, before db.Streamer) erro
 			}
 			hook.steps.Set(raw)
 		}
-		if !hooks.Runs(steps) || s.runHooks {
-			continue
-		}
 		if current, err := hooks.Parse(hook.stage, *hookColumn(&before, hook.stage)); err == nil && slices.Equal(current, steps) {
 			continue
 		}
-		return &problem{
-			status: http.StatusForbidden, code: codeClosed,
-			message: string(hook.stage) + ": run: commands are switched off on this server; start it with --allow-run-hooks to let its users run any command on its machine",
+		if hooks.Runs(steps) && !s.runHooks {
+			return &problem{
+				status: http.StatusForbidden, code: codeClosed,
+				message: string(hook.stage) + ": run: commands are switched off on this server; start it with --allow-run-hooks to let its users run any command on its machine",
+			}
+		}
+		if err := s.hooks.Check(steps); err != nil {
+			return invalid(string(hook.stage), "%v", err)
 		}
 	}
 	return nil

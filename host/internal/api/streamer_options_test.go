@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -57,6 +58,31 @@ func TestStreamerOptionMistakesAreNamed(t *testing.T) {
 	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2",`+many+`}`).refused(t, 400, "postprocessor: must have at most 20 entries")
 	// Half a surrogate pair is no text for PostgreSQL.
 	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","postprocessor":[{"mv":"\ud800"}],"excluded_keywords":["\ud800"],"time_range":{"start":"22:00","end":"23:00","days":["mon"]}}`).must(t, 200)
+}
+
+func TestHooksThatWouldAlwaysFailAreRefused(t *testing.T) {
+	h := newLoggedIn(t)
+	for _, tc := range []struct{ steps, want string }{
+		{`[{"mv":"done"},{"mv":"/etc/cron.d"}]`, "segment_processor: step 2: mv: files may not be moved to /etc/cron.d"},
+		{fmt.Sprintf(`[{"mv":%q}]`, h.dataDir+"/postgres"), "segment_processor: step 1: mv: files may not be moved to"},
+		{`[{"webhook":"http://127.0.0.1:9000/x"}]`, "segment_processor: step 1: webhook: 127.0.0.1"},
+	} {
+		h.api(t, "POST", "/streamers", `{"url":"https://a.example/1","segment_processor":`+tc.steps+`}`).refused(t, 400, tc.want)
+	}
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1"}`).must(t, 200)
+	// What was stored under other flags is answered, can be sent back, and goes away when it is changed.
+	before := `[{"mv":"/mnt/nas/x"},{"webhook":"http://127.0.0.1:9000/x"}]`
+	if _, err := h.db.Pool.Exec(t.Context(), "UPDATE streamers SET downloaded_processor = $1", before); err != nil {
+		t.Fatal(err)
+	}
+	answer := h.api(t, "PUT", "/streamers", `{"id":1,"remark":"x"}`).must(t, 200)
+	if !strings.Contains(answer.body, `"/mnt/nas/x"`) {
+		t.Errorf("answered %s", answer.body)
+	}
+	h.api(t, "PUT", "/streamers", answer.body).must(t, 200)
+	h.api(t, "PUT", "/streamers", `{"id":1,"postprocessor":`+before+`}`).refused(t, 400, "postprocessor: step 1: mv:")
+	h.api(t, "PUT", "/streamers", `{"id":1,"downloaded_processor":[{"webhook":"http://127.0.0.1:9000/x"}]}`).refused(t, 400, "step 1: webhook:")
+	h.api(t, "PUT", "/streamers", `{"id":1,"downloaded_processor":[]}`).must(t, 200)
 }
 
 func TestRunHooksNeedTheFlag(t *testing.T) {

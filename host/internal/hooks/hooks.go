@@ -29,6 +29,8 @@ const (
 // Sender makes requests to addresses that users chose.
 type Sender interface {
 	Do(ctx context.Context, request outgoing.Request) (*http.Response, error)
+	// CheckURL says what keeps requests from ever going to a URL, without asking anybody.
+	CheckURL(url string) error
 }
 
 // Options are what a Service needs.

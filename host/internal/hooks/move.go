@@ -90,16 +90,19 @@ func (a attempt) folder(name string) (string, error) {
 		}
 		return path, nil
 	}
-	made, err := folders.Make(append([]string{a.Root}, a.MoveDirs...), path)
+	made, err := folders.Make(a.moveRoots(), path)
 	var outside *folders.OutsideError
 	if errors.As(err, &outside) {
 		return "", &hopelessError{outsideText(name)}
 	}
 	if err != nil {
-		return "", fmt.Errorf("make folder: %w", err)
+		return "", fmt.Errorf("make folder %s: %w", path, folders.Explain(err))
 	}
 	return made, nil
 }
+
+// moveRoots are the folders below which files may be moved.
+func (s *Service) moveRoots() []string { return append([]string{s.Root}, s.MoveDirs...) }
 
 // below is the path that a folder's name in a step means.
 func below(root, name string) string {
@@ -110,7 +113,7 @@ func below(root, name string) string {
 }
 
 func outsideText(name string) string {
-	return fmt.Sprintf("files may not be moved to %s: name a folder below the recordings, or start the server with --hook-dirs", name)
+	return fmt.Sprintf("files may not be moved to %s: name a folder below the recordings, or below one that the server was started with in --hook-dirs", name)
 }
 
 // plan returns what was planned before, or plans for each segment and commits that.

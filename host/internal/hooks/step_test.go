@@ -2,11 +2,15 @@ package hooks
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lubod/lubod/host/internal/outgoing"
 )
 
 func TestParse(t *testing.T) {
@@ -100,6 +104,61 @@ func TestStepsFitTheirStage(t *testing.T) {
 		if (err == nil) != tc.fits || err != nil && (!errors.As(err, &wrong) || wrong.Number != 1) {
 			t.Errorf("%s %s: %v", tc.stage, tc.raw, err)
 		}
+	}
+}
+
+func TestCheckRefusesWhatWouldAlwaysFail(t *testing.T) {
+	root, nas, elsewhere := t.TempDir(), t.TempDir(), t.TempDir()
+	for link, target := range map[string]string{"out": elsewhere, "nas": nas, "gone": elsewhere + "/nothing"} {
+		if err := os.Symlink(target, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allowed, err := outgoing.ParseAllowed("10.1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender := outgoing.New(outgoing.Options{Allowed: allowed})
+	defer sender.Close()
+	for _, tc := range []struct {
+		action Action
+		value  string
+		words  string // "": it is fine
+	}{
+		{Move, "new/folder", ""},
+		{Move, root + "/x", ""},
+		{Move, nas + "/x", ""},
+		{Move, "nas/x", ""},
+		{Move, "gone/x", ""}, // a disk that is away may come back
+		{Move, "/etc/cron.d", "--hook-dirs"},
+		{Move, root + "/../postgres", "--hook-dirs"},
+		{Move, "out/x", "--hook-dirs"},
+		{Webhook, "https://hooks.example/x", ""},
+		{Webhook, "http://10.1.2.3/x", ""},
+		{Webhook, "http://127.0.0.1:8080/x", "--allow-addresses"},
+		{Webhook, "http://[::1]/x", "--allow-addresses"},
+		{Webhook, "http://0x7f.1/x", "four decimal numbers"},
+		{Webhook, "http://a:99999/x", "port"},
+		{Remux, "mp4", ""},
+		{Remove, "", ""},
+		{Run, "true", ""}, // who may run commands is asked elsewhere
+	} {
+		s := &Service{Options: Options{Root: root, MoveDirs: []string{nas}, HTTP: sender}}
+		err := s.Check([]Step{{Action: Remove}, {Action: tc.action, Value: tc.value}})
+		var wrong *StepError
+		switch {
+		case tc.words == "" && err != nil:
+			t.Errorf("%s %s: %v", tc.action, tc.value, err)
+		case tc.words != "" && (!errors.As(err, &wrong) || wrong.Number != 2 || !strings.Contains(err.Error(), "step 2: "+string(tc.action)+": ") || !strings.Contains(err.Error(), tc.words)):
+			t.Errorf("%s %s: %v, want %q", tc.action, tc.value, err, tc.words)
+		}
+		s.AllowRun = true
+		if err := s.Check([]Step{{Action: tc.action, Value: tc.value}}); tc.action == Move && err != nil {
+			t.Errorf("where commands may move files, %s is refused: %v", tc.value, err)
+		}
+	}
+	if made, err := os.ReadDir(root); err != nil || len(made) != 3 {
+		t.Errorf("a check made folders: %v %v", made, err)
 	}
 }
 
