@@ -160,6 +160,9 @@ func bounds(s *openapi3.Schema) string {
 func choices(values []any) string {
 	var texts []string
 	for _, value := range values {
+		if value == "" {
+			continue // it means none, as null does
+		}
 		texts = append(texts, fmt.Sprintf("%v", value))
 	}
 	return strings.Join(texts, " or ")

@@ -58,15 +58,18 @@ func (e Format) Valid() bool {
 
 // Defines values for FormatChoice.
 const (
-	FormatChoiceFlv FormatChoice = "flv"
-	FormatChoiceMkv FormatChoice = "mkv"
-	FormatChoiceMp4 FormatChoice = "mp4"
-	FormatChoiceTS  FormatChoice = "ts"
+	FormatChoiceEmpty FormatChoice = ""
+	FormatChoiceFlv   FormatChoice = "flv"
+	FormatChoiceMkv   FormatChoice = "mkv"
+	FormatChoiceMp4   FormatChoice = "mp4"
+	FormatChoiceTS    FormatChoice = "ts"
 )
 
 // Valid indicates whether the value is a known member of the FormatChoice enum.
 func (e FormatChoice) Valid() bool {
 	switch e {
+	case FormatChoiceEmpty:
+		return true
 	case FormatChoiceFlv:
 		return true
 	case FormatChoiceMkv:
@@ -555,8 +558,8 @@ type FilenamePrefix = string
 // Format defines model for Format.
 type Format string
 
-// FormatChoice The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
-// it was recorded.
+// FormatChoice The container of finished files: each is rewrapped without loss when it is closed, before its upload. null or
+// empty: as it was recorded.
 type FormatChoice string
 
 // Health defines model for Health.
@@ -1002,8 +1005,8 @@ type StreamerChange struct {
 	// Example: {streamer}/%Y-%m/{title} %d-%H_%M_%S
 	FilenamePrefix nullable.Nullable[FilenamePrefix] `json:"filename_prefix,omitempty"`
 
-	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
-	// it was recorded.
+	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null or
+	// empty: as it was recorded.
 	Format nullable.Nullable[FormatChoice] `json:"format,omitempty"`
 	ID     int64                           `json:"id"`
 
@@ -1080,8 +1083,8 @@ type StreamerDraft struct {
 	// Example: {streamer}/%Y-%m/{title} %d-%H_%M_%S
 	FilenamePrefix nullable.Nullable[FilenamePrefix] `json:"filename_prefix,omitempty"`
 
-	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null: as
-	// it was recorded.
+	// Format The container of finished files: each is rewrapped without loss when it is closed, before its upload. null or
+	// empty: as it was recorded.
 	Format nullable.Nullable[FormatChoice] `json:"format,omitempty"`
 
 	// ID Ignored; the server gives it.
@@ -1325,8 +1328,9 @@ type UploadEvent = json.RawMessage
 
 // UploadOrder defines model for UploadOrder.
 type UploadOrder struct {
-	// Files Video files of the recordings folder, by any name that an answer of this server gives them: as in /videos, or
-	// with their whole path as in /streamer_info. A name may also be relative to the data directory.
+	// Files Video files, by any name that an answer of this server gives them: as in /videos, or with their whole path as in
+	// /streamer_info, wherever a hook moved them. A name may also be relative to the data directory. Files that are
+	// growing are refused with 409, links, empty files and what is no video with 422.
 	Files  []string      `json:"files"`
 	Params TemplateDraft `json:"params"`
 }
@@ -1350,7 +1354,7 @@ type Username = string
 
 // Video defines model for Video.
 type Video struct {
-	// Growing Still being written; its name ends in .part until it is finished.
+	// Growing Still being written: its name ends in .part, or it changed in the last 15 seconds and is not of a recording.
 	Growing bool `json:"growing"`
 
 	// Key The place in this list, from 1.

@@ -20,7 +20,7 @@ func TestStreamerOptionsAreKeptAndReset(t *testing.T) {
 	equalJSON(t, h.api(t, "PUT", "/streamers", want).must(t, 200).body, want)
 	none := `{"id":1,"url":"https://a.example/1","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}` + noOptions + `}`
 	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1`+noOptions+`}`).must(t, 200).body, none)
-	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1,"excluded_keywords":[" a ",""," "],"filename_prefix":""}`).must(t, 200).body,
+	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1,"excluded_keywords":[" a ",""," "],"filename_prefix":"","format":"","template_name":"","time_range":""}`).must(t, 200).body,
 		strings.Replace(none, `"excluded_keywords":[]`, `"excluded_keywords":["a"]`, 1))
 	for _, empty := range []string{`""`, `[]`, `null`} {
 		h.api(t, "PUT", "/streamers", `{"id":1,"time_range":[{"start":"01:00","end":"02:00"}]}`).must(t, 200)
