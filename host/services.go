@@ -119,7 +119,12 @@ func (h *Host) aroundAPI(database *db.DB) func(http.Handler) http.Handler {
 	}
 	return func(api http.Handler) http.Handler {
 		return biliup.New(biliup.Options{
-			API: api, UserExists: database.AnyUser, Recordings: filepath.Join(h.config.DataDir, "recordings"), Logger: h.logger.With("part", "biliup"),
+			API: api, UserExists: database.AnyUser, Recordings: filepath.Join(h.config.DataDir, "recordings"),
+			Recorded: func(ctx context.Context, path string) (bool, error) {
+				files, err := database.RecordedFiles(ctx, []string{path})
+				return len(files) > 0, err
+			},
+			Logger: h.logger.With("part", "biliup"),
 		})
 	}
 }

@@ -25,7 +25,9 @@ type Options struct {
 	UserExists func(ctx context.Context) (bool, error)
 	// Recordings is the folder whose media is under /static.
 	Recordings string
-	Logger     *slog.Logger
+	// Recorded tells whether a path is that of a file which was recorded here: hooks may have moved it anywhere.
+	Recorded func(ctx context.Context, path string) (bool, error)
+	Logger   *slog.Logger
 }
 
 // Handler answers biliup's paths, and gives everything else to the API.
@@ -33,13 +35,14 @@ type Handler struct {
 	api        http.Handler
 	userExists func(ctx context.Context) (bool, error)
 	recordings string
+	recorded   func(ctx context.Context, path string) (bool, error)
 	log        *slog.Logger
 	routes     []route
 }
 
 // New makes a handler.
 func New(options Options) *Handler {
-	h := &Handler{api: options.API, userExists: options.UserExists, recordings: options.Recordings, log: options.Logger}
+	h := &Handler{api: options.API, userExists: options.UserExists, recordings: options.Recordings, recorded: options.Recorded, log: options.Logger}
 	h.routes = table()
 	return h
 }

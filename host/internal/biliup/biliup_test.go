@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +75,10 @@ func newStub(t *testing.T) *stub {
 func (s *stub) handler(t *testing.T, recordings string) *Handler {
 	t.Helper()
 	return New(Options{
-		API: s, UserExists: func(context.Context) (bool, error) { return true, nil }, Recordings: recordings, Logger: slog.New(slog.DiscardHandler),
+		API: s, UserExists: func(context.Context) (bool, error) { return true, nil }, Recordings: recordings,
+		Recorded: func(_ context.Context, path string) (bool, error) {
+			return strings.HasPrefix(filepath.Base(path), "recorded"), nil
+		}, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 // writePatience is how long a client may take for the next piece of a file. Each one that arrives renews it: a film takes
@@ -27,17 +28,21 @@ var mediaTypes = map[string]string{
 // growingSuffix is what a recorder leaves on a file until it is finished.
 const growingSuffix = ".part"
 
-// serveFile hands out a file of the recordings folder, whole or in ranges.
+// serveFile hands out a file of the recordings folder, or one that was recorded, whole or in ranges.
 func serveFile(c *call) error {
 	if err := c.mustBeLoggedIn(); err != nil {
 		return err
 	}
 	name := c.argument
 	contentType, ok := mediaTypes[strings.ToLower(path.Ext(strings.TrimSuffix(name, growingSuffix)))]
-	if !ok || !fs.ValidPath(name) {
+	if !ok {
 		return noFile()
 	}
-	root, err := os.OpenRoot(c.h.recordings)
+	folder, name, err := c.place(name)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return noFile()
 	}
@@ -59,6 +64,26 @@ func serveFile(c *call) error {
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	http.ServeContent(newPatientWriter(c), c.r, "", info.ModTime(), file)
 	return nil
+}
+
+// place returns the folder that a name is in, and its name there: a relative one is below the recordings, and a whole path is
+// there too, or that of a file which was recorded.
+func (c *call) place(name string) (folder, local string, err error) {
+	local = name
+	if path.IsAbs(name) {
+		local = strings.TrimPrefix(name, c.h.recordings+"/")
+	}
+	if fs.ValidPath(local) {
+		return c.h.recordings, local, nil
+	}
+	if local != path.Clean(name) || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return "", "", noFile()
+	}
+	known, err := c.h.recorded(c.r.Context(), name)
+	if err == nil && !known {
+		err = noFile()
+	}
+	return path.Dir(name), path.Base(name), err
 }
 
 func noFile() error {

@@ -36,6 +36,15 @@ func TestStaticServesRecordings(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "recordings", "dir.flv"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	moved := t.TempDir()
+	for _, name := range []string{"recorded.flv", "beside.flv"} {
+		if err := os.WriteFile(filepath.Join(moved, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(dir, "host.flv"), filepath.Join(moved, "recorded link.flv")); err != nil {
+		t.Fatal(err)
+	}
 	api := newStub(t)
 	h := api.handler(t, filepath.Join(dir, "recordings"))
 	for _, c := range []struct {
@@ -57,6 +66,12 @@ func TestStaticServesRecordings(t *testing.T) {
 		{"/static/r/%2e%2e/%2e%2e/host.flv", "", 404, "", ""},
 		{"/static/%2fetc/passwd.flv", "", 404, "", ""},
 		{"/static//etc/x.flv", "", 404, "", ""},
+		{"/static/" + moved + "/recorded.flv", "", 200, "recorded.flv", "video/x-flv"},
+		{"/static/" + moved + "/../" + filepath.Base(moved) + "/recorded.flv", "", 404, "", ""},
+		{"/static/" + moved + "/recorded%20link.flv", "", 404, "", ""},
+		{"/static/" + moved + "/beside.flv", "", 404, "", ""},
+		{"/static/" + dir + "/recordings/r/a.xml", "", 200, "<i/>", "text/plain; charset=utf-8"},
+		{"/static/" + dir + "/recordings/../host.flv", "", 404, "", ""},
 		{"/static/pipe.flv", "", 404, "", ""},
 		{"/static/dir.flv", "", 404, "", ""},
 		{"/static/a%00.flv", "", 404, "", ""},
