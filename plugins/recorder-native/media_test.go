@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(crashPrefix) != "" {
 		recordUntilKilled()
 	}
+	if role := os.Getenv(liveRole); role != "" {
+		recordLive(role)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -233,8 +233,15 @@ func New(deps Deps) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+// ServeHTTP answers one request. HEAD is a GET without the body, which net/http leaves out: programs that look whether a
+// server is there ask so.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if op := s.operations["GET "+r.URL.Path]; r.Method == http.MethodHead && (op == nil || !op.streaming && !op.endsSession) {
+		r = r.WithContext(r.Context()) // net/http goes by the method of its own one
+		r.Method = http.MethodGet
+	}
+	s.handler.ServeHTTP(w, r)
+}
 
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()

@@ -51,7 +51,7 @@ func explainSchema(field string, e *openapi3.SchemaError) *problem {
 		if field == "" {
 			return invalid("", "the body must be %s, not %s", kind(s), kindOf(e.Value))
 		}
-		if _, number := e.Value.(json.Number); number && s.Type.Is("integer") {
+		if kindOf(e.Value) == "a number" && s.Type.Is("integer") {
 			return invalid(field, "must be a whole number")
 		}
 		return invalid(field, "must be %s, not %s", kind(s), kindOf(e.Value))

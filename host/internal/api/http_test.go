@@ -271,3 +271,16 @@ func TestARequestEndsWithItsTime(t *testing.T) {
 	h.api(t, "POST", "/streamers", streamerJSON).must(t, 200)
 	h.api(t, "POST", "/plugins/reload", "").must(t, 200)
 }
+
+func TestHeadIsAGetWithoutItsBody(t *testing.T) {
+	h := newLoggedIn(t)
+	for path, status := range map[string]int{
+		"/healthz": 200, "/login": 200, "/api/v1/streamers": 200, "/api/v1/upload_streamers/7": 404, "/api/v1/nothing": 404,
+		"/api/v1/events": 405, "/api/v1/logout": 405,
+	} {
+		if a := h.call(t, "HEAD", path, ""); a.status != status || a.body != "" {
+			t.Errorf("%s: %d %q, want %d and no body", path, a.status, a.body, status)
+		}
+	}
+	h.api(t, "GET", "/streamers", "").must(t, 200) // still logged in
+}

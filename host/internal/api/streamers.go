@@ -332,7 +332,7 @@ func streamerReason(row db.StreamerStatesRow) string {
 	case row.Streamer.LastError != "" && !row.Streamer.Paused:
 		return row.Streamer.LastError
 	case row.TemplateMissing:
-		return fmt.Sprintf("there is no template %q: the room is recorded, nothing of it is published", text(row.Streamer.TemplateName))
+		return fmt.Sprintf("there is no template %q: nothing that is recorded of the room is published until there is", text(row.Streamer.TemplateName))
 	case row.HeldHook != 0:
 		return heldReason(row.HeldHook, row.HookError)
 	case row.SubmissionError != "":

@@ -192,8 +192,15 @@ func (s *Server) LogoutUser(ctx context.Context, _ LogoutUserRequestObject) (Log
 func tooMany(wait time.Duration) *problem {
 	return &problem{
 		status: http.StatusTooManyRequests, code: codeTooMany, retryAfter: wait,
-		message: fmt.Sprintf("too many wrong attempts; try again in %.0f seconds", math.Ceil(wait.Seconds())),
+		message: "too many attempts; try again in " + seconds(wait),
 	}
+}
+
+func seconds(wait time.Duration) string {
+	if n := math.Ceil(wait.Seconds()); n > 1 {
+		return fmt.Sprintf("%.0f seconds", n)
+	}
+	return "a second"
 }
 
 // isLocalPath tells a path of this server from what a browser, or a proxy that decodes it first, takes for another one.
