@@ -178,6 +178,8 @@ type Server struct {
 	headerTimeout time.Duration
 	// readTimeout is how long a request may take to arrive.
 	readTimeout time.Duration
+	// watchFiles is how long files that are to be published, and changed just now, are looked at.
+	watchFiles time.Duration
 	// heartbeat is how often a stream shows that it lives and looks whether its client may still read it.
 	heartbeat  time.Duration
 	logClients *clients
@@ -215,7 +217,7 @@ func New(deps Deps) (*Server, error) {
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
-		readTimeout: readTimeout, headerTimeout: headerTimeout, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
+		readTimeout: readTimeout, headerTimeout: headerTimeout, watchFiles: watchFiles, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
 		events: deps.Events, logs: deps.Logs, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),
 	}
 	if s.events == nil {

@@ -27,8 +27,34 @@ func badFile(field, format string, args ...any) *problem {
 	return p
 }
 
-// mediaFiles finds the files that a request names in its field files, each by any name that an answer of this server gives it.
+// mediaFiles finds the files that a request names in its field files, each by any name that an answer of this server gives it,
+// and makes sure that nobody is writing them.
 func (s *Server) mediaFiles(ctx context.Context, names []string) ([]upload.File, error) {
+	files, err := s.findFiles(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	young, err := s.refuseRecorded(ctx, names, files)
+	if err != nil || !young {
+		return files, err
+	}
+	// A script may have finished its file this moment, and so may a writer pause between two pieces: a look at it tells.
+	if err := pause(ctx, s.watchFiles); err != nil {
+		return nil, err
+	}
+	again, err := s.findFiles(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for i := range files {
+		if again[i] != files[i] {
+			return nil, growing(fmt.Sprintf("files.%d", i), names[i])
+		}
+	}
+	return files, nil
+}
+
+func (s *Server) findFiles(ctx context.Context, names []string) ([]upload.File, error) {
 	folder := filepath.Join(s.dataDir, recordingsDir)
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -55,7 +81,7 @@ func (s *Server) mediaFiles(ctx context.Context, names []string) ([]upload.File,
 		}
 		files, paths = append(files, file), append(paths, file.Path)
 	}
-	return files, s.refuseGrowing(ctx, names, files)
+	return files, nil
 }
 
 // recorded tells which of some names are the whole paths of files that were recorded here: what a hook moved may be

@@ -15,9 +15,12 @@ const growingSuffix = ".part"
 // pieces appends one every few seconds.
 const settledAfter = 15 * time.Second
 
-// growing refuses a file that a recorder is still writing.
+// watchFiles is how long files that changed just now are looked at before they are published.
+const watchFiles = 3 * time.Second
+
+// growing refuses a file that somebody is still writing.
 func growing(field, name string) *problem {
-	return conflict("%s: %q is still being written; name it again when its recording has ended", field, name)
+	return conflict("%s: %q is still being written; name it again when it is finished", field, name)
 }
 
 // growth is what is known of files that somebody may be writing, by their paths.
@@ -67,21 +70,28 @@ func (s *Server) growthOf(ctx context.Context, files []upload.File) (growth, err
 	return found, nil
 }
 
-// refuseGrowing refuses the first of some files, which have the given names in a request, that may still be written.
-func (s *Server) refuseGrowing(ctx context.Context, names []string, files []upload.File) error {
+// refuseRecorded refuses the first of some files, which have the given names in a request, that a recorder is writing. young
+// tells whether somebody else may be writing one of them.
+func (s *Server) refuseRecorded(ctx context.Context, names []string, files []upload.File) (young bool, err error) {
 	found, err := s.growthOf(ctx, files)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i, file := range files {
-		field := fmt.Sprintf("files.%d", i)
-		switch {
-		case found.recorded[file.Path]:
-			return growing(field, names[i])
-		case found.young[file.Path]:
-			return conflict("%s: %q changed just now and may still be growing; wait until it has not changed for %.0f seconds, and send this again",
-				field, names[i], settledAfter.Seconds())
+		if found.recorded[file.Path] {
+			return false, growing(fmt.Sprintf("files.%d", i), names[i])
 		}
 	}
-	return nil
+	return len(found.young) > 0, nil
+}
+
+func pause(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
