@@ -13,6 +13,8 @@ type Info struct {
 	Version string
 	// Match lists Go regular expressions over room URLs (extractors only). Named groups reach the author as Ref.Groups.
 	Match []string
+	// Examples are one or a few URLs that Match takes: they are shown to a person whose URL nobody takes.
+	Examples []string
 	// Lines lists the names an operator may put into the configuration key "lines" (lines only).
 	Lines []string
 }

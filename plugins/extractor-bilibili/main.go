@@ -24,6 +24,7 @@ var info = sdk.Info{
 		`^(?:(?i:https?)://)?(?i:www\.bilibili\.com)/0*(?P<room>[1-9][0-9]{0,17})(?:[/?#].*)?$`,
 		`^(?:(?i:https?)://)?(?i:b23\.tv)/(?P<short>[0-9A-Za-z]{1,64})/?(?:[?#].*)?$`,
 	},
+	Examples: []string{"https://live.bilibili.com/123456", "https://b23.tv/AbCd123"},
 }
 
 // userAgent is that of a desktop browser. The media servers get the same one as the API.

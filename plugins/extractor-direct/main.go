@@ -13,9 +13,10 @@ import (
 )
 
 var info = sdk.Info{
-	Name:    "direct",
-	Version: "1.0.0",
-	Match:   []string{`^(?i:https?)://[^/?#]+/[^?#]*\.(?i:(?P<flv>flv)|(?P<hls>m3u8))(?:[?#].*)?$`},
+	Name:     "direct",
+	Version:  "1.0.0",
+	Match:    []string{`^(?i:https?)://[^/?#]+/[^?#]*\.(?i:(?P<flv>flv)|(?P<hls>m3u8))(?:[?#].*)?$`},
+	Examples: []string{"https://example.com/live/stream.flv", "https://example.com/live/index.m3u8"},
 }
 
 type options struct{}

@@ -49,6 +49,7 @@ func fakePlugin(kind string) {
 	switch kind {
 	case "extractor":
 		info.Match = strings.Split(envOr("FAKE_MATCH", `^fake://`+name+`/`), " ")
+		info.Examples = strings.Fields(os.Getenv("FAKE_EXAMPLES"))
 		extractor.Serve(info, newFakeExtractor)
 	case "line":
 		info.Lines = strings.Split(envOr("FAKE_LINES", name), " ")

@@ -103,7 +103,10 @@ func (m *Manager) extractorLocked(url string) (*entry, error) {
 	if found != nil {
 		return found, nil
 	}
-	return nil, fmt.Errorf("%w; %s", ErrNoExtractor, m.offersLocked(sdk.KindExtractor, "accepted are", func(e *entry) []string {
+	return nil, fmt.Errorf("%w; %s", ErrNoExtractor, m.offersLocked(sdk.KindExtractor, "accepted are for example", func(e *entry) []string {
+		if len(e.about.Examples) > 0 {
+			return e.about.Examples
+		}
 		return e.about.Match
 	}))
 }
@@ -152,7 +155,7 @@ func (m *Manager) offersLocked(kind sdk.PluginKind, intro string, offer func(*en
 		switch {
 		case e.block.Kind != kind:
 		case e.described:
-			offers = append(offers, e.block.Name+" ("+strings.Join(offer(e), ", ")+")")
+			offers = append(offers, strings.Join(offer(e), ", ")+" ("+e.block.Name+")")
 		case e.lastErr != nil:
 			silent = append(silent, e.lastErr.Error())
 		}

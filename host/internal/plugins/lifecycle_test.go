@@ -23,7 +23,7 @@ func ref(url string) extractor.Ref { return extractor.Ref{URL: url} }
 func TestApplyDescribesEveryPlugin(t *testing.T) {
 	w := newWorld(t)
 	w.install("extractor-a")
-	w.install("extractor-b", "FAKE_VERSION=2.1.0")
+	w.install("extractor-b", "FAKE_VERSION=2.1.0", "FAKE_EXAMPLES=fake://b/1 fake://b/2")
 	w.install("line-upos", "FAKE_LINES=bda2 qn ws")
 	m := w.load(`
 plugin "extractor-a" {}
@@ -38,7 +38,7 @@ plugin "line-upos" {}
 		t.Error(err)
 	}
 	err = m.AcceptsURL(w.ctx(), "https://elsewhere.example")
-	if !errors.Is(err, ErrNoExtractor) || !strings.Contains(err.Error(), "extractor-a (^fake://a/); extractor-b (^fake://b/)") {
+	if !errors.Is(err, ErrNoExtractor) || !strings.Contains(err.Error(), "accepted are for example ^fake://a/ (extractor-a); fake://b/1, fake://b/2 (extractor-b)") {
 		t.Errorf("err = %v", err)
 	}
 	if _, err := m.Line(w.ctx(), "kodo"); !errors.Is(err, ErrNoLine) || !strings.Contains(err.Error(), "bda2, qn, ws") {

@@ -11,9 +11,10 @@ import (
 )
 
 var info = sdk.Info{
-	Name:    "acme",
-	Version: "0.1.0",
-	Match:   []string{`^https?://live\.acme\.tv/(?P<room>\d+)`},
+	Name:     "acme",
+	Version:  "0.1.0",
+	Match:    []string{`^https?://live\.acme\.tv/(?P<room>\d+)`},
+	Examples: []string{"https://live.acme.tv/42"},
 }
 
 type options struct {

@@ -69,6 +69,7 @@ func Description(d sdk.Description) *pluginv1.DescribeResponse {
 		LineNames:    d.Lines,
 		Capabilities: d.Capabilities,
 		Instance:     d.Instance,
+		Examples:     d.Examples,
 	}
 	for _, o := range d.Options {
 		out.Options = append(out.Options, option(o))
@@ -104,10 +105,11 @@ func FromDescription(in *pluginv1.DescribeResponse) (sdk.Description, error) {
 	}
 	d := sdk.Description{
 		Info: sdk.Info{
-			Name:    in.GetName(),
-			Version: in.GetVersion(),
-			Match:   in.GetUrlPatterns(),
-			Lines:   in.GetLineNames(),
+			Name:     in.GetName(),
+			Version:  in.GetVersion(),
+			Match:    in.GetUrlPatterns(),
+			Examples: in.GetExamples(),
+			Lines:    in.GetLineNames(),
 		},
 		Kind:         kind,
 		Capabilities: in.GetCapabilities(),

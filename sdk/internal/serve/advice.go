@@ -51,6 +51,7 @@ type description struct {
 	Kind         sdk.PluginKind      `json:"kind"`
 	Protocol     int                 `json:"protocol"`
 	Match        []string            `json:"match,omitempty"`
+	Examples     []string            `json:"examples,omitempty"`
 	Lines        []string            `json:"lines,omitempty"`
 	Capabilities []string            `json:"capabilities"`
 	Options      []optionDescription `json:"options"`
@@ -77,7 +78,7 @@ type optionDescription struct {
 func writeDescription(w io.Writer, d sdk.Description) error {
 	out := description{
 		Name: d.Name, Version: d.Version, Kind: d.Kind, Protocol: handshake.ProtocolVersion,
-		Match: d.Match, Lines: d.Lines,
+		Match: d.Match, Examples: d.Examples, Lines: d.Lines,
 		Capabilities: append([]string{}, d.Capabilities...), Options: []optionDescription{},
 	}
 	for _, o := range d.Options {

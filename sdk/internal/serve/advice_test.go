@@ -72,6 +72,9 @@ func TestMistakesInInfoAreNamed(t *testing.T) {
 		"Version": {sdk.KindLine, func(i *sdk.Info) { i.Version = "" }},
 		"Lines":   {sdk.KindLine, func(i *sdk.Info) { i.Lines = nil }},
 		"Match":   {sdk.KindExtractor, func(i *sdk.Info) { i.Match = []string{"("} }},
+		"Examples": {sdk.KindExtractor, func(i *sdk.Info) {
+			i.Match, i.Examples = []string{`^https://live\.acme\.tv/\d+$`}, []string{"https://live.acme.tv/42", "https://acme.tv/42"}
+		}},
 	}
 	for field, tt := range tests {
 		p := acme()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -41,9 +42,17 @@ func (p *Plugin) Check() error {
 	if p.Info.Version == "" {
 		return fmt.Errorf("sdk.Info.Version is empty")
 	}
-	for _, pattern := range p.Info.Match {
-		if _, err := regexp.Compile(pattern); err != nil {
-			return fmt.Errorf("sdk.Info.Match %q: %w", pattern, err)
+	var patterns []*regexp.Regexp
+	for _, text := range p.Info.Match {
+		pattern, err := regexp.Compile(text)
+		if err != nil {
+			return fmt.Errorf("sdk.Info.Match %q: %w", text, err)
+		}
+		patterns = append(patterns, pattern)
+	}
+	for _, url := range p.Info.Examples {
+		if !slices.ContainsFunc(patterns, func(pattern *regexp.Regexp) bool { return pattern.MatchString(url) }) {
+			return fmt.Errorf("sdk.Info.Examples: %q matches no pattern of Match", url)
 		}
 	}
 	switch {

@@ -363,7 +363,9 @@ type DescribeResponse struct {
 	Options      []*Option `protobuf:"bytes,7,rep,name=options,proto3" json:"options,omitempty"`
 	// instance echoes the id that the host gave this process at launch; a host that re-attaches compares it before it
 	// trusts a process id or a socket.
-	Instance      string `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`
+	Instance string `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`
+	// examples are URLs that the patterns match, for people (extractors).
+	Examples      []string `protobuf:"bytes,9,rep,name=examples,proto3" json:"examples,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +454,13 @@ func (x *DescribeResponse) GetInstance() string {
 		return x.Instance
 	}
 	return ""
+}
+
+func (x *DescribeResponse) GetExamples() []string {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
 }
 
 type ConfigureRequest struct {
@@ -701,7 +710,7 @@ const file_lubod_plugin_v1_plugin_proto_rawDesc = "" +
 	"\amaximum\x18\r \x01(\tR\amaximum\x12\x18\n" +
 	"\apattern\x18\x0e \x01(\tR\apattern\x12\x16\n" +
 	"\x06format\x18\x0f \x01(\tR\x06format\"\x11\n" +
-	"\x0fDescribeRequest\"\xa0\x02\n" +
+	"\x0fDescribeRequest\"\xbc\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12)\n" +
@@ -711,7 +720,8 @@ const file_lubod_plugin_v1_plugin_proto_rawDesc = "" +
 	"line_names\x18\x05 \x03(\tR\tlineNames\x12\"\n" +
 	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\x121\n" +
 	"\aoptions\x18\a \x03(\v2\x17.lubod.plugin.v1.OptionR\aoptions\x12\x1a\n" +
-	"\binstance\x18\b \x01(\tR\binstance\"5\n" +
+	"\binstance\x18\b \x01(\tR\binstance\x12\x1a\n" +
+	"\bexamples\x18\t \x03(\tR\bexamples\"5\n" +
 	"\x10ConfigureRequest\x12!\n" +
 	"\foptions_json\x18\x01 \x01(\fR\voptionsJson\"\x13\n" +
 	"\x11ConfigureResponse\"\x0f\n" +
