@@ -250,6 +250,8 @@ type Submission struct {
 	SubmittedAt *time.Time
 	AcceptedAt  *time.Time
 	UpdatedAt   time.Time
+	// The code with which Bilibili refused the last submit for good; 0: it did not.
+	Refusal int32
 }
 
 type Template struct {

@@ -51,7 +51,7 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 }
 
 const getSubmission = `-- name: GetSubmission :one
-SELECT s.id, s.recording_id, s.state, s.account_file, s.title, s.parts, s.aid, s.bvid, s.attempts, s.lookups, s.error, s.submitted_at, s.accepted_at, s.updated_at, r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds
+SELECT s.id, s.recording_id, s.state, s.account_file, s.title, s.parts, s.aid, s.bvid, s.attempts, s.lookups, s.error, s.submitted_at, s.accepted_at, s.updated_at, s.refusal, r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds
 FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.recording_id = $1
 `
 
@@ -80,6 +80,7 @@ func (q *Queries) GetSubmission(ctx context.Context, recordingID int64) (GetSubm
 		&i.Submission.SubmittedAt,
 		&i.Submission.AcceptedAt,
 		&i.Submission.UpdatedAt,
+		&i.Submission.Refusal,
 		&i.StreamerID,
 		&i.AgeSeconds,
 	)
@@ -99,7 +100,7 @@ func (q *Queries) InsertSubmission(ctx context.Context, recordingID int64) (int6
 }
 
 const lockSubmission = `-- name: LockSubmission :one
-SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at FROM submissions WHERE recording_id = $1 FOR UPDATE
+SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at, refusal FROM submissions WHERE recording_id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockSubmission(ctx context.Context, recordingID int64) (Submission, error) {
@@ -120,8 +121,35 @@ func (q *Queries) LockSubmission(ctx context.Context, recordingID int64) (Submis
 		&i.SubmittedAt,
 		&i.AcceptedAt,
 		&i.UpdatedAt,
+		&i.Refusal,
 	)
 	return i, err
+}
+
+const refusedSubmissionsToRetry = `-- name: RefusedSubmissionsToRetry :many
+SELECT s.recording_id FROM submissions s JOIN recordings r ON r.id = s.recording_id JOIN templates t ON t.template_name = r.template_name
+WHERE s.state = 'failed' AND s.refusal <> 0 AND r.params IS NULL AND t.updated_at > s.submitted_at ORDER BY s.recording_id
+`
+
+// Those that were refused with a template that was changed since.
+func (q *Queries) RefusedSubmissionsToRetry(ctx context.Context) ([]int64, error) {
+	rows, err := q.db.Query(ctx, refusedSubmissionsToRetry)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var recording_id int64
+		if err := rows.Scan(&recording_id); err != nil {
+			return nil, err
+		}
+		items = append(items, recording_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const restartSubmission = `-- name: RestartSubmission :exec
@@ -174,7 +202,7 @@ func (q *Queries) SubmissionLookedUp(ctx context.Context, arg SubmissionLookedUp
 }
 
 const submissionRefused = `-- name: SubmissionRefused :exec
-UPDATE submissions SET state = $2, error = $3, attempts = attempts - (NOT $4::boolean)::integer, updated_at = now()
+UPDATE submissions SET state = $2, error = $3, refusal = $4, attempts = attempts - (NOT $5::boolean)::integer, updated_at = now()
 WHERE recording_id = $1 AND state <> 'accepted'
 `
 
@@ -182,6 +210,7 @@ type SubmissionRefusedParams struct {
 	RecordingID int64
 	State       string
 	Error       string
+	Refusal     int32
 	Counted     bool
 }
 
@@ -191,13 +220,14 @@ func (q *Queries) SubmissionRefused(ctx context.Context, arg SubmissionRefusedPa
 		arg.RecordingID,
 		arg.State,
 		arg.Error,
+		arg.Refusal,
 		arg.Counted,
 	)
 	return err
 }
 
 const submissionSent = `-- name: SubmissionSent :exec
-UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = $5::timestamptz, attempts = attempts + 1, lookups = 0, error = '', updated_at = now()
+UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = $5::timestamptz, attempts = attempts + 1, lookups = 0, refusal = 0, error = '', updated_at = now()
 WHERE recording_id = $1
 `
 
@@ -221,7 +251,7 @@ func (q *Queries) SubmissionSent(ctx context.Context, arg SubmissionSentParams) 
 }
 
 const submissionState = `-- name: SubmissionState :exec
-UPDATE submissions SET state = $2, error = $3, updated_at = now() WHERE recording_id = $1 AND state <> 'accepted'
+UPDATE submissions SET state = $2, error = $3, refusal = CASE WHEN $2 = 'failed' THEN 0 ELSE refusal END, updated_at = now() WHERE recording_id = $1 AND state <> 'accepted'
 `
 
 type SubmissionStateParams struct {
@@ -230,6 +260,7 @@ type SubmissionStateParams struct {
 	Error       string
 }
 
+// What fails without an answer of Bilibili was not refused.
 func (q *Queries) SubmissionState(ctx context.Context, arg SubmissionStateParams) error {
 	_, err := q.db.Exec(ctx, submissionState, arg.RecordingID, arg.State, arg.Error)
 	return err

@@ -30,3 +30,23 @@ func TestATemplateWithoutAnAccountPublishesWithCookiesJSON(t *testing.T) {
 	daemon.Sim.RequireNoViolations(t)
 	daemon.Stop()
 }
+
+// What Bilibili would refuse is said before anything is uploaded, and the uploads go on by themselves when it is mended.
+func TestATemplateThatBilibiliWouldRefuseIsToldBeforeTheUpload(t *testing.T) {
+	t.Parallel()
+	daemon := hosttest.New(t, hosttest.Options{})
+	prepare(t, daemon)
+	daemon.Client.Do(http.MethodPost, "/upload_streamers", `{"id":1,"tag":null}`, http.StatusOK, nil)
+	live := hosttest.ServeLive(t, hosttest.EncodeClip(t, 12))
+	addStreamer(daemon, live.URL, 0)
+	live.Wait(t)
+	untilReason(t, daemon, `template "默认模板": tag: is missing`)
+	if objects := daemon.Sim.Objects(); len(objects) != 0 {
+		t.Errorf("uploaded %v", objects)
+	}
+	daemon.Client.Do(http.MethodPost, "/upload_streamers", `{"id":1,"tag":"游戏"}`, http.StatusOK, nil)
+	if _, err := daemon.Sim.WaitArchives(t.Context(), 1); err != nil {
+		t.Fatalf("no archive: %v: %s", err, daemon.Log().Tail())
+	}
+	daemon.Stop()
+}

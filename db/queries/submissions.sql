@@ -5,15 +5,16 @@ INSERT INTO submissions (recording_id) VALUES ($1) ON CONFLICT (recording_id) DO
 SELECT * FROM recordings WHERE id = $1;
 
 -- name: SubmissionSent :exec
-UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = sqlc.arg(submitted_at)::timestamptz, attempts = attempts + 1, lookups = 0, error = '', updated_at = now()
+UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = sqlc.arg(submitted_at)::timestamptz, attempts = attempts + 1, lookups = 0, refusal = 0, error = '', updated_at = now()
 WHERE recording_id = $1;
 
 -- name: SubmissionState :exec
-UPDATE submissions SET state = $2, error = $3, updated_at = now() WHERE recording_id = $1 AND state <> 'accepted';
+-- What fails without an answer of Bilibili was not refused.
+UPDATE submissions SET state = $2, error = $3, refusal = CASE WHEN $2 = 'failed' THEN 0 ELSE refusal END, updated_at = now() WHERE recording_id = $1 AND state <> 'accepted';
 
 -- name: SubmissionRefused :exec
 -- A try that never reached Bilibili does not count.
-UPDATE submissions SET state = $2, error = $3, attempts = attempts - (NOT sqlc.arg(counted)::boolean)::integer, updated_at = now()
+UPDATE submissions SET state = $2, error = $3, refusal = $4, attempts = attempts - (NOT sqlc.arg(counted)::boolean)::integer, updated_at = now()
 WHERE recording_id = $1 AND state <> 'accepted';
 
 -- name: SubmissionAccepted :exec
@@ -42,6 +43,11 @@ SELECT * FROM submissions WHERE recording_id = $1 FOR UPDATE;
 -- Whatever was sent before is looked up first.
 UPDATE submissions SET state = CASE WHEN submitted_at IS NULL THEN 'waiting' ELSE 'unknown' END, attempts = 0, lookups = 0, error = '', updated_at = now()
 WHERE recording_id = $1 AND state = 'failed';
+
+-- name: RefusedSubmissionsToRetry :many
+-- Those that were refused with a template that was changed since.
+SELECT s.recording_id FROM submissions s JOIN recordings r ON r.id = s.recording_id JOIN templates t ON t.template_name = r.template_name
+WHERE s.state = 'failed' AND s.refusal <> 0 AND r.params IS NULL AND t.updated_at > s.submitted_at ORDER BY s.recording_id;
 
 -- name: DeleteSubmission :exec
 DELETE FROM submissions WHERE recording_id = $1;

@@ -2,21 +2,16 @@ package api
 
 import (
 	"context"
+	"errors"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/upload"
 )
 
-const (
-	defaultTID = 171
-	// Bilibili's own limits; what a template renders to is checked again when it is published.
-	maxTitle    = 80
-	maxTags     = 12
-	maxTagRunes = 20
-)
+const defaultTID = 171
 
 // ListTemplates answers all templates.
 func (s *Server) ListTemplates(ctx context.Context, _ ListTemplatesRequestObject) (ListTemplatesResponseObject, error) {
@@ -140,7 +135,7 @@ func (s *Server) changedTemplate(t db.Template, body *TemplateDraft) (db.Templat
 	} else if body.UserCookie.IsSpecified() {
 		t.UserCookie = ""
 	}
-	return t, checkTemplate(t)
+	return t, checkTemplate(upload.CheckTemplate(t))
 }
 
 // coverSource is where a cover is read from: a file of the data directory, which may be put there later, or an address on the
@@ -159,21 +154,13 @@ func (s *Server) coverSource(cover string) (string, error) {
 	return s.dataFile("cover", cover, "cover.jpg")
 }
 
-// checkTemplate refuses what Bilibili would refuse whatever the stream is called; texts with variables wait for it.
-func checkTemplate(t db.Template) error {
-	if !strings.ContainsAny(t.Title, "{%") && utf8.RuneCountInString(t.Title) > maxTitle {
-		return invalid("title", "must have at most %d characters", maxTitle)
+// checkTemplate gives a field that Bilibili would refuse its answer.
+func checkTemplate(err error) error {
+	var field *upload.FieldError
+	if errors.As(err, &field) {
+		return invalid(field.Field, "%s", field.Problem)
 	}
-	tags := strings.FieldsFunc(t.Tag, func(r rune) bool { return r == ',' || r == '，' })
-	if len(tags) > maxTags {
-		return invalid("tag", "must hold at most %d tags, not %d", maxTags, len(tags))
-	}
-	for _, tag := range tags {
-		if !strings.ContainsAny(tag, "{%") && utf8.RuneCountInString(strings.TrimSpace(tag)) > maxTagRunes {
-			return invalid("tag", "the tag %q has more than %d characters", strings.TrimSpace(tag), maxTagRunes)
-		}
-	}
-	return nil
+	return err
 }
 
 func insertion(t db.Template) db.InsertTemplateParams {

@@ -50,14 +50,15 @@ func (s *Server) uploadParams(ctx context.Context, body *TemplateDraft) (db.Temp
 		}
 	}
 	params, err := s.changedTemplate(params, body)
+	if err == nil {
+		err = checkTemplate(upload.CheckComplete(params))
+	}
 	var wrong *problem
 	switch {
 	case errors.As(err, &wrong):
 		return params, &problem{status: wrong.status, code: wrong.code, message: "params." + wrong.message}
 	case err != nil:
 		return params, err
-	case strings.Trim(params.Tag, " ,，") == "":
-		return params, invalid("params.tag", "is missing: Bilibili wants at least one tag")
 	case params.UserCookie != "":
 		return params, nil
 	}

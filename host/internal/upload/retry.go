@@ -297,6 +297,32 @@ func (s *Service) restartSubmission(ctx context.Context, tx pgx.Tx, recordingID 
 	return nil
 }
 
+// retryRefused orders submissions again that were refused with a template which was changed since.
+func (s *Service) retryRefused(ctx context.Context) error {
+	refused, err := s.DB.RefusedSubmissionsToRetry(ctx)
+	if err != nil {
+		return fmt.Errorf("list refused submissions: %w", err)
+	}
+	for _, recordingID := range refused {
+		var recording db.Recording
+		var submission *db.Submission
+		err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) (err error) {
+			recording, submission, err = lockSubmission(ctx, q, recordingID)
+			if err != nil || submission == nil || submission.State != "failed" {
+				return err
+			}
+			return s.restartSubmission(ctx, tx, recordingID)
+		})
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if submission != nil && submission.State == "failed" {
+			s.about(recordingID, recording.StreamerID).Info("the template of a refused submission was changed; submitting again", "refusal", submission.Refusal)
+		}
+	}
+	return nil
+}
+
 // orderLostTransfers orders transfers whose job ended although they have not: a segment came back from being waived just
 // as its job found nothing to do.
 func (s *Service) orderLostTransfers(ctx context.Context) error {

@@ -129,6 +129,54 @@ func TestFailedSubmissionIsLookedUpBeforeItIsMadeAgain(t *testing.T) {
 	}
 }
 
+// Whoever mends the template that Bilibili refused has done all there is to do.
+func TestRefusedSubmissionIsMadeAgainWhenItsTemplateChanges(t *testing.T) {
+	t.Parallel()
+	for name, restarted := range map[string]bool{"at once": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			looked, told := make(chan string, 1), false
+			var recording int64
+			h.archives = &fakeArchives{
+				submit: func(_ context.Context, _ *bilibili.Account, archive bilibili.Archive) (bilibili.Accepted, error) {
+					if archive.Tag != "mended" {
+						return bilibili.Accepted{}, &bilibili.RefusedError{Code: 21005, Message: "tags"}
+					}
+					return bilibili.Accepted{AID: 1, BVID: "BV1"}, nil
+				},
+				find: func(context.Context, *bilibili.Account, []string) (bilibili.Accepted, error) {
+					if submission, _ := h.submission(recording); submission.Error != "" && !told {
+						looked <- submission.Error
+						told = true
+					}
+					return bilibili.Accepted{}, bilibili.ErrNoArchive
+				},
+			}
+			s := h.service()
+			recording = h.recording("recording")
+			h.closed(s, recording, 1)
+			h.end(s, recording)
+			stop := h.start(s)
+			h.untilSubmission(recording, "failed")
+			s.PublishingChanged() // by another template
+			h.exec("UPDATE templates SET tag = 'mended', updated_at = now() WHERE template_name = 't'", nil)
+			if restarted {
+				stop()
+				h.start(h.service())
+			} else {
+				s.PublishingChanged()
+			}
+			if submission := h.untilSubmission(recording, "accepted"); submission.Refusal != 0 || submission.Error != "" {
+				t.Errorf("submission = %+v", submission)
+			}
+			if text := <-looked; !strings.Contains(text, "refused the last submit with code 21005") || strings.Contains(text, "lost") {
+				t.Errorf("meanwhile it says %q", text)
+			}
+		})
+	}
+}
+
 func TestWaivedSegmentIsLeftOut(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

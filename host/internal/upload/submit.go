@@ -17,16 +17,6 @@ import (
 	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
-// Bilibili's limits on an archive, in characters.
-const (
-	maxTitle   = 80
-	maxDesc    = 2000
-	maxDynamic = 233
-	maxSource  = 200
-	maxTags    = 12
-	maxTag     = 20
-)
-
 // submitWorker runs the job of one recording.
 //
 // The steps around the one call that creates an archive are: commit "submitting" with the parts, call, commit the
@@ -63,6 +53,14 @@ type submission struct {
 	db.Submission
 	age    time.Duration // since its last change
 	logger *slog.Logger
+}
+
+// fate is what became of the last submit when its archive has to be looked up.
+func (s submission) fate() string {
+	if s.Refusal != 0 {
+		return fmt.Sprintf("Bilibili refused the last submit with code %d", s.Refusal)
+	}
+	return "the answer to the last submit was lost"
 }
 
 // submitStep does what a submission needs next. An error is in the log; the step is tried again.
@@ -179,15 +177,15 @@ func (s *Service) lookUp(ctx context.Context, submission submission) (step, erro
 		submission.logger.Error("submission given up", "attempts", submission.Attempts)
 		return step{done: true}, s.setState(ctx, submission.RecordingID, "failed", fmt.Sprintf(text, submission.Attempts))
 	}
-	submission.logger.Info("a lost submission was never made")
-	err = s.setState(ctx, submission.RecordingID, "waiting", "the answer to a submit was lost and no archive exists: submitting again")
+	submission.logger.Info("there is no archive of the last submit; submitting again", "last_submit", submission.fate())
+	err = s.setState(ctx, submission.RecordingID, "waiting", submission.fate()+", and no archive exists: submitting again")
 	return step{wait: s.Pace.backoff(int(submission.Attempts))}, err
 }
 
 func (s *Service) stillUnknown(ctx context.Context, submission submission, cause error) (step, error) {
-	reason := db.Text("the answer to the submit was lost; looking the archive up: " + cause.Error())
+	reason := db.Text(submission.fate() + "; looking the archive up: " + cause.Error())
 	if submission.Error != reason {
-		submission.logger.Warn("an answer to a submit was lost", "lookup", cause)
+		submission.logger.Warn("it is not known whether there is an archive", "last_submit", submission.fate(), "lookup", cause)
 	}
 	looked := errors.Is(cause, bilibili.ErrNoArchive)
 	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{RecordingID: submission.RecordingID, Looked: looked, Error: reason})
@@ -247,10 +245,15 @@ func (s *Service) refused(ctx context.Context, submission submission, cause erro
 	case verdict.final:
 		state = "failed"
 	}
+	var answer *bilibili.RefusedError
+	refusal := 0
+	if verdict.final && errors.As(cause, &answer) {
+		refusal = answer.Code
+	}
 	submission.logger.Warn("submission not accepted", "state", state, "error", cause, "next_try_in", verdict.wait)
 	err := s.saver().PersistLonger(ctx, "submission", func(ctx context.Context) error {
 		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{
-			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error() + advice(cause)), Counted: verdict.counted,
+			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error() + advice(cause)), Refusal: int32(refusal), Counted: verdict.counted,
 		})
 	})
 	return step{done: state == "failed", wait: verdict.wait}, err
@@ -278,6 +281,9 @@ func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Acc
 	}
 	template, err := s.template(ctx, s.DB.Queries, recording)
 	if err != nil {
+		return nil, bilibili.Archive{}, err
+	}
+	if err := checkFields(recording, template); err != nil {
 		return nil, bilibili.Archive{}, err
 	}
 	account, err := s.login(ctx, template)

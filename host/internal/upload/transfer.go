@@ -149,10 +149,14 @@ func (s *Service) rejected(ctx context.Context, account *bilibili.Account, cause
 	return &operatorError{fmt.Sprintf("the login in %q was refused, and is checked before the next try: %v", account.File, cause)}
 }
 
-// account loads the login that the recording's template names.
+// account loads the login that the recording's template names, if the template can be published with at all: what is uploaded
+// for an archive that is refused is uploaded in vain.
 func (s *Service) account(ctx context.Context, recording db.Recording) (*bilibili.Account, error) {
 	template, err := s.template(ctx, s.DB.Queries, recording)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkFields(recording, template); err != nil {
 		return nil, err
 	}
 	return s.login(ctx, template)

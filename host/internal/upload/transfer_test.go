@@ -343,6 +343,24 @@ func TestMissingThingsAreNamedAndPickedUp(t *testing.T) {
 			mends:  func(h *harness) { h.exec("UPDATE templates SET user_cookie = 'a.json'", nil) },
 			says:   "names no account",
 		},
+		"tag of template": {
+			breaks: func(h *harness) { h.exec("UPDATE templates SET tag = ' ,'", nil) },
+			mends:  func(h *harness) { h.exec("UPDATE templates SET tag = 'live'", nil) },
+			says:   `template "t": tag: is missing`,
+		},
+		"tag that is empty for this recording": {
+			breaks: func(h *harness) {
+				h.exec("UPDATE templates SET tag = '{url}'", nil)
+				h.exec("UPDATE recordings SET url = ''", nil)
+			},
+			mends: func(h *harness) { h.exec("UPDATE templates SET tag = '{streamer}'", nil) },
+			says:  `template "t": tag: is missing`,
+		},
+		"title of template": {
+			breaks: func(h *harness) { h.exec("UPDATE templates SET title = repeat('x', 81)", nil) },
+			mends:  func(h *harness) { h.exec("UPDATE templates SET title = 'x'", nil) },
+			says:   `template "t": title: must have at most 80 characters`,
+		},
 		"cookie file": {
 			breaks: func(h *harness) { h.exec("UPDATE templates SET user_cookie = 'new.json'", nil) },
 			mends:  func(h *harness) { h.cookies("new.json", "sess") },
@@ -359,13 +377,16 @@ func TestMissingThingsAreNamedAndPickedUp(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
 			h.pace.Operator = longTime // only PublishingChanged can be it
-			test.breaks(h)
 			s := h.service()
 			segment := h.closed(s, h.recording("recording"), 1)
+			test.breaks(h)
 			h.start(s)
 			h.until("waits", func() bool {
 				return strings.Contains(h.upload(segment).Error, test.says) && h.jobs("transfer", "scheduled") == 1
 			})
+			if begun := h.begun(); len(begun) > 0 {
+				t.Errorf("uploaded %v", begun)
+			}
 			test.mends(h)
 			s.PublishingChanged()
 			if upload := h.untilUpload(segment, "uploaded"); upload.Attempts != 0 || upload.Error != "" {

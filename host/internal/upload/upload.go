@@ -182,7 +182,7 @@ func (s *Service) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.retryRefused(ctx)
 }
 
 // SegmentClosed orders the transfer of a segment in the transaction that commits its row.
@@ -253,7 +253,8 @@ func (s *Service) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int
 // ConfigurationChanged lets a raised upload_limit take effect at once.
 func (s *Service) ConfigurationChanged() { s.slots.wake() }
 
-// PublishingChanged lets jobs that wait for a template or an account look again at once.
+// PublishingChanged lets jobs that wait for a template or an account look again at once, and what Bilibili refused with a
+// template that was changed be submitted again.
 func (s *Service) PublishingChanged() {
 	select {
 	case s.hurry <- struct{}{}:
@@ -272,7 +273,7 @@ func (s *Service) tendJobs(ctx context.Context) {
 			return
 		case <-s.hurry:
 			// Those that wait for longer than an operator takes have other reasons, such as a pause that Bilibili asked for.
-			err = s.DB.HurryJobs(ctx, s.Pace.Operator)
+			err = errors.Join(s.DB.HurryJobs(ctx, s.Pace.Operator), s.retryRefused(ctx))
 		case <-sweep.C:
 			err = errors.Join(s.releaseLost(ctx), s.orderLostTransfers(ctx))
 		}
