@@ -44,10 +44,11 @@ type Host struct {
 	reload  chan chan error
 }
 
-// New prepares a host; nothing runs yet. Clients of the API can watch what it logs.
+// New prepares a host; nothing runs yet. Clients of the API can watch what it logs. Secrets are kept out of the log, wherever
+// it goes: logs are copied into reports, and read by more people than may log in.
 func New(config Config, version string, logger *slog.Logger) *Host {
 	ring := logs.NewRing()
-	return &Host{config: config, version: version, logger: slog.New(ring.Handler(logger.Handler())), logs: ring, reload: make(chan chan error)}
+	return &Host{config: config, version: version, logger: slog.New(ring.Handler(logs.Masked(logger.Handler()))), logs: ring, reload: make(chan chan error)}
 }
 
 // Reload reads plugins.hcl again while Run is running. After an error nothing has changed.

@@ -20,7 +20,7 @@ func TestTheLogOfOneStreamerIsItsWholeWay(t *testing.T) {
 	say := func(text string) []any { return []any{map[string]any{"run": "echo " + text}} }
 	live, other := hosttest.ServeLive(t, hosttest.EncodeClip(t, 24)), hosttest.ServeLive(t, hosttest.EncodeClip(t, 12))
 	for _, streamer := range []map[string]any{
-		{"url": live.URL, "remark": "watched", "preprocessor": say("it is live"), "segment_processor": say("a file is there")},
+		{"url": live.URL + "?token=hush", "remark": "watched", "preprocessor": say("it is live"), "segment_processor": say("a file is there")},
 		{"url": other.URL, "remark": "unwatched", "segment_processor": say("another file is there")},
 	} {
 		streamer["template_name"] = "默认模板"
@@ -45,6 +45,10 @@ func TestTheLogOfOneStreamerIsItsWholeWay(t *testing.T) {
 		t.Errorf("the log of the streamer tells of another one:\n%s", lines)
 	}
 	daemon.Stop()
+	// What goes to stderr ends in files and reports.
+	if daemon.Log().Count("recording begins", "token=***") == 0 || daemon.Log().Count("hush") != 0 {
+		t.Errorf("the daemon's log tells a secret: %s", daemon.Log().Tail())
+	}
 }
 
 // readLog reads the log as a client of the API does, up to a line with a text.

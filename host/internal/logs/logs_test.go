@@ -18,7 +18,7 @@ import (
 // logger writes to a ring of its own; the other log goes to the buffer.
 func logger(capacity int) (*slog.Logger, *Ring, *bytes.Buffer) {
 	ring, other := newRing(capacity), &bytes.Buffer{}
-	return slog.New(ring.Handler(slog.NewTextHandler(other, nil))), ring, other
+	return slog.New(ring.Handler(Masked(slog.NewTextHandler(other, nil)))), ring, other
 }
 
 // write logs a message that only the run knows.
@@ -210,13 +210,35 @@ func TestSecretsAreMasked(t *testing.T) {
 		log.Info("failed", "error", errors.New(text))
 		log.Info("raw", "body", []byte(text), "any", map[string]string{"token": secret})
 	}
-	for _, line := range lines(t, ring.Read(Filter{}, 100)) {
+	log.With("url", "http://a.example/live.flv?token="+secret).WithGroup("g").Info("begins", "of", slog.GroupValue(slog.String("cookie", secret)))
+	log.Info("masks itself", "by", lazy("token="+secret))
+	for _, line := range append(lines(t, ring.Read(Filter{}, 100)), strings.Split(strings.Replace(other.String(), "setup_token="+secret, "", 1), "\n")...) {
 		if strings.Contains(line, secret) {
 			t.Error(line)
 		}
 	}
-	if !strings.Contains(other.String(), "setup_token="+secret) {
+	if !strings.Contains(other.String(), `msg="first start" setup_token=`+secret+" authorization=*** cookie=*** account.password=***") {
 		t.Error("the operator cannot read the set-up token in the log")
+	}
+}
+
+type lazy string
+
+func (l lazy) LogValue() slog.Value { return slog.StringValue(string(l)) }
+
+func TestWhatIsNoSecretIsPassedOnAsItIs(t *testing.T) {
+	var plain, through bytes.Buffer
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&plain, nil), Masked(slog.NewJSONHandler(&through, nil))} {
+		record := slog.NewRecord(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), slog.LevelInfo, "segment closed", 0)
+		record.AddAttrs(slog.Int("size", 12), slog.Duration("took", time.Second), slog.Any("error", errors.New("x: y")), slog.Any("nothing", nil),
+			slog.Any("list", []int{1}), slog.Group("by", "line", "bda2"), slog.Time("at", time.Unix(0, 0).UTC()), slog.Bool("yes", true))
+		handler = handler.WithAttrs([]slog.Attr{slog.Int64("streamer", 7)}).WithGroup("file").WithAttrs([]slog.Attr{slog.String("path", "/a b")})
+		if err := handler.Handle(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(plain.String(), through.String()); diff != "" || plain.Len() == 0 {
+		t.Error(diff)
 	}
 }
 
