@@ -15,14 +15,16 @@ import (
 	"github.com/lubod/lubod/sdk/simulator/platforms/bililive"
 )
 
-const withBilibili = `plugin_dir = %q
-plugin "extractor-bilibili" {
+const withBilibiliBlock = `plugin "extractor-bilibili" {
   options {
     request_interval = 1
     bili_qn          = 80
   }
 }
-plugin "extractor-direct" {}
+`
+
+const withBilibili = `plugin_dir = %q
+` + withBilibiliBlock + `plugin "extractor-direct" {}
 plugin "recorder-native" {}
 plugin "line-upos" {}
 `
