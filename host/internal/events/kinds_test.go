@@ -53,6 +53,10 @@ func TestEveryChangeIsAnEvent(t *testing.T) {
 			[]string{`hook.state 1 {"hook": "segment_processor", "step": 1, "error": "", "state": "pending", "steps": 2, "hook_id": 1, "attempts": 0, "segment_id": 1, "streamer_id": 1, "streamer_info_id": 1}`},
 		},
 		{`UPDATE hook_runs SET plan = '{}', due_at = now(), updated_at = now()`, nil},
+		{`UPDATE hook_runs SET state = 'running', updated_at = now()`, []string{`hook.state 1 *`}},
+		{`UPDATE hook_runs SET state = 'pending', updated_at = now()`, []string{`hook.state 1 *`}},
+		// A step that waits for an upload is put off every few seconds.
+		{`UPDATE hook_runs SET state = 'pending', attempts = attempts + 0, due_at = now() + interval '3 s', updated_at = now()`, nil},
 		{`UPDATE hook_runs SET state = 'held', attempts = 1, error = 'no'`, []string{`hook.state 1 {"hook": "segment_processor", "step": 1, "error": "no", "state": "held", "steps": 2, "hook_id": 1, "attempts": 1, "segment_id": 1, "streamer_id": 1, "streamer_info_id": 1}`}},
 		{`UPDATE hook_runs SET state = 'done', next_step = 2`, []string{`hook.state 1 *`}},
 		{`INSERT INTO submissions (recording_id) VALUES (1)`, []string{`submission.state 1 {"aid": 0, "bvid": "", "error": "", "state": "waiting", "title": "", "attempts": 0, "streamer_id": 1, "streamer_info_id": 1}`}},

@@ -317,6 +317,14 @@ func (h *harness) runs(recording int64) []db.HookRun {
 	return runs
 }
 
+// toldStates are those of a recording's hooks that there are events of.
+func (h *harness) toldStates(recording int64) (states []string) {
+	h.t.Helper()
+	h.exec(`SELECT coalesce(array_agg(data ->> 'state' ORDER BY id), '{}') FROM events WHERE kind = 'hook.state' AND data ->> 'streamer_info_id' = $1::text`,
+		[]any{fmt.Sprint(recording)}, &states)
+	return states
+}
+
 // the returns the only run of a stage.
 func (h *harness) the(stage Stage, recording int64) db.HookRun {
 	h.t.Helper()

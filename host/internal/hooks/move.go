@@ -59,11 +59,8 @@ func (a attempt) settled(ctx context.Context) error {
 	return err
 }
 
-// move brings the segments' files into a folder.
+// move brings the segments' files into a folder. They are settled.
 func (a attempt) move(ctx context.Context) error {
-	if err := a.settled(ctx); err != nil {
-		return err
-	}
 	folder, err := a.folder(a.step.Value)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,8 +125,14 @@ func TestMoveWaitsForUploads(t *testing.T) {
 	recording := h.recording()
 	segment := h.closed(s, recording, 1, "wanted")
 	h.end(s, recording)
-	h.untilState(DownloadedProcessor, recording, "running")
-	h.until("it looked twice", func() bool { return h.the(DownloadedProcessor, recording).State == "pending" })
+	due := h.the(DownloadedProcessor, recording).DueAt
+	for range 3 {
+		h.until("it looked once more", func() bool { return h.the(DownloadedProcessor, recording).DueAt.After(due) })
+		due = h.the(DownloadedProcessor, recording).DueAt
+	}
+	if states := h.toldStates(recording); !slices.Equal(states, []string{"pending"}) {
+		t.Errorf("whoever watches is told of %v while it waits", states)
+	}
 	if got := h.segment(segment).Path; got != h.path(recording, 1) {
 		t.Errorf("the file of an open upload went to %s", got)
 	}
@@ -133,6 +140,9 @@ func TestMoveWaitsForUploads(t *testing.T) {
 	run := h.untilState(DownloadedProcessor, recording, "done")
 	if run.Error != "" || h.segment(segment).Path != filepath.Join(h.root, "done", "r1_001.flv") {
 		t.Errorf("%s, %s", run.Error, h.segment(segment).Path)
+	}
+	if states := h.toldStates(recording); !slices.Equal(states, []string{"pending", "running", "done"}) {
+		t.Errorf("whoever watches is told of %v", states)
 	}
 }
 

@@ -27,11 +27,8 @@ var muxers = map[string][]string{
 	"mp4": {"-f", "mp4", "-movflags", "+faststart"}, "mkv": {"-f", "matroska"}, "ts": {"-f", "mpegts"}, "flv": {"-f", "flv"},
 }
 
-// remux puts the segments' media into another container, without encoding anything again.
+// remux puts the segments' media into another container, without encoding anything again. Their files are settled.
 func (a attempt) remux(ctx context.Context) error {
-	if err := a.settled(ctx); err != nil {
-		return err
-	}
 	container := a.step.Value
 	plan, err := a.plan(ctx, func(segment db.Segment) ([]transition, error) { return a.planRemux(ctx, segment, "."+container) })
 	if err != nil {

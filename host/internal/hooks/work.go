@@ -77,9 +77,6 @@ func (s *Service) step(ctx context.Context, run db.HookRun, logger *slog.Logger)
 		return s.pass(ctx, run, true, "") // the last one was skipped
 	}
 	step := steps[run.NextStep]
-	if err := s.saver().Persist(ctx, "hook", func(ctx context.Context) error { return s.DB.StartHookStep(ctx, run.ID) }); err != nil {
-		return err
-	}
 	logger = logger.With("action", step.Action)
 	err = s.try(ctx, run, logger, step)
 	if err != nil && ctx.Err() != nil {
@@ -88,7 +85,8 @@ func (s *Service) step(ctx context.Context, run db.HookRun, logger *slog.Logger)
 	return s.settle(ctx, run, logger, steps, step, err)
 }
 
-// try makes one attempt at a step.
+// try makes one attempt at a step. It counts as running from when it may begin: one that waits for an upload, perhaps for
+// hours, would otherwise begin and end every few seconds to those who watch.
 func (s *Service) try(ctx context.Context, run db.HookRun, logger *slog.Logger, step Step) error {
 	var facts facts
 	err := s.saver().Persist(ctx, "hook", func(ctx context.Context) (err error) {
@@ -105,6 +103,14 @@ func (s *Service) try(ctx context.Context, run db.HookRun, logger *slog.Logger, 
 	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v", limit))
 	defer cancel()
 	a := attempt{Service: s, run: run, step: step, facts: facts, logger: logger.With("room", facts.payload.streamer())}
+	if step.Action == Move || step.Action == Remux {
+		if err := a.settled(limited); err != nil {
+			return err
+		}
+	}
+	if err := s.saver().Persist(ctx, "hook", func(ctx context.Context) error { return s.DB.StartHookStep(ctx, run.ID) }); err != nil {
+		return err
+	}
 	switch step.Action {
 	case Run:
 		err = a.command(limited)
