@@ -531,7 +531,9 @@ func (q *Queries) SetStreamerError(ctx context.Context, arg SetStreamerErrorPara
 }
 
 const waitRecording = `-- name: WaitRecording :exec
-UPDATE recordings SET state = 'waiting', resume_until = $2::timestamptz WHERE id = $1 AND state <> 'ended'
+UPDATE recordings r SET state = 'waiting', resume_until =
+    CASE WHEN EXISTS (SELECT 1 FROM streamers s WHERE s.id = r.streamer_id AND s.url = r.url) THEN $2::timestamptz ELSE now() END
+WHERE r.id = $1 AND r.state <> 'ended'
 `
 
 type WaitRecordingParams struct {
@@ -539,6 +541,7 @@ type WaitRecordingParams struct {
 	ResumeUntil time.Time
 }
 
+// Nothing can join the recording of a room that is gone or became another one: its time is over at once.
 func (q *Queries) WaitRecording(ctx context.Context, arg WaitRecordingParams) error {
 	_, err := q.db.Exec(ctx, waitRecording, arg.ID, arg.ResumeUntil)
 	return err

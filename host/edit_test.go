@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/sdk/simulator/live"
@@ -73,8 +74,13 @@ func TestEditPauseAndDeleteLoseNothing(t *testing.T) {
 	daemon.Log().Wait(1, "recording goes on")
 
 	// Deleting the streamer ends and publishes its recording at once, and keeps its files.
+	began := time.Now()
 	var deleted map[string]any
 	daemon.Client.Do(http.MethodDelete, fmt.Sprintf("/streamers/%d", streamer), nil, http.StatusOK, &deleted)
+	daemon.Log().Wait(1, "recording ended")
+	if took := time.Since(began); took > 30*time.Second { // a second or two, and not the time that recordings wait
+		t.Errorf("the recording of a deleted streamer ended after %v", took)
+	}
 	archives, err := daemon.Sim.WaitArchives(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)

@@ -123,7 +123,10 @@ type rooms struct {
 	recordings *record.Service
 }
 
-func (r rooms) Changed(streamerID int64) { r.watcher.Changed(streamerID) }
+func (r rooms) Changed(streamerID int64) {
+	r.watcher.Changed(streamerID)
+	r.recordings.RoomChanged()
+}
 
 func (r rooms) ConfigurationChanged() { r.watcher.ConfigurationChanged() }
 

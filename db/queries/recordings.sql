@@ -38,7 +38,10 @@ RETURNING *;
 UPDATE recordings SET state = 'recording', resume_until = NULL, host_id = $2 WHERE id = $1 AND state <> 'ended';
 
 -- name: WaitRecording :exec
-UPDATE recordings SET state = 'waiting', resume_until = sqlc.arg(resume_until)::timestamptz WHERE id = $1 AND state <> 'ended';
+-- Nothing can join the recording of a room that is gone or became another one: its time is over at once.
+UPDATE recordings r SET state = 'waiting', resume_until =
+    CASE WHEN EXISTS (SELECT 1 FROM streamers s WHERE s.id = r.streamer_id AND s.url = r.url) THEN sqlc.arg(resume_until)::timestamptz ELSE now() END
+WHERE r.id = $1 AND r.state <> 'ended';
 
 -- name: EndRecording :exec
 UPDATE recordings SET state = 'ended', resume_until = NULL, ended_at = sqlc.arg(ended_at)::timestamptz WHERE id = $1 AND state <> 'ended';

@@ -38,6 +38,9 @@ func (s *Service) reviveWaiting(ctx context.Context) error {
 	})
 }
 
+// RoomChanged ends recordings that wait for a room which is gone or became another one. It does not block.
+func (s *Service) RoomChanged() { s.wakeEnd() }
+
 func (s *Service) wakeEnd() {
 	select {
 	case s.deadline <- struct{}{}:

@@ -108,12 +108,34 @@ func TestDeletedStreamerEndsItsRecording(t *testing.T) {
 	s := h.start()
 	first := h.recorded(s)
 	h.exec("DELETE FROM streamers")
-	if err := s.Stop(t.Context(), h.streamer.ID); err != nil {
-		t.Fatal(err)
-	}
+	s.RoomChanged()
 	h.untilState(first, "ended")
 	if n := h.rows("segments"); n != 1 {
 		t.Errorf("%d segments are left", n)
+	}
+}
+
+// Whoever looks at a recording that nothing can join any more is not told to wait for it.
+func TestARoomThatIsGoneOrAnotherOneIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{"deleted": "DELETE FROM streamers", "another URL": "UPDATE streamers SET url = 'http://room/other'"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			s := h.start()
+			id := h.begin(s)
+			h.process.emit(id, recorder.MediaArrived{}, h.closed(id, 1))
+			h.untilRows(1, "segments")
+			h.exec(`CREATE TABLE waits AS SELECT resume_until FROM recordings WHERE false`)
+			h.exec(`CREATE FUNCTION note_wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO waits VALUES (NEW.resume_until); RETURN NULL; END $$`)
+			h.exec(`CREATE TRIGGER note_wait AFTER UPDATE ON recordings FOR EACH ROW WHEN (NEW.state = 'waiting') EXECUTE FUNCTION note_wait()`)
+			h.exec(change)
+			h.process.emit(id, recorder.Ended{Reason: recorder.EndStopped})
+			h.untilRows(1, "recordings WHERE state = 'ended'")
+			if n := h.rows("waits WHERE resume_until <= now()"); n != 1 || h.rows("waits") != 1 {
+				t.Errorf("of %d waits %d are over", h.rows("waits"), n)
+			}
+		})
 	}
 }
 
