@@ -1,15 +1,16 @@
 -- name: StreamerStates :many
--- All streamers, or one, with what they do: two passes over the open work, whatever the number of rooms.
+-- All streamers, or one, with what they do: two passes over the open work, whatever the number of rooms. What waits for a
+-- person, or for its next try, is not being worked on.
 WITH open_uploads AS (
     SELECT r.streamer_id,
-           bool_or(u.state <> 'failed') AS working,
+           bool_or(u.state = 'uploading' OR u.state = 'pending' AND u.error = '') AS working,
            (array_agg(u.error ORDER BY u.id DESC) FILTER (WHERE u.error <> ''))[1] AS error
     FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
     WHERE u.state <> 'uploaded' AND g.publish = 'wanted' AND r.streamer_id IS NOT NULL
     GROUP BY r.streamer_id
 ), open_submissions AS (
     SELECT r.streamer_id,
-           bool_or(s.state <> 'failed') AS working,
+           bool_or(s.state IN ('submitting', 'unknown') OR s.state = 'waiting' AND s.error = '') AS working,
            (array_agg(s.error ORDER BY s.id DESC) FILTER (WHERE s.error <> ''))[1] AS error
     FROM submissions s JOIN recordings r ON r.id = s.recording_id
     WHERE s.state <> 'accepted' AND r.streamer_id IS NOT NULL

@@ -257,7 +257,7 @@ func TestStreamerStatesSayWhyNot(t *testing.T) {
 		}
 	}
 	h.api(t, "POST", "/upload_streamers", `{"template_name":"t"}`).must(t, 200)
-	for i := range 9 {
+	for i := range 12 {
 		h.api(t, "POST", "/streamers", fmt.Sprintf(`{"url":"https://a.example/%d","template_name":"t"}`, i+1)).must(t, 200)
 	}
 	insertRecording(t, h.db, 2, "recording")
@@ -273,6 +273,10 @@ func TestStreamerStatesSayWhyNot(t *testing.T) {
 	exec("INSERT INTO submissions (recording_id, state) VALUES ($1, 'accepted')", accepted)
 	exec("UPDATE streamers SET last_error = 'the room does not exist' WHERE id = 9")
 	exec("UPDATE streamers SET paused = true WHERE id = 8")
+	insertUpload(t, h.db, insertRecording(t, h.db, 10, "ended"), "pending", "")
+	insertUpload(t, h.db, insertRecording(t, h.db, 11, "ended"), "pending", "there is no template")
+	waiting := insertRecording(t, h.db, 12, "ended")
+	exec("INSERT INTO submissions (recording_id, state, error) VALUES ($1, 'waiting', 'log in again')", waiting)
 	orphan := insertRecording(t, h.db, 1, "ended")
 	insertUpload(t, h.db, orphan, "failed", "of a streamer that is gone")
 	exec("UPDATE recordings SET streamer_id = NULL WHERE id = $1", orphan)
@@ -286,6 +290,7 @@ func TestStreamerStatesSayWhyNot(t *testing.T) {
 	want := []string{
 		"1 Idle Idle", "2 Working Idle", "3 Idle Idle", "4 Idle Working", "5 Idle Idle the file is gone", "6 Idle Working",
 		"7 Idle Idle the title is refused", "8 Pause Idle", "9 Idle Idle the room does not exist",
+		"10 Idle Working", "11 Idle Idle there is no template", "12 Idle Idle log in again",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
