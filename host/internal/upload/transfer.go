@@ -214,9 +214,6 @@ func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line
 // postpone writes down what went wrong and when the next try is.
 func (s *Service) postpone(ctx context.Context, work db.UploadWorkRow, cause error) error {
 	verdict := s.Pace.judgeTransfer(cause, int(work.Upload.Attempts))
-	if work.Upload.Error != cause.Error() {
-		s.aboutSegment(work).Warn("transfer failed", "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
-	}
 	reason := db.Text(cause.Error())
 	err := s.saver().Persist(ctx, "failed transfer", func(ctx context.Context) error {
 		if verdict.final {
@@ -228,10 +225,13 @@ func (s *Service) postpone(ctx context.Context, work db.UploadWorkRow, cause err
 		}
 		return s.DB.PostponeUpload(ctx, db.PostponeUploadParams{SegmentID: work.Segment.ID, Error: reason, Counted: counted})
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return again(ctx, s.Pace.Database)
-	case verdict.final:
+	}
+	if work.Upload.Error != cause.Error() {
+		s.aboutSegment(work).Warn("transfer failed", "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
+	}
+	if verdict.final {
 		return nil
 	}
 	return river.JobSnooze(verdict.wait)
