@@ -58,7 +58,7 @@ test: deps build ## Run all tests, with the race detector
 
 .PHONY: bench
 bench: deps ## Run all benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: fmt
 fmt: ## Format the Go code

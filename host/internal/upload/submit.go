@@ -219,13 +219,17 @@ func (s *Service) held(ctx context.Context, submission submission, cause error) 
 	var hopeless *hopelessError
 	switch {
 	case errors.As(cause, &hopeless):
-		submission.logger.Error("submission given up", "error", cause)
-		return step{done: true}, s.setState(ctx, submission.RecordingID, "failed", cause.Error())
+		err := s.setState(ctx, submission.RecordingID, "failed", cause.Error())
+		if err == nil {
+			submission.logger.Error("submission given up", "error", cause)
+		}
+		return step{done: true}, err
 	case errors.As(cause, &missing):
-		if submission.Error != cause.Error() {
+		err := s.setState(ctx, submission.RecordingID, "waiting", cause.Error())
+		if err == nil && submission.Error != cause.Error() {
 			submission.logger.Warn("submission waits", "error", cause)
 		}
-		return step{wait: s.Pace.Operator}, s.setState(ctx, submission.RecordingID, "waiting", cause.Error())
+		return step{wait: s.Pace.Operator}, err
 	}
 	return step{}, cause
 }
@@ -250,12 +254,14 @@ func (s *Service) refused(ctx context.Context, submission submission, cause erro
 	if verdict.final && errors.As(cause, &answer) {
 		refusal = answer.Code
 	}
-	submission.logger.Warn("submission not accepted", "state", state, "error", cause, "next_try_in", verdict.wait)
 	err := s.saver().PersistLonger(ctx, "submission", func(ctx context.Context) error {
 		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{
 			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error() + advice(cause)), Refusal: int32(refusal), Counted: verdict.counted,
 		})
 	})
+	if err == nil {
+		submission.logger.Warn("submission not accepted", "state", state, "error", cause, "next_try_in", verdict.wait)
+	}
 	return step{done: state == "failed", wait: verdict.wait}, err
 }
 
