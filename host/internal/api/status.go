@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/config"
 )
 
@@ -58,16 +57,17 @@ func (s *Server) statusRooms(ctx context.Context, catalog *config.Catalog) ([]Ro
 	if err != nil {
 		return nil, err
 	}
-	byName := make(map[string]db.Template, len(templates))
+	byName := make(map[string]Template, len(templates))
 	for _, t := range templates {
-		byName[t.TemplateName] = t
+		byName[t.TemplateName] = template(t)
 	}
+	shown := masked(catalog)
 	rooms := make([]Room, 0, len(streamers))
 	for _, row := range streamers {
-		state := streamerState(row, catalog)
+		state := streamerState(row, shown)
 		room := Room{DownloaderStatus: state.Status, UploaderStatus: state.UploadStatus, Reason: state.Reason, LiveStreamer: state.Inner, UploadStreamer: orNull[Template](nil)}
 		if t, ok := byName[text(row.Streamer.TemplateName)]; ok {
-			room.UploadStreamer.Set(template(t))
+			room.UploadStreamer.Set(t)
 		}
 		rooms = append(rooms, room)
 	}

@@ -32,9 +32,9 @@ func (s *Server) ListStreamers(ctx context.Context, _ ListStreamersRequestObject
 		return nil, err
 	}
 	states := make([]StreamerState, 0, len(rows))
-	catalog := s.plugins.Options()
+	shown := masked(s.plugins.Options())
 	for _, row := range rows {
-		states = append(states, streamerState(row, catalog))
+		states = append(states, streamerState(row, shown))
 	}
 	return ListStreamers200JSONResponse(states), nil
 }
@@ -70,7 +70,7 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 		return nil, err
 	}
 	s.rooms.Changed(row.ID)
-	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options()))}, nil
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options().Masked))}, nil
 }
 
 // createdAlready answers a request that was sent again, as scripts do at each start: the streamer is as it says, so there is
@@ -91,7 +91,7 @@ func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomUR
 		return nil, err
 	}
 	catalog := s.plugins.Options()
-	unmasked := streamer(row, catalog)
+	unmasked := streamer(row, catalog.Masked)
 	unmasked.Override = rawOr(row.Override, "{}")
 	existing, err := json.Marshal(unmasked)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomUR
 	if field := differs(wanted, existing); field != "" {
 		return nil, conflict("url: streamer %d has this URL already, with another %s; change it with PUT /api/v1/streamers", row.ID, field)
 	}
-	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, catalog))}, nil
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, catalog.Masked))}, nil
 }
 
 // differs names the first field of an object that the other one has another value for. A null leaves the choice open.
@@ -147,7 +147,7 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 	if text(before.TemplateName) != text(after.TemplateName) || !bytes.Equal(before.Override, after.Override) {
 		s.uploads.PublishingChanged()
 	}
-	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after, s.plugins.Options()))}, nil
+	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after, s.plugins.Options().Masked))}, nil
 }
 
 // streamerChange is a checked body of PUT /streamers.
@@ -221,7 +221,7 @@ func (s *Server) DeleteStreamer(ctx context.Context, request DeleteStreamerReque
 		return nil, orNotFound(err, "streamer", request.ID)
 	}
 	s.rooms.Changed(row.ID)
-	return DeleteStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options()))}, nil
+	return DeleteStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options().Masked))}, nil
 }
 
 // PauseStreamer resumes a paused streamer and pauses any other.
@@ -250,7 +250,7 @@ func (s *Server) PauseStreamer(ctx context.Context, request PauseStreamerRequest
 	if len(rows) == 0 {
 		return nil, notFound("streamer", request.ID)
 	}
-	return PauseStreamer200JSONResponse(streamerState(rows[0], s.plugins.Options())), nil
+	return PauseStreamer200JSONResponse(streamerState(rows[0], s.plugins.Options().Masked)), nil
 }
 
 // stop ends a recording after the row was changed. The change stands whether that works or not, and an error answer
@@ -309,8 +309,8 @@ func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byt
 }
 
 // streamerState says what a streamer does, and why not.
-func streamerState(row db.StreamerStatesRow, catalog *config.Catalog) StreamerState {
-	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: streamer(row.Streamer, catalog)}
+func streamerState(row db.StreamerStatesRow, shown masker) StreamerState {
+	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: streamer(row.Streamer, shown)}
 	switch {
 	case row.Streamer.Paused:
 		state.Status = RecordStatusPause
@@ -341,11 +341,27 @@ func streamerReason(row db.StreamerStatesRow) string {
 	return row.UploadError
 }
 
-// streamer is a row as it may be shown: secrets in its override are masked.
-func streamer(row db.Streamer, catalog *config.Catalog) Streamer {
+// masker returns an override as it may be shown: without its secrets.
+type masker func(override []byte) json.RawMessage
+
+// masked is for many rows at once: most rooms have the same override, or none.
+func masked(catalog *config.Catalog) masker {
+	known := make(map[string]json.RawMessage)
+	return func(override []byte) json.RawMessage {
+		shown, ok := known[string(override)]
+		if !ok {
+			shown = catalog.Masked(override)
+			known[string(override)] = shown
+		}
+		return shown
+	}
+}
+
+// streamer is a row as it may be shown.
+func streamer(row db.Streamer, shown masker) Streamer {
 	answer := Streamer{
 		ID: row.ID, URL: row.URL, TemplateName: orNull(row.TemplateName), Remark: row.Remark,
-		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: catalog.Masked(row.Override),
+		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: shown(row.Override),
 		FilenamePrefix: orNull(row.FilenamePrefix), Format: orNull((*Format)(row.Format)), ExcludedKeywords: row.ExcludedKeywords,
 		Preprocessor: rawOr(row.Preprocessor, "[]"), SegmentProcessor: rawOr(row.SegmentProcessor, "[]"),
 		DownloadedProcessor: rawOr(row.DownloadedProcessor, "[]"), Postprocessor: rawOr(row.Postprocessor, "[]"),
