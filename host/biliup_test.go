@@ -125,6 +125,15 @@ func TestBiliupsPageAndScripts(t *testing.T) {
 	p.call(t, "GET", "/static/a.flv", "", 403, "Host", "evil.example")
 	p.call(t, "POST", "/v1/streamers", strings.Repeat(" ", 1<<20)+"{}", 413)
 	p.call(t, "POST", "/v1/streamers", "url=1", 415, "Content-Type", "application/x-www-form-urlencoded")
+	look, err := p.client.Head(p.base + "/v1/logout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = look.Body.Close()
+	if look.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("a look at the way out is answered with %d", look.StatusCode)
+	}
+	p.call(t, "GET", "/v1/users", "", 200) // still logged in
 	p.call(t, "GET", "/v1/logout", "", 303)
 	p.call(t, "GET", "/v1/streamers", "", 401)
 	p.bruteForce(t)

@@ -228,21 +228,26 @@ func New(deps Deps) (*Server, error) {
 	}
 	s.stopping, s.announceStop = context.WithCancel(context.Background())
 	s.echo = s.routes()
-	s.handler = s.echo
+	s.handler = s.answerHead(s.echo)
 	if deps.Around != nil {
-		s.handler = deps.Around(s.echo)
+		s.handler = deps.Around(s.handler)
 	}
 	return s, nil
 }
 
-// ServeHTTP answers one request. HEAD is a GET without the body, which net/http leaves out: programs that look whether a
-// server is there ask so.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if op := s.operations["GET "+r.URL.Path]; r.Method == http.MethodHead && (op == nil || !op.streaming && !op.endsSession) {
-		r = r.WithContext(r.Context()) // net/http goes by the method of its own one
-		r.Method = http.MethodGet
-	}
-	s.handler.ServeHTTP(w, r)
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// answerHead makes HEAD a GET without the body, which net/http leaves out: programs that look whether a server is there ask
+// so. It does neither begin a stream nor end a session.
+func (s *Server) answerHead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if op := s.operations["GET "+r.URL.Path]; r.Method == http.MethodHead && (op == nil || !op.streaming && !op.endsSession) {
+			r = r.WithContext(r.Context()) // net/http goes by the method of its own one
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) routes() *echo.Echo {
