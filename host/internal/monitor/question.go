@@ -140,10 +140,10 @@ func (r *round) refuse(ctx context.Context, question question, reason error) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	r.Logger.Info("recording is ended", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", reason)
 	if err := r.Recorder.Stop(ctx, question.streamer.ID); err != nil {
 		return fmt.Errorf("%w: its recording could not be ended yet: %w", reason, err)
 	}
+	r.Logger.Info("recording is ended", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", reason)
 	return reason
 }
 
@@ -159,19 +159,19 @@ func (r *round) note(ctx context.Context, question question, cause error) string
 	if ctx.Err() != nil || trouble == question.trouble && trouble == question.streamer.LastError {
 		return question.trouble
 	}
-	switch {
-	case trouble == "" || trouble == question.trouble || question.quiet:
-	case refused(cause):
-		r.Logger.Info("room is not recorded", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", cause)
-	default:
-		r.Logger.Warn("room cannot be watched", "streamer", question.streamer.ID, "url", question.streamer.URL, "error", cause)
-	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err := r.DB.SetStreamerError(ctx, db.SetStreamerErrorParams{ID: question.streamer.ID, LastError: trouble})
 	if err != nil {
 		r.complain(ctx, err)
 		return question.trouble // the next answer tries again
+	}
+	switch {
+	case trouble == "" || trouble == question.trouble || question.quiet:
+	case refused(cause):
+		r.Logger.Info("room is not recorded", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", cause)
+	default:
+		r.Logger.Warn("room cannot be watched", "streamer", question.streamer.ID, "url", question.streamer.URL, "error", cause)
 	}
 	return trouble
 }
