@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	"github.com/lubod/lubod/host/internal/upload"
@@ -39,8 +40,10 @@ func (s *Server) mediaFiles(ctx context.Context, names []string) ([]upload.File,
 		return files, err
 	}
 	// A script may have finished its file this moment, and so may a writer pause between two pieces: a look at it tells.
-	if err := pause(ctx, s.watchFiles); err != nil {
-		return nil, err
+	select {
+	case <-time.After(s.watchFiles):
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	again, err := s.findFiles(ctx, names)
 	if err != nil {

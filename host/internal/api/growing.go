@@ -84,14 +84,3 @@ func (s *Server) refuseRecorded(ctx context.Context, names []string, files []upl
 	}
 	return len(found.young) > 0, nil
 }
-
-func pause(ctx context.Context, length time.Duration) error {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
