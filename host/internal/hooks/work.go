@@ -142,31 +142,44 @@ func (a Action) timeout() time.Duration {
 	return time.Hour
 }
 
-// settle commits what became of an attempt.
+// settle commits what became of an attempt, and then says so.
 func (s *Service) settle(ctx context.Context, run db.HookRun, logger *slog.Logger, steps []Step, step Step, cause error) error {
 	last := int(run.NextStep)+1 >= len(steps)
 	var hopeless *hopelessError
+	var err error
+	say := func() {}
 	switch {
 	case cause == nil:
-		logger.Info("step of a hook done", "attempts", run.Attempts+1)
-		return s.pass(ctx, run, last, "")
+		err = s.pass(ctx, run, last, "")
+		say = func() { logger.Info("step of a hook done", "attempts", run.Attempts+1) }
 	case errors.Is(cause, errNotYet):
-		return s.postpone(ctx, run, "", s.Pace.Turn)
+		err = s.postpone(ctx, run, "", s.Pace.Turn)
 	case !errors.As(cause, &hopeless) && int(run.Attempts) < step.Retries:
 		wait := s.Pace.backoff(int(run.Attempts))
-		logger.Warn("step of a hook failed, trying again", "error", cause, "next_try_in", wait)
-		return s.postpone(ctx, run, told(run, step, cause), wait)
+		err = s.postpone(ctx, run, told(run, step, cause), wait)
+		say = func() { logger.Warn("step of a hook failed, trying again", "error", cause, "next_try_in", wait) }
 	case step.OnError == Hold:
-		logger.Error("step of a hook failed; nothing goes on until a person retries it", "error", cause, "retry", fmt.Sprintf("POST /api/v1/hooks/%d/retry", run.ID))
-		return s.saver().PersistLonger(ctx, "held hook", func(ctx context.Context) error {
-			return s.DB.HoldHookRun(ctx, db.HoldHookRunParams{ID: run.ID, Step: run.NextStep, Error: told(run, step, cause)})
-		})
+		err = s.hold(ctx, run, told(run, step, cause))
+		say = func() {
+			logger.Error("step of a hook failed; nothing goes on until a person retries it", "error", cause, "retry", fmt.Sprintf("POST /api/v1/hooks/%d/retry", run.ID))
+		}
 	case step.OnError == Stop:
-		logger.Error("step of a hook failed; the steps after it are left out", "error", cause)
-		return s.pass(ctx, run, true, told(run, step, cause))
+		err = s.pass(ctx, run, true, told(run, step, cause))
+		say = func() { logger.Error("step of a hook failed; the steps after it are left out", "error", cause) }
+	default:
+		err = s.pass(ctx, run, last, told(run, step, cause))
+		say = func() { logger.Error("step of a hook failed; going on", "error", cause) }
 	}
-	logger.Error("step of a hook failed; going on", "error", cause)
-	return s.pass(ctx, run, last, told(run, step, cause))
+	if err == nil {
+		say()
+	}
+	return err
+}
+
+func (s *Service) hold(ctx context.Context, run db.HookRun, reason string) error {
+	return s.saver().PersistLonger(ctx, "held hook", func(ctx context.Context) error {
+		return s.DB.HoldHookRun(ctx, db.HoldHookRunParams{ID: run.ID, Step: run.NextStep, Error: reason})
+	})
 }
 
 // told is a failure as a person reads it in the row.
