@@ -174,21 +174,26 @@ func (s *Service) lookUp(ctx context.Context, submission submission) (step, erro
 	if submission.Attempts >= maxLost {
 		const text = "%d submits were answered as duplicates or not at all, and no archive with these parts is in the list; " +
 			"look into the creator centre and make the archive there"
-		submission.logger.Error("submission given up", "attempts", submission.Attempts)
-		return step{done: true}, s.setState(ctx, submission.RecordingID, "failed", fmt.Sprintf(text, submission.Attempts))
+		err := s.setState(ctx, submission.RecordingID, "failed", fmt.Sprintf(text, submission.Attempts))
+		if err == nil {
+			submission.logger.Error("submission given up", "attempts", submission.Attempts)
+		}
+		return step{done: true}, err
 	}
-	submission.logger.Info("there is no archive of the last submit; submitting again", "last_submit", submission.fate())
 	err = s.setState(ctx, submission.RecordingID, "waiting", submission.fate()+", and no archive exists: submitting again")
+	if err == nil {
+		submission.logger.Info("there is no archive of the last submit; submitting again", "last_submit", submission.fate())
+	}
 	return step{wait: s.Pace.backoff(int(submission.Attempts))}, err
 }
 
 func (s *Service) stillUnknown(ctx context.Context, submission submission, cause error) (step, error) {
 	reason := db.Text(submission.fate() + "; looking the archive up: " + cause.Error())
-	if submission.Error != reason {
-		submission.logger.Warn("it is not known whether there is an archive", "last_submit", submission.fate(), "lookup", cause)
-	}
 	looked := errors.Is(cause, bilibili.ErrNoArchive)
 	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{RecordingID: submission.RecordingID, Looked: looked, Error: reason})
+	if err == nil && submission.Error != reason {
+		submission.logger.Warn("it is not known whether there is an archive", "last_submit", submission.fate(), "lookup", cause)
+	}
 	return step{wait: s.Pace.lookupWait(cause)}, err
 }
 
