@@ -146,6 +146,9 @@ func (m *Monitor) Run(ctx context.Context) error {
 		case <-m.wake:
 			round.takeWishes(ctx)
 		case reply := <-round.replies:
+			if ctx.Err() != nil {
+				return nil // it was cut by the stop: that it failed tells nothing
+			}
 			round.takeReply(reply)
 		case <-timer.C:
 		}
