@@ -43,14 +43,3 @@ func directives(text string, start time.Time) string {
 	}
 	return strftime.Format(text, start)
 }
-
-// clip cuts text to a number of characters (runes, as Bilibili counts).
-func clip(text string, most int) string {
-	for i := range text {
-		if most == 0 {
-			return text[:i]
-		}
-		most--
-	}
-	return text
-}
