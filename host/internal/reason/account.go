@@ -1,0 +1,4 @@
+package reason
+
+// accounts are the codes of accounts.
+var accounts = catalogue{}

@@ -1,0 +1,4 @@
+package reason
+
+// healthChecks are the codes of health checks.
+var healthChecks = catalogue{}

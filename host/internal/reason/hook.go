@@ -1,0 +1,4 @@
+package reason
+
+// hookSteps are the codes of hook steps.
+var hookSteps = catalogue{}

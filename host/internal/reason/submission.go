@@ -1,0 +1,4 @@
+package reason
+
+// submissions are the codes of submissions.
+var submissions = catalogue{}

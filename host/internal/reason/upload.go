@@ -1,0 +1,4 @@
+package reason
+
+// uploads are the codes of transfers.
+var uploads = catalogue{}
