@@ -14,12 +14,12 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/api"
-	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/record"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/upload"
 	"github.com/lubod/lubod/sdk/extractor"
 )
@@ -28,18 +28,18 @@ import (
 
 // recorders gives record the processes of recorder plugins.
 type recorders struct {
-	manager  *plugins.Manager
-	settings *settings
+	manager *plugins.Manager
+	options *roomOptions
 }
 
 type recorderProcess struct {
 	*plugins.RecorderLease
-	settings *settings
+	options *roomOptions
 }
 
 func (p recorderProcess) Options(layers ...[]byte) json.RawMessage {
 	// A recorder has no platform, so no login: what comes from the extractor is all that it needs.
-	return p.settings.of(p.RecorderLease.Plugin, p.Schema(), layers).JSON
+	return p.options.of(p.RecorderLease.Plugin, p.Schema(), layers).JSON
 }
 
 func (p recorderProcess) Plugin() string   { return p.RecorderLease.Plugin }
@@ -50,7 +50,7 @@ func (r recorders) Current(ctx context.Context) (record.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return recorderProcess{lease, r.settings}, nil
+	return recorderProcess{lease, r.options}, nil
 }
 
 func (r recorders) Instance(ctx context.Context, plugin, instance string) (record.Process, error) {
@@ -61,7 +61,7 @@ func (r recorders) Instance(ctx context.Context, plugin, instance string) (recor
 	if err != nil {
 		return nil, err
 	}
-	return recorderProcess{lease, r.settings}, nil
+	return recorderProcess{lease, r.options}, nil
 }
 
 // lines gives upload the processes of line plugins.
@@ -140,7 +140,7 @@ type catalog struct {
 	host *Host
 }
 
-func (c catalog) Options() *config.Catalog { return config.NewCatalog(c.Manager.Options()) }
+func (c catalog) Options() *settings.Catalog { return settings.NewCatalog(c.Manager.Options()) }
 
 func (c catalog) Reload(ctx context.Context) error { return c.host.Reload(ctx) }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/plugins"
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // Config is what the daemon was started with.
@@ -215,7 +216,7 @@ func (h *Host) serveReloads(ctx context.Context, manager *plugins.Manager) error
 
 // warnOfConflicts names options that cannot be set because two plugins declare them differently.
 func (h *Host) warnOfConflicts(manager *plugins.Manager) {
-	for plugin, conflict := range config.NewCatalog(manager.Options()).Conflicts() {
+	for plugin, conflict := range settings.NewCatalog(manager.Options()).Conflicts() {
 		h.logger.Warn("an option of a plugin cannot be set", "plugin", plugin, "problem", conflict)
 	}
 }

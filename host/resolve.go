@@ -6,15 +6,15 @@ import (
 	"sync"
 
 	"github.com/lubod/lubod/host/internal/bilibili"
-	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/plugins"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
 )
 
-// settings finds what a plugin takes in the configuration and in a room's override.
-type settings struct {
+// roomOptions finds what a plugin takes in the configuration and in a room's override.
+type roomOptions struct {
 	logger *slog.Logger
 	// told are values that the log named already: every question would name them again.
 	told sync.Map
@@ -22,11 +22,11 @@ type settings struct {
 
 // of returns what a plugin with this schema gets. A stored value that it does not take, because it is another version
 // now, is left out: recording with the plugin's own default is better than not recording.
-func (s *settings) of(plugin string, schema []sdk.Option, layers [][]byte) config.RoomOptions {
-	found, err := config.ForPlugin(schema, layers...)
+func (s *roomOptions) of(plugin string, schema []sdk.Option, layers [][]byte) settings.RoomOptions {
+	found, err := settings.ForPlugin(schema, layers...)
 	if err != nil {
 		s.warn(plugin, "", err.Error())
-		return config.RoomOptions{}
+		return settings.RoomOptions{}
 	}
 	for _, key := range found.Ignored {
 		s.warn(plugin, key, "the stored value is not one that the plugin takes; set it again")
@@ -34,7 +34,7 @@ func (s *settings) of(plugin string, schema []sdk.Option, layers [][]byte) confi
 	return found
 }
 
-func (s *settings) warn(plugin, key, problem string) {
+func (s *roomOptions) warn(plugin, key, problem string) {
 	if _, told := s.told.LoadOrStore(plugin+" "+key, true); !told {
 		s.logger.Warn("an option is left out", "plugin", plugin, "option", key, "problem", problem)
 	}
@@ -42,26 +42,26 @@ func (s *settings) warn(plugin, key, problem string) {
 
 // extractors answers the monitor's questions by the first extractor that takes the URL.
 type extractors struct {
-	manager  *plugins.Manager
-	settings *settings
-	dataDir  string
+	manager *plugins.Manager
+	options *roomOptions
+	dataDir string
 }
 
-func (e extractors) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
+func (e extractors) Resolve(ctx context.Context, url string, layers ...[]byte) (extractor.Status, error) {
 	lease, err := e.manager.Extractor(ctx, url)
 	if err != nil {
 		return extractor.Status{}, err
 	}
 	defer lease.Release()
-	ref, err := e.ref(lease, url, settings...)
+	ref, err := e.ref(lease, url, layers...)
 	if err != nil {
 		return extractor.Status{}, err
 	}
 	return lease.Resolve(ctx, ref)
 }
 
-func (e extractors) ref(lease *plugins.ExtractorLease, url string, settings ...[]byte) (extractor.Ref, error) {
-	options := e.settings.of(lease.Plugin, lease.Schema(), settings)
+func (e extractors) ref(lease *plugins.ExtractorLease, url string, layers ...[]byte) (extractor.Ref, error) {
+	options := e.options.of(lease.Plugin, lease.Schema(), layers)
 	credentials, err := e.credentials(options.Login)
 	return extractor.Ref{URL: url, Options: options.JSON, Credentials: credentials}, err
 }
@@ -96,7 +96,7 @@ func (e extractors) ResolveBatch(ctx context.Context, global []byte, rooms []mon
 }
 
 // credentials reads the login of a room anew for every question: another part of the host, or a person, renews the file.
-func (e extractors) credentials(login *config.Login) (*extractor.Credentials, error) {
+func (e extractors) credentials(login *settings.Login) (*extractor.Credentials, error) {
 	if login == nil {
 		return nil, nil
 	}

@@ -63,7 +63,7 @@ func (h *Host) build(hostID uuid.UUID, manager *plugins.Manager, database *db.DB
 
 // buildPipeline makes what brings a stream into files and files to Bilibili.
 func (s *services) buildPipeline(h *Host, hostID uuid.UUID, manager *plugins.Manager, database *db.DB) (err error) {
-	options := &settings{logger: h.logger.With("part", "options")}
+	options := &roomOptions{logger: h.logger.With("part", "options")}
 	resolver := extractors{manager, options, h.config.DataDir}
 	recordingsDir := filepath.Join(h.config.DataDir, "recordings")
 	s.accounts = bilibili.NewKeeper(bilibili.KeeperOptions{

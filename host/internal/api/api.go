@@ -21,11 +21,11 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
-	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/pages"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -71,7 +71,7 @@ type Plugins interface {
 	// WaitLoaded returns once it is known what is installed.
 	WaitLoaded(ctx context.Context) error
 	// Options are those that can be set while plugins run, as far as it is known at the moment.
-	Options() *config.Catalog
+	Options() *settings.Catalog
 	// Status is in the order of plugins.hcl.
 	Status() []PluginStatus
 	// Reload reads plugins.hcl again. After an error nothing has changed, and its text says what to correct.

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 )
 
@@ -31,12 +31,12 @@ func (s *Server) GetConfiguration(ctx context.Context, _ GetConfigurationRequest
 }
 
 // shownConfiguration is the configuration as it may be shown: every key with what applies, secrets masked.
-func shownConfiguration(stored []byte, catalog *config.Catalog) (Configuration, error) {
-	configuration, err := config.Layered(stored)
+func shownConfiguration(stored []byte, catalog *settings.Catalog) (Configuration, error) {
+	configuration, err := settings.Layered(stored)
 	if err != nil {
 		return nil, err
 	}
-	_, options, err := config.Split(stored)
+	_, options, err := settings.Split(stored)
 	if err != nil {
 		return nil, err
 	}
@@ -104,12 +104,12 @@ type changes struct {
 }
 
 // changes are those that a body makes to the configuration that is stored.
-func (s *Server) changes(raw json.RawMessage, before []byte, catalog *config.Catalog, lines lineNames) (changes, error) {
-	_, sent, err := config.Split(raw)
+func (s *Server) changes(raw json.RawMessage, before []byte, catalog *settings.Catalog, lines lineNames) (changes, error) {
+	_, sent, err := settings.Split(raw)
 	if err != nil {
 		return changes{}, keyProblem(err)
 	}
-	_, stored, err := config.Split(before)
+	_, stored, err := settings.Split(before)
 	if err != nil {
 		return changes{}, err
 	}
@@ -129,12 +129,12 @@ func (s *Server) changes(raw json.RawMessage, before []byte, catalog *config.Cat
 }
 
 // settings checks an object of configuration keys against what is stored.
-func (s *Server) settings(raw json.RawMessage, before []byte, catalog *config.Catalog, lines lineNames) (changes, error) {
-	own, sent, err := config.Split(raw)
+func (s *Server) settings(raw json.RawMessage, before []byte, catalog *settings.Catalog, lines lineNames) (changes, error) {
+	own, sent, err := settings.Split(raw)
 	if err != nil {
 		return changes{}, keyProblem(err)
 	}
-	merged, err := config.DefaultConfiguration().Merge(own)
+	merged, err := settings.DefaultConfiguration().Merge(own)
 	if err != nil {
 		return changes{}, keyProblem(err)
 	}
@@ -149,7 +149,7 @@ func (s *Server) settings(raw json.RawMessage, before []byte, catalog *config.Ca
 			return changes{}, err
 		}
 	}
-	_, stored, err := config.Split(before)
+	_, stored, err := settings.Split(before)
 	if err != nil {
 		return changes{}, err
 	}
@@ -183,7 +183,7 @@ func (s *Server) confined(format, key string, value json.RawMessage) (json.RawMe
 }
 
 func keyProblem(err error) error {
-	var key *config.KeyError
+	var key *settings.KeyError
 	if errors.As(err, &key) {
 		return invalid(key.Key, "%s", key.Problem)
 	}
@@ -202,14 +202,14 @@ func (s *Server) knownLines(ctx context.Context, raw json.RawMessage, before []b
 	if err := json.Unmarshal(raw, &wanted); err != nil || wanted.Lines == "" {
 		return nil, nil //nolint:nilerr // a mistake in it is found later, in its own words
 	}
-	if len(before) > 0 && json.Unmarshal(before, &current) == nil && current.Lines == wanted.Lines || wanted.Lines == config.LineAuto || config.IsFormerLine(wanted.Lines) {
+	if len(before) > 0 && json.Unmarshal(before, &current) == nil && current.Lines == wanted.Lines || wanted.Lines == settings.LineAuto || settings.IsFormerLine(wanted.Lines) {
 		return lineNames{wanted.Lines}, nil
 	}
 	names, err := s.plugins.LineNames(ctx)
 	if err != nil {
 		return nil, unavailable(err, "lines: the plugins could not be asked for the lines that there are; try again, or see /api/v1/plugins")
 	}
-	return append(lineNames{config.LineAuto}, names...), nil
+	return append(lineNames{settings.LineAuto}, names...), nil
 }
 
 func (l lineNames) has(line string) error {

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 )
 
-var xOptions = config.PluginOptions{
+var xOptions = settings.PluginOptions{
 	Plugin: "extractor-x", Base: []byte(`{"x_qn":10,"x_api":"http://x"}`),
 	Schema: []sdk.Option{
 		{Name: "x_qn", Type: sdk.TypeInteger, Allowed: []string{"10", "20"}, Room: true},
@@ -21,7 +21,7 @@ var xOptions = config.PluginOptions{
 
 // ownDefaults are the members of an object: what lubod's own settings are when nobody set any.
 var ownDefaults = func() string {
-	raw, err := json.Marshal(config.DefaultConfiguration())
+	raw, err := json.Marshal(settings.DefaultConfiguration())
 	if err != nil {
 		panic(err)
 	}
@@ -35,8 +35,8 @@ func newWithOptions(t *testing.T) *harness {
 	return h
 }
 
-func (h *harness) install(plugins ...config.PluginOptions) {
-	h.plugins.options = func() *config.Catalog { return config.NewCatalog(plugins, nil) }
+func (h *harness) install(plugins ...settings.PluginOptions) {
+	h.plugins.options = func() *settings.Catalog { return settings.NewCatalog(plugins, nil) }
 }
 
 func (h *harness) stored(t *testing.T, query string) string {

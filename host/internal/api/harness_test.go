@@ -28,10 +28,10 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
-	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/upload"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
@@ -63,11 +63,11 @@ type fakePlugins struct {
 	lines   func(ctx context.Context) ([]string, error)
 	status  func() []PluginStatus
 	reload  func(ctx context.Context) error
-	options func() *config.Catalog
+	options func() *settings.Catalog
 }
 
 func (f *fakePlugins) WaitLoaded(context.Context) error { return nil }
-func (f *fakePlugins) Options() *config.Catalog         { return f.options() }
+func (f *fakePlugins) Options() *settings.Catalog       { return f.options() }
 
 func (f *fakePlugins) AcceptsURL(ctx context.Context, url string) error { return f.accepts(ctx, url) }
 func (f *fakePlugins) LineNames(ctx context.Context) ([]string, error)  { return f.lines(ctx) }
@@ -155,7 +155,7 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 		lines:   func(context.Context) ([]string, error) { return []string{"bda2", "qn"}, nil },
 		status:  func() []PluginStatus { return nil },
 		reload:  func(context.Context) error { return nil },
-		options: func() *config.Catalog { return config.NewCatalog(nil, nil) },
+		options: func() *settings.Catalog { return settings.NewCatalog(nil, nil) },
 	}
 	h.bus = runBus(t, database)
 	h.server = h.start(t)

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // GetStatus answers everything that is under way, and why something is not.
@@ -12,7 +12,7 @@ func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 	if err != nil {
 		return nil, err
 	}
-	configuration, err := config.Layered(stored)
+	configuration, err := settings.Layered(stored)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 	return GetStatus200JSONResponse(status), nil
 }
 
-func (s *Server) statusRooms(ctx context.Context, catalog *config.Catalog) ([]Room, error) {
+func (s *Server) statusRooms(ctx context.Context, catalog *settings.Catalog) ([]Room, error) {
 	streamers, err := s.db.StreamerStates(ctx, nil)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 const (
@@ -345,7 +345,7 @@ func streamerReason(row db.StreamerStatesRow) string {
 type masker func(override []byte) json.RawMessage
 
 // masked is for many rows at once: most rooms have the same override, or none.
-func masked(catalog *config.Catalog) masker {
+func masked(catalog *settings.Catalog) masker {
 	known := make(map[string]json.RawMessage)
 	return func(override []byte) json.RawMessage {
 		shown, ok := known[string(override)]

@@ -1,5 +1,6 @@
-// Package config turns what an operator wrote (flags, environment variables, plugins.hcl, the keys of /configuration)
-// into typed values. Every mistake is an error that names the place, what is wrong there and what is allowed.
+// Package config turns what an operator wrote before the start (flags, environment variables, plugins.hcl) into typed values.
+// Every mistake is an error that names the place, what is wrong there and what is allowed. What users change while the host
+// runs is in package settings.
 package config
 
 import (

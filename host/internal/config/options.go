@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -98,7 +99,7 @@ func (d *optionsDecoder) decode(option sdk.Option, attribute *hclsyntax.Attribut
 func (d *optionsDecoder) keep(option sdk.Option, at hcl.Range, source string, convert func() (any, bool)) {
 	value, ok := convert()
 	if !ok {
-		d.add(at, "%s of %s must be %s", source, d.plugin.Name, describeType(option))
+		d.add(at, "%s of %s must be %s", source, d.plugin.Name, DescribeOption(option))
 		return
 	}
 	for _, text := range texts(value) {
@@ -114,6 +115,26 @@ func (d *optionsDecoder) keep(option sdk.Option, at hcl.Range, source string, co
 		return
 	}
 	d.values[option.Name] = value
+}
+
+// OptionProblem says what a value of an option, as JSON, has to be when it is not; empty when it is. It never repeats the value.
+func OptionProblem(option sdk.Option, raw json.RawMessage) string {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return "must be " + DescribeOption(option)
+	}
+	converted, ok := fromJSON(option.Type, value)
+	if !ok {
+		return "must be " + DescribeOption(option)
+	}
+	for _, text := range texts(converted) {
+		if problem := restriction(option, text); problem != "" && (text != "" || option.Format == "") {
+			return "is not possible; " + problem
+		}
+	}
+	return ""
 }
 
 // restriction says what is allowed when one value, as text, is not; empty when it is.
@@ -159,7 +180,7 @@ func (d *optionsDecoder) keepDefault(option sdk.Option) {
 			return
 		}
 	}
-	d.add(d.at, "the plugin %s is faulty: the default of its option %q is not %s", d.plugin.Name, option.Name, describeType(option))
+	d.add(d.at, "the plugin %s is faulty: the default of its option %q is not %s", d.plugin.Name, option.Name, DescribeOption(option))
 }
 
 // environment looks the option's variable up. A plugin may name only variables of ours, and not the one that holds the
@@ -172,7 +193,7 @@ func (d *optionsDecoder) environment(option sdk.Option) string {
 }
 
 func missing(plugin Plugin, option sdk.Option) string {
-	text := fmt.Sprintf("%s needs the option %q (%s): write it into the options { } block", plugin.Name, option.Name, describeType(option))
+	text := fmt.Sprintf("%s needs the option %q (%s): write it into the options { } block", plugin.Name, option.Name, DescribeOption(option))
 	if option.Env != "" {
 		text += " or set the variable " + option.Env
 	}
@@ -182,7 +203,8 @@ func missing(plugin Plugin, option sdk.Option) string {
 	return text
 }
 
-func describeType(option sdk.Option) string {
+// DescribeOption says in words what a value of an option has to be.
+func DescribeOption(option sdk.Option) string {
 	words := map[sdk.OptionType]string{
 		sdk.TypeString: "a text", sdk.TypeInteger: "a whole number", sdk.TypeNumber: "a number",
 		sdk.TypeBoolean: "true or false", sdk.TypeStringList: "a list of texts",

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk/extractor"
 )
 
@@ -186,10 +186,10 @@ func (r *round) read(ctx context.Context) {
 	added := 0
 	for _, streamer := range streamers {
 		present[streamer.ID] = true
-		configuration, err := config.Layered(row.Global, streamer.Override)
+		configuration, err := settings.Layered(row.Global, streamer.Override)
 		if err != nil {
 			r.Logger.Error("a room's configuration cannot be used", "streamer", streamer.ID, "error", err)
-			configuration = config.DefaultConfiguration()
+			configuration = settings.DefaultConfiguration()
 		}
 		if r.put(streamer, configuration.PollInterval(), time.Now().Add(time.Duration(added)*spread)) {
 			added++

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // ErrNoSlot means that a live room waits: as many rooms are recorded as may be at once.
@@ -36,8 +36,8 @@ func (r *round) configured(global []byte) {
 		return
 	}
 	before := r.limit
-	r.global, r.limit = global, config.DefaultConfiguration().DownloadLimit
-	if configuration, err := config.Layered(global); err == nil {
+	r.global, r.limit = global, settings.DefaultConfiguration().DownloadLimit
+	if configuration, err := settings.Layered(global); err == nil {
 		r.limit = configuration.DownloadLimit
 	}
 	if before == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 )
 
@@ -12,7 +13,7 @@ func (m *Manager) WaitLoaded(ctx context.Context) error { return m.waitLoaded(ct
 
 // Options lists what the installed plugins say about their options, in the order of plugins.hcl, and the labels of those
 // that never came up.
-func (m *Manager) Options() (known []config.PluginOptions, silent []string) {
+func (m *Manager) Options() (known []settings.PluginOptions, silent []string) {
 	type described struct {
 		block  config.Plugin
 		schema []sdk.Option
@@ -32,7 +33,7 @@ func (m *Manager) Options() (known []config.PluginOptions, silent []string) {
 		if err != nil {
 			base = nil // it was good when the plugin was configured: a variable changed since
 		}
-		known = append(known, config.PluginOptions{Plugin: d.block.Name, Schema: d.schema, Base: base})
+		known = append(known, settings.PluginOptions{Plugin: d.block.Name, Schema: d.schema, Base: base})
 	}
 	return known, silent
 }

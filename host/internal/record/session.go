@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/window"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/recorder"
@@ -287,19 +287,19 @@ func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recor
 
 // configuration returns what applies to a room; a nil streamer (deleted) has the global one. Settings that cannot be used
 // are left out: whatever they say, what is on disk must become a row.
-func (s *Service) configuration(ctx context.Context, q *db.Queries, streamerID *int64) (config.Configuration, error) {
+func (s *Service) configuration(ctx context.Context, q *db.Queries, streamerID *int64) (settings.Configuration, error) {
 	row, err := q.RoomConfiguration(ctx, streamerID)
 	if err != nil {
-		return config.Configuration{}, fmt.Errorf("read configuration: %w", err)
+		return settings.Configuration{}, fmt.Errorf("read configuration: %w", err)
 	}
 	return s.layered(row, streamerID), nil
 }
 
-func (s *Service) layered(row db.RoomConfigurationRow, streamerID *int64) config.Configuration {
-	configuration, err := config.Layered(row.Global, row.Override)
+func (s *Service) layered(row db.RoomConfigurationRow, streamerID *int64) settings.Configuration {
+	configuration, err := settings.Layered(row.Global, row.Override)
 	if err != nil {
 		s.about(streamerID).Error("the configuration cannot be used; the defaults apply", "error", err)
-		return config.DefaultConfiguration()
+		return settings.DefaultConfiguration()
 	}
 	return configuration
 }

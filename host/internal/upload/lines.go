@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // rankingAge is how long a measurement of the lines is believed.
@@ -27,7 +27,7 @@ type ranking struct {
 
 // chooseLine picks the line for the next try. A transfer that was interrupted goes on where it was; one that keeps
 // failing moves on to the next best line.
-func (s *Service) chooseLine(ctx context.Context, configuration config.Configuration, upload db.Upload) (string, error) {
+func (s *Service) chooseLine(ctx context.Context, configuration settings.Configuration, upload db.Upload) (string, error) {
 	names, err := s.Lines.Names(ctx)
 	if err != nil {
 		return "", fmt.Errorf("list lines: %w", err)
@@ -37,7 +37,7 @@ func (s *Service) chooseLine(ctx context.Context, configuration config.Configura
 	}
 	turn := int(upload.Attempts) / failuresPerLine
 	wanted := configuration.Line(names)
-	fixed := wanted != config.LineAuto
+	fixed := wanted != settings.LineAuto
 	switch {
 	case fixed && !slices.Contains(names, wanted):
 		return "", &operatorError{fmt.Sprintf("no running plugin serves the line %q; set lines to one of %v", wanted, names)}

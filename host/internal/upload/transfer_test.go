@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
 )
@@ -100,7 +100,7 @@ func TestRaisedUploadLimitTakesEffectAtOnce(t *testing.T) {
 func TestLargestUploadLimitIsReal(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.configure(map[string]any{"lines": "bda2", "upload_limit": config.MaxUploadLimit})
+	h.configure(map[string]any{"lines": "bda2", "upload_limit": settings.MaxUploadLimit})
 	release := make(chan struct{})
 	h.lines.upload = func(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
 		result, err := h.store(ctx, file, report)
@@ -110,10 +110,10 @@ func TestLargestUploadLimitIsReal(t *testing.T) {
 	s := h.service()
 	h.start(s)
 	recording := h.recording("recording")
-	for i := range config.MaxUploadLimit {
+	for i := range settings.MaxUploadLimit {
 		h.closed(s, recording, i+1)
 	}
-	h.until("all run at once", func() bool { return len(h.begun()) == config.MaxUploadLimit })
+	h.until("all run at once", func() bool { return len(h.begun()) == settings.MaxUploadLimit })
 	close(release)
 	h.until("all done", func() bool { return h.jobs("transfer", "running") == 0 })
 }

@@ -16,8 +16,8 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
-	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/jobs"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk/line"
 )
 
@@ -25,7 +25,7 @@ const (
 	// Transfers that wait for their turn hold a worker, so submissions have workers of their own.
 	transferQueue, submitQueue = "upload", "submit"
 	// maxTransfers bounds the transfers that are looked at at once; upload_limit, which is never larger, those that run.
-	maxTransfers = config.MaxUploadLimit
+	maxTransfers = settings.MaxUploadLimit
 	maxSubmits   = 4
 	// stopTimeout bounds how long a stop waits for transfers to save where they are.
 	stopTimeout = 3500 * time.Millisecond
@@ -293,12 +293,12 @@ func (s *Service) releaseLost(ctx context.Context) error {
 }
 
 // configuration returns what applies to a room; a nil streamer (deleted) has the global one.
-func (s *Service) configuration(ctx context.Context, streamerID *int64) (config.Configuration, error) {
+func (s *Service) configuration(ctx context.Context, streamerID *int64) (settings.Configuration, error) {
 	row, err := s.DB.RoomConfiguration(ctx, streamerID)
 	if err != nil {
-		return config.Configuration{}, fmt.Errorf("read configuration: %w", err)
+		return settings.Configuration{}, fmt.Errorf("read configuration: %w", err)
 	}
-	return config.Layered(row.Global, row.Override)
+	return settings.Layered(row.Global, row.Override)
 }
 
 // about is the log for lines about one recording, which whoever watches its room alone gets. A nil streamer was deleted, or

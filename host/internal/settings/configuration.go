@@ -1,4 +1,7 @@
-package config
+// Package settings is what users change while the host runs: the keys of /configuration and of a room's override, which keys
+// the installed plugins add to them, and which value applies. Every mistake is a *KeyError: it names the key, what is wrong
+// with its value and what is allowed.
+package settings
 
 import (
 	"bytes"

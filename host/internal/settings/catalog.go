@@ -1,7 +1,6 @@
-package config
+package settings
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/sdk"
 )
 
@@ -85,7 +85,7 @@ func (c *Catalog) add(d declaration, base json.RawMessage) {
 }
 
 func describeDeclared(option sdk.Option) string {
-	text := describeType(option)
+	text := config.DescribeOption(option)
 	if option.Secret {
 		text += " (secret)"
 	}
@@ -245,23 +245,12 @@ func (c *Catalog) check(key string, value json.RawMessage) error {
 
 // mistake says what a value of an option has to be when it is not; empty when it is. Values are never repeated.
 func mistake(option sdk.Option, raw json.RawMessage) string {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return "must be " + describeType(option)
+	if problem := config.OptionProblem(option, raw); problem != "" {
+		return problem
 	}
-	converted, ok := fromJSON(option.Type, value)
-	if !ok {
-		return "must be " + describeType(option)
-	}
-	for _, text := range texts(converted) {
-		if problem := restriction(option, text); problem != "" && (text != "" || option.Format == "") {
-			return "is not possible; " + problem
-		}
-		if option.Format == sdk.FormatCookies && text != "" && len(parseCookies(text)) == 0 {
-			return "must hold cookies as a browser sends them: name=value; name=value"
-		}
+	var text string
+	if option.Format == sdk.FormatCookies && json.Unmarshal(raw, &text) == nil && text != "" && len(parseCookies(text)) == 0 {
+		return "must hold cookies as a browser sends them: name=value; name=value"
 	}
 	return ""
 }
