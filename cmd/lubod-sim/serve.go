@@ -25,6 +25,9 @@ type serveOptions struct {
 	limits     bool
 	autoQR     bool
 	review     time.Duration
+	listLag    time.Duration
+	speed      float64
+	maxParts   int
 	cookieFile string
 
 	liveListen string
@@ -52,6 +55,9 @@ func newServeCommand() *cobra.Command {
 	f.BoolVar(&o.limits, "submit-limits", false, "limit submissions like the real service / 按真实服务的频率限制投稿")
 	f.BoolVar(&o.autoQR, "qr-auto-confirm", true, "confirm every QR login at its third poll / 扫码登录在第三次轮询时自动确认")
 	f.DurationVar(&o.review, "review", time.Minute, "how long an archive is in review / 稿件审核时长")
+	f.DurationVar(&o.listLag, "list-lag", 0, "how much later archives appear in lists / 稿件延迟多久出现在列表中")
+	f.Float64Var(&o.speed, "archive-speed", 1, "speed of the clock of archives and lists / 稿件与列表时钟的倍速")
+	f.IntVar(&o.maxParts, "max-archive-parts", 500, "most parts of an archive / 单个稿件的分P上限")
 	f.StringVar(&o.cookieFile, "cookie-file", "",
 		"keep the account's login here; an existing file is taken over / 账号登录文件；已有文件会被沿用")
 	f.StringVar(&o.liveListen, "live-listen", "127.0.0.1:19161", "address of the live stream / 直播流的监听地址")
@@ -96,7 +102,7 @@ func serve(ctx context.Context, o serveOptions, out, log io.Writer) (err error) 
 func (o serveOptions) simulator(log io.Writer) bilibili.Options {
 	options := bilibili.Options{
 		Listen: o.listen, LineHosts: o.lineHosts, ChunkSize: o.chunkSize, DiscardBytes: o.discard, SubmitLimits: o.limits,
-		Review: o.review, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Review: o.review, ListLag: o.listLag, ArchiveSpeed: o.speed, MaxArchiveParts: o.maxParts, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	}
 	if o.review == 0 {
 		options.Review = -1

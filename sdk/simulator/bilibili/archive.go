@@ -35,7 +35,10 @@ type archive struct {
 	raw     submission
 	created time.Time
 	changed time.Time // last submit or edit
+	aged    time.Time // the same on the clock of the archives
+	listed  time.Time // when it appears in lists, on the clock of the archives
 	edits   int
+	fate    *Fate
 	fixed   bool // state was set by SetArchiveState
 	state   int
 	reason  string
@@ -87,10 +90,11 @@ type ArchiveVideo struct {
 }
 
 func (st *state) snapshotArchive(a *archive, now time.Time, options Options) Archive {
+	_, reason := st.words(a, now, options)
 	out := Archive{
 		AID: a.aid, BVID: a.bvid, MID: a.mid, Title: a.raw.Title, TID: a.raw.TID, Tag: a.raw.Tag, Copyright: a.raw.Copyright,
 		Source: a.raw.Source, Desc: a.raw.Desc, Dynamic: a.raw.Dynamic, Cover: a.raw.Cover, Videos: []ArchiveVideo{},
-		State: st.stateOf(a, now, options), RejectReason: a.reason, Created: a.created, Changed: a.changed, Edits: a.edits,
+		State: st.stateOf(a, now, options), RejectReason: reason, Created: a.created, Changed: a.changed, Edits: a.edits,
 		Body: slices.Clone(a.body),
 	}
 	if a.raw.DTime != nil {
@@ -100,26 +104,6 @@ func (st *state) snapshotArchive(a *archive, now time.Time, options Options) Arc
 		out.Videos = append(out.Videos, ArchiveVideo(v))
 	}
 	return out
-}
-
-// stateOf follows an archive through its life: transcoding and review, then public, waiting for its date, or failed.
-func (st *state) stateOf(a *archive, now time.Time, options Options) int {
-	if a.fixed {
-		return a.state
-	}
-	age := now.Sub(a.changed)
-	failed := slices.ContainsFunc(a.videos, func(v video) bool { return st.byName[v.Filename].failed })
-	switch {
-	case age >= options.Transcode && failed:
-		return StateTranscodeFailed
-	case age < options.Transcode+options.Review && a.edits > 0:
-		return StateEditAwaiting
-	case age < options.Transcode+options.Review:
-		return StateInReview
-	case a.raw.DTime != nil && now.Unix() < *a.raw.DTime:
-		return StateScheduled
-	}
-	return StatePublic
 }
 
 // Archives lists all archives in the order they were submitted.
@@ -145,13 +129,14 @@ func (s *Server) WaitArchives(ctx context.Context, n int) ([]Archive, error) {
 
 // SetArchiveState decides an archive's state from now on, with the reason its owner is shown. An accepted edit ends it.
 func (s *Server) SetArchiveState(aid int64, to int, reason string) error {
-	err := fmt.Errorf("set state: there is no archive %d", aid)
+	var err error
 	s.update(func(st *state) {
-		for _, a := range st.archives {
-			if a.aid == aid {
-				a.fixed, a.state, a.reason, err = true, to, reason, nil
-			}
+		a := st.archiveByAID(aid)
+		if a == nil {
+			err = fmt.Errorf("set state: there is no archive %d", aid)
+			return
 		}
+		a.fixed, a.state, a.reason = true, to, reason
 	})
 	return err
 }
@@ -180,14 +165,16 @@ func (x *exchange) create(owner *account, sub submission, fields map[string]any)
 		aid: st.nextAID, bvid: bvid(st.nextAID), mid: owner.MID, created: x.s.now(),
 	}
 	st.nextAID++
-	a.put(sub, fields, x.body, x.s.now())
+	life := st.life.at(x.s.now())
+	a.put(sub, fields, x.body, x.s.now(), life)
+	a.listed, a.fate = life.Add(st.listLag), st.nextFate()
 	st.archives = append(st.archives, a)
 	return a
 }
 
 // put gives an archive its content. The cid of a part is the number its file got at preupload.
-func (a *archive) put(sub submission, fields map[string]any, body []byte, now time.Time) {
-	a.raw, a.fields, a.body, a.changed = sub, fields, slices.Clone(body), now
+func (a *archive) put(sub submission, fields map[string]any, body []byte, now, life time.Time) {
+	a.raw, a.fields, a.body, a.changed, a.aged = sub, fields, slices.Clone(body), now, life
 	a.videos = slices.Clone(sub.Videos)
 }
 
@@ -200,6 +187,15 @@ func bvid(aid int64) string {
 		aid /= int64(len(letters))
 	}
 	return string(out)
+}
+
+func (st *state) archiveByAID(aid int64) *archive {
+	for _, a := range st.archives {
+		if a.aid == aid {
+			return a
+		}
+	}
+	return nil
 }
 
 // archiveOf finds an archive by aid or bvid, when it belongs to the account.

@@ -7,6 +7,7 @@ const (
 	codeBadRequest    = -400
 	codeNotFound      = -404
 	codeBadSign       = -3
+	codeRiskControl   = -352
 	codeTooFrequent   = -702
 	codeCaptcha       = 601
 	codeUsedElsewhere = 10009
@@ -37,6 +38,16 @@ var messages = map[int]string{
 	codeBadRequest:    "请求错误",
 	codeNotFound:      "啥都木有",
 	codeBadSign:       "API校验密匙错误",
+	codeRiskControl:   "风控校验失败",
+	-403:              "访问权限不足",
+	-405:              "不支持该方法",
+	-500:              "服务器错误",
+	-502:              "网关错误",
+	-503:              "服务暂不可用",
+	-504:              "服务调用超时",
+	-509:              "请求过于频繁，请稍后再试",
+	-799:              "请求过于频繁，请稍后再试",
+	20042:             "标签查询出错",
 	codeTooFrequent:   "请求频率过高,请稍后再试",
 	codeCaptcha:       "请输入验证码信息",
 	codeUsedElsewhere: "同一个视频,不能短时间同时提交到不同稿件",

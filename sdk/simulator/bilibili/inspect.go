@@ -30,6 +30,11 @@ func (s *Server) inspect(w http.ResponseWriter, r *http.Request) {
 		"GET /_sim/objects":                s.inspectObjects,
 		"GET /_sim/archives":               s.inspectArchives,
 		"POST /_sim/archives/{aid}/state":  s.inspectArchiveState,
+		"POST /_sim/archives/clock":        s.inspectArchiveClock,
+		"POST /_sim/archives/lag":          s.inspectListLag,
+		"GET /_sim/fates":                  func(*http.Request) (any, error) { return s.Fates(), nil },
+		"POST /_sim/fates":                 s.inspectAddFate,
+		"DELETE /_sim/fates":               func(*http.Request) (any, error) { s.ClearFates(); return done, nil },
 		"GET /_sim/submits":                func(*http.Request) (any, error) { return s.Submits(), nil },
 		"GET /_sim/covers":                 func(*http.Request) (any, error) { return s.Covers(), nil },
 		"GET /_sim/requests":               func(*http.Request) (any, error) { return s.Requests(), nil },
@@ -209,30 +214,12 @@ func waitFor(r *http.Request, wait func(context.Context, int) error) error {
 	return wait(ctx, n)
 }
 
-func (s *Server) inspectArchiveState(r *http.Request) (any, error) {
-	aid, err := strconv.ParseInt(r.PathValue("aid"), 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("archive %q is not a number", r.PathValue("aid"))
-	}
-	var to struct {
-		State  int    `json:"state"`
-		Reason string `json:"reason"`
-	}
-	if err := inspectBody(r, &to); err != nil {
-		return nil, err
-	}
-	if err := s.SetArchiveState(aid, to.State, to.Reason); err != nil {
-		return nil, notFoundError{err}
-	}
-	return done, nil
-}
-
 func (s *Server) inspectViolations(*http.Request) (any, error) {
 	return append([]Violation{}, s.Violations()...), nil
 }
 
-// inspectAddFault takes a whole fault; or the name of a ready-made one, or the code of a business error, on which the other
-// fields are laid.
+// inspectAddFault takes a whole fault; or the name of a ready-made one, or the code of a business error (with "made": although
+// the archive was made), on which the other fields are laid.
 func (s *Server) inspectAddFault(r *http.Request) (any, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, 1<<20))
 	if err != nil {
@@ -241,6 +228,7 @@ func (s *Server) inspectAddFault(r *http.Request) (any, error) {
 	var asked struct {
 		Name string `json:"name"`
 		Code int    `json:"code"`
+		Made bool   `json:"made"`
 		Fault
 	}
 	if err := json.Unmarshal(body, &asked); err != nil {
@@ -249,6 +237,8 @@ func (s *Server) inspectAddFault(r *http.Request) (any, error) {
 	switch {
 	case asked.Name != "":
 		asked.Fault, err = NamedFault(asked.Name)
+	case asked.Code != 0 && asked.Made:
+		asked.Fault = CodeButMade(asked.Code)
 	case asked.Code != 0:
 		asked.Fault = Code(asked.Code)
 	}

@@ -25,7 +25,11 @@ func (x *exchange) list() *answer {
 		return x.failure(codeBadRequest, message(codeBadRequest))
 	}
 	var found []map[string]any
+	life := x.s.state.life.at(x.s.now())
 	for _, a := range slices.Backward(x.s.state.archives) {
+		if a.listed.After(life) {
+			continue
+		}
 		state := x.s.state.stateOf(a, x.s.now(), x.s.options)
 		keyword := x.query.Get("keyword")
 		if a.mid == owner.MID && slices.Contains(wanted, statusOf(state)) && strings.Contains(a.raw.Title, keyword) {
@@ -72,17 +76,19 @@ func (x *exchange) describe(a *archive, state int) map[string]any {
 	}
 	published := int64(0)
 	if state == StatePublic {
-		published = a.changed.Add(x.s.options.Transcode + x.s.options.Review).Unix()
+		published = a.changed.Unix()
 	}
 	dtime := int64(0)
 	if a.raw.DTime != nil {
 		dtime = *a.raw.DTime
 	}
 	owner := x.s.state.accounts[a.mid]
+	desc, reason := x.s.state.words(a, x.s.now(), x.s.options)
 	for name, value := range map[string]any{
-		"aid": a.aid, "bvid": a.bvid, "mid": a.mid, "author": owner.Name, "state": state, "state_desc": stateNames[state],
-		"reject_reason": a.reason, "reject_reason_url": "", "duration": 0, "dtime": dtime, "ptime": published,
+		"aid": a.aid, "bvid": a.bvid, "mid": a.mid, "author": owner.Name, "state": state, "state_desc": desc,
+		"reject_reason": reason, "reject_reason_url": "", "duration": 0, "dtime": dtime, "ptime": published,
 		"ctime": a.created.Unix(), "limited_free": false,
+		newField: newFieldValue(a),
 	} {
 		out[name] = value
 	}
@@ -125,21 +131,8 @@ func (x *exchange) view(owner *account) *answer {
 	return success(map[string]any{"archive": x.describe(a, state), "videos": videos})
 }
 
-// Transcoding states of a part.
-const (
-	transcodeRunning = 1
-	transcodeFailed  = 3
-	transcodeDone    = 6
-)
-
 func (x *exchange) describeVideo(a *archive, index int, v video) map[string]any {
-	transcode, failCode, failText := transcodeDone, 0, ""
-	switch {
-	case x.s.now().Sub(a.changed) < x.s.options.Transcode:
-		transcode = transcodeRunning
-	case x.s.state.byName[v.Filename].failed:
-		transcode, failCode, failText = transcodeFailed, 9, "转码失败"
-	}
+	transcode, failCode, failText := x.s.state.transcode(a, index, x.s.now(), x.s.options)
 	return map[string]any{
 		"aid": a.aid, "bvid": a.bvid, "title": v.Title, "filename": v.Filename, "desc": v.Desc, "cid": v.CID, "duration": 0,
 		"index": index + 1, "status": 0, "status_desc": "", "reject_reason": "", "fail_code": failCode, "fail_desc": failText,

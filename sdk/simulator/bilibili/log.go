@@ -37,6 +37,7 @@ const (
 	RuleMissingPart   Rule = "upos.complete.stored" // complete although a part never arrived
 	RuleSubmission    Rule = "submit"               // live: field of a submission that the service refuses
 	RuleSubmitRequest Rule = "submit.request"       // query, headers or cookies of a submission
+	RuleEdit          Rule = "edit"                 // edit that does not send back what the view of the archive showed
 	RuleUnknownFile   Rule = "submit.file"          // live: part that was not uploaded, not completed or not by this account
 )
 
@@ -44,7 +45,7 @@ const (
 func (r Rule) live() bool {
 	switch r {
 	case RuleRepeated, RuleContentType, RuleUserAgent, RuleProbeBody, RuleHost, RuleInit, RulePartNumbers, RuleParallel,
-		RuleCompleted, RuleComplete, RuleParts, RuleMissingPart, RuleSubmitRequest:
+		RuleCompleted, RuleComplete, RuleParts, RuleMissingPart, RuleSubmitRequest, RuleEdit:
 		return false
 	}
 	return true

@@ -70,7 +70,7 @@ func AnswerLost(call Call) Fault { return once(call, Action{Do: DoLose}) }
 // Code answers a submission with a business error; with On, any other call of the creator, account and passport roles.
 func Code(code int) Fault {
 	answer := map[string]any{"code": code, "message": message(code), "ttl": 1}
-	if code == codeCaptcha {
+	if code == codeCaptcha || code == codeRiskControl {
 		answer["data"] = map[string]any{"v_voucher": "voucher_00000000-0000-0000-0000-000000000000"}
 	}
 	body, err := json.Marshal(answer)
@@ -78,6 +78,13 @@ func Code(code int) Fault {
 		panic(err) // numbers and strings
 	}
 	return answering(CallSubmit, http.StatusOK, string(body))
+}
+
+// CodeButMade answers a submission with a business error although the archive was made, as gateways do with -502.
+func CodeButMade(code int) Fault {
+	f := Code(code)
+	f.Action.Do = DoReplace
+	return f
 }
 
 // RateLimited406 refuses a preupload the way that was seen in 2025.
@@ -239,8 +246,9 @@ var named = map[string]func() Fault{
 	"risk_control_412": RiskControl412, "no_chunk_size": NoChunkSize, "no_endpoints": NoEndpoints, "empty_probe": EmptyProbe,
 	"probe_by_get": ProbeByGet, "init_xml": InitXML, "no_upload_id": NoUploadID, "auth_5_day": Auth5Day,
 	"empty_part_answer": EmptyPartAnswer, "complete_not_ok": CompleteNotOK, "complete_xml": CompleteXML,
-	"get_forbidden": GetForbidden, "submit_answer_lost": SubmitAnswerLost, "refresh_without_cookies": RefreshWithoutCookies,
-	"refresh_answer_lost": RefreshAnswerLost, "refresh_refused": RefreshRefused,
+	"get_forbidden": GetForbidden, "submit_answer_lost": SubmitAnswerLost, "submit_502_made": func() Fault { return CodeButMade(-502) },
+	"refresh_without_cookies": RefreshWithoutCookies,
+	"refresh_answer_lost":     RefreshAnswerLost, "refresh_refused": RefreshRefused,
 	"cover_null": CoverNull, "cover_http": CoverHTTP,
 	"part_answer_lost": func() Fault { return AnswerLost(CallPart) }, "part_reset": func() Fault { return Reset(CallPart) },
 	"part_hang":            func() Fault { return Hang(CallPart) },

@@ -53,9 +53,15 @@ type Options struct {
 	SignSkew time.Duration
 	// RefreshBefore is the remaining life of a token below which its check asks for a refresh; default 30 days.
 	RefreshBefore time.Duration
-	// Transcode and Review are how long a new archive stays in each state on the simulator's clock; default 30 s
+	// Transcode and Review are how long a new archive stays in each state on the clock of the archives; default 30 s
 	// and 60 s. Negative: no time at all.
 	Transcode, Review time.Duration
+	// ArchiveSpeed is how many times as fast as the simulator's the clock of the archives runs; default 1. See SetArchiveSpeed.
+	ArchiveSpeed float64
+	// ListLag is how much later than accepted archives appear in lists, on the clock of the archives. See SetListLag.
+	ListLag time.Duration
+	// MaxArchiveParts is how many parts an archive can have: an edit beyond is refused with code 21058; default 500.
+	MaxArchiveParts int
 	// DuplicateTitleWindow refuses a second archive of the same title within this time with code 21012; 0: never.
 	DuplicateTitleWindow time.Duration
 	// SubmitLimits counts submissions like the real service: code 21070 within 30 s of the one before, 137022 after
@@ -78,6 +84,7 @@ const (
 	defaultTranscode     = 30 * time.Second
 	defaultReview        = time.Minute
 	defaultRequestLog    = 20000
+	defaultMaxParts      = 500
 )
 
 func (o Options) withDefaults() Options {
@@ -90,6 +97,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Transcode, defaultTranscode)
 	setDefault(&o.Review, defaultReview)
 	setDefault(&o.RequestLog, defaultRequestLog)
+	setDefault(&o.MaxArchiveParts, defaultMaxParts)
 	o.Transcode, o.Review = max(o.Transcode, 0), max(o.Review, 0)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -121,6 +129,9 @@ func (o Options) validate() error {
 	}
 	if o.ChunkSize < 1 || o.MaxParallel < 1 {
 		return errors.New("chunk size and parallel chunks must be at least 1")
+	}
+	if o.ArchiveSpeed < 0 || o.ListLag < 0 || o.MaxArchiveParts < 1 {
+		return errors.New("the speed of archives and the lag of lists must not be negative, and an archive has at least 1 part")
 	}
 	for _, name := range o.ProbeLines {
 		if !slices.Contains(o.Lines, name) {

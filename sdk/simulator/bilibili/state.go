@@ -19,6 +19,9 @@ type state struct {
 	archives []*archive
 	nextAID  int64
 	submits  []Submit
+	life     lifeClock
+	listLag  time.Duration
+	fates    []*Fate
 	covers   []Cover
 
 	faults    []*rule
@@ -39,10 +42,14 @@ const (
 )
 
 func newState(options Options) *state {
-	return &state{
+	st := &state{
 		accounts: map[int64]*account{}, byPath: map[string]*object{}, byName: map[string]*object{},
 		attempts: map[string]int{}, inFlight: map[string]map[string]int{},
 		nextMID: firstMID, nextBiz: firstBiz, nextAID: firstAID, nextFault: 1, nextRequest: 1,
-		qrScript: options.QRScript,
+		qrScript: options.QRScript, listLag: options.ListLag,
 	}
+	if options.ArchiveSpeed != 0 {
+		st.life = lifeClock{speed: options.ArchiveSpeed, since: options.Now()}
+	}
+	return st
 }

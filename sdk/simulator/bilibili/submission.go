@@ -193,9 +193,13 @@ func (x *exchange) checkFiles(sub submission, owner *account, edited *archive) i
 	for i := range sub.Videos {
 		v := &sub.Videos[i]
 		o := x.s.state.byName[v.Filename]
-		if problem := fileProblem(o, owner, *v, seen[v.Filename]); problem != "" {
+		if problem := fileProblem(o, owner, *v); problem != "" {
 			x.check(false, RuleUnknownFile, "part %d, %q: %s", i+1, v.Filename, problem)
 			fail(codeParameter)
+			continue
+		}
+		if !x.check(!seen[v.Filename], RuleUnknownFile, "part %d, %q: the file is listed twice", i+1, v.Filename) {
+			fail(codeUsedElsewhere)
 			continue
 		}
 		seen[v.Filename] = true
@@ -213,7 +217,7 @@ func (x *exchange) checkFiles(sub submission, owner *account, edited *archive) i
 	return code
 }
 
-func fileProblem(o *object, owner *account, v video, seen bool) string {
+func fileProblem(o *object, owner *account, v video) string {
 	switch {
 	case o == nil:
 		return "no such file was uploaded"
@@ -221,8 +225,6 @@ func fileProblem(o *object, owner *account, v video, seen bool) string {
 		return fmt.Sprintf("the file belongs to account %d", o.mid)
 	case o.completed == nil:
 		return "the file is not complete"
-	case seen:
-		return "the file is listed twice"
 	case v.CID != 0 && v.CID != o.bizID:
 		return fmt.Sprintf("cid is %d, the file's is %d", v.CID, o.bizID)
 	}

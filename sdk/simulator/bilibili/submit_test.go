@@ -134,7 +134,7 @@ func TestPartsMustBeCompleteOwnAndUnused(t *testing.T) {
 	foreign := stranger.upload("tx", "c.mp4", content(10))
 
 	for name, parts := range map[string][]string{
-		"unknown": {"n000000xx"}, "unfinished": {unfinished.filename()}, "foreign": {foreign}, "twice": {mine, mine},
+		"unknown": {"n000000xx"}, "unfinished": {unfinished.filename()}, "foreign": {foreign},
 		"with its extension": {mine + ".mp4"},
 	} {
 		c.sim.ClearLog()
@@ -247,11 +247,8 @@ func TestHundredAndThirtyParts(t *testing.T) {
 	c.sim.ClearLog()
 	added := c.must(c.submitRequest(archiveBody(nil, names[:100]...)))
 	c.wantCode(added, 0)
-	aid, err := strconv.ParseInt(added.string("data.aid"), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.wantCode(c.must(c.appRequest("/x/vu/app/edit/full", archiveBody(map[string]any{"aid": aid}, names...))), 0)
+	aid := added.number("data.aid")
+	c.wantCode(c.edit(c.edited(aid, names...)), 0)
 	a := c.sim.Archives()[0]
 	if len(a.Videos) != 130 || a.Edits != 1 || a.State != bilibili.StateEditAwaiting {
 		t.Fatalf("%d parts, %d edits, state %d", len(a.Videos), a.Edits, a.State)
@@ -268,17 +265,18 @@ func TestEditIsForTheOwnerAndDropsWhatIsLeftOut(t *testing.T) {
 	c := setup(t, bilibili.Options{})
 	one, two := c.upload("tx", "a.mp4", content(10)), c.upload("tx", "b.mp4", content(10))
 	aid := c.must(c.submitRequest(archiveBody(nil, one, two))).number("data.aid")
-	edit := c.appRequest("/x/vu/app/edit/full", archiveBody(map[string]any{"aid": aid, "title": "shorter"}, two))
-	c.wantCode(c.must(edit), 0)
+	body := c.edited(aid, two)
+	body["title"] = "shorter"
+	c.wantCode(c.edit(body), 0)
 	if a := c.sim.Archives()[0]; a.Title != "shorter" || len(a.Videos) != 1 || a.Videos[0].Filename != two {
 		t.Errorf("archive %+v", a)
 	}
 	if err := c.sim.SetArchiveState(aid, bilibili.StateLocked, "locked"); err != nil {
 		t.Fatal(err)
 	}
-	c.wantCode(c.must(c.appRequest("/x/vu/app/edit/full", archiveBody(map[string]any{"aid": aid}, two))), -400)
+	c.wantCode(c.edit(body), -400)
 	c.account = c.sim.AddAccount(bilibili.AccountOptions{})
-	c.wantCode(c.must(c.appRequest("/x/vu/app/edit/full", archiveBody(map[string]any{"aid": aid}, two))), -404)
+	c.wantCode(c.edit(body), -404)
 }
 
 func TestOtherWaysToSubmit(t *testing.T) {
@@ -299,8 +297,12 @@ func TestOtherWaysToSubmit(t *testing.T) {
 	body["videos"].([]map[string]any)[0]["cid"] = c.sim.Objects()[1].BizID
 	added := web("/x/vu/web/add/v3", csrf, body)
 	c.wantCode(added, 0)
-	body["aid"], body["title"] = added.number("data.aid"), "edited"
-	c.wantCode(web("/x/vu/web/edit", csrf, body), 0)
+	edit := c.edited(added.number("data.aid"), c.sim.Objects()[1].Name)
+	c.wantCode(web("/x/vu/web/edit", csrf, edit), 21001) // the web page names the cid of each part
+	c.onlyViolation(bilibili.RuleSubmission)
+	c.sim.ClearLog()
+	edit["videos"], edit["title"] = body["videos"], "edited"
+	c.wantCode(web("/x/vu/web/edit", csrf, edit), 0)
 
 	query := url.Values{
 		"access_key": {c.account.AccessToken}, "appkey": {bilibili.BCutAndroid.Key}, "aurora_version": {"2.39.0"}, "build": {"2800030"},

@@ -59,56 +59,6 @@ func (x *exchange) clientAdd() *answer {
 	return x.submitted(nil, x.failure(codeClosed, message(codeClosed)))
 }
 
-// appEdit changes an archive the way the Android app does.
-func (x *exchange) appEdit() *answer {
-	owner, refusal := x.appCaller(BiliTV, "BiliDroid", appParameters)
-	if refusal != nil {
-		return refusal
-	}
-	return x.edit(owner, rulesApp)
-}
-
-// webEdit changes an archive the way the web page does.
-func (x *exchange) webEdit() *answer {
-	owner, refusal := x.webCaller()
-	if refusal != nil {
-		return refusal
-	}
-	return x.edit(owner, rulesWeb)
-}
-
-// edit replaces the content of an archive. Parts that are left out are removed, as on the real service.
-func (x *exchange) edit(owner *account, rules rules) *answer {
-	sub, fields, code := x.decodeSubmission()
-	if code != 0 {
-		return x.failure(code, message(code))
-	}
-	var a *archive
-	for _, candidate := range x.s.state.archives {
-		if candidate.aid == sub.AID && candidate.mid == owner.MID {
-			a = candidate
-		}
-	}
-	if !x.check(a != nil, RuleSubmission, "the account has no archive with aid %d", sub.AID) {
-		return x.failure(codeNotFound, message(codeNotFound))
-	}
-	rules.kept = a.raw.DTime
-	code = x.checkSubmission(sub, rules)
-	if code == 0 {
-		code = x.checkFiles(sub, owner, a)
-	}
-	if code == 0 && (x.refused() || x.s.state.stateOf(a, x.s.now(), x.s.options) == StateLocked) {
-		code = codeBadRequest
-	}
-	if code != 0 {
-		return x.failure(code, message(code))
-	}
-	a.put(sub, fields, x.body, x.s.now())
-	a.edits++
-	a.fixed, a.reason = false, ""
-	return success(map[string]any{"aid": a.aid, "bvid": a.bvid})
-}
-
 // preAdd is asked by web pages before a submission; nothing depends on the answer.
 func (x *exchange) preAdd() *answer {
 	if _, ok := x.byCookies(); !ok {
