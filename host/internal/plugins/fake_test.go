@@ -46,6 +46,12 @@ func fakePlugin(kind string) {
 	if os.Getenv("FAKE_BORN") != "" {
 		note(os.Getenv("FAKE_BORN"), "born")
 	}
+	for gate := os.Getenv("FAKE_GATE"); gate != ""; { // held at its start until the test makes the file
+		if _, err := os.Stat(gate); err == nil {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 	switch kind {
 	case "extractor":
 		info.Match = strings.Split(envOr("FAKE_MATCH", `^fake://`+name+`/`), " ")

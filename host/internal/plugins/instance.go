@@ -31,6 +31,8 @@ type instance struct {
 	conn      *wire.Conn
 	lines     *lines
 	started   time.Time
+	// watched and over are guarded by Manager.mu: its supervision was begun, which happens once; it is off the books.
+	watched, over bool
 	// watching is closed when the supervision of this instance has ended.
 	watching chan struct{}
 	// tailed is closed when the log of a detached process is read to its end.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -298,6 +299,50 @@ func TestRecorderThatDiedWhileNoHostRanIsGone(t *testing.T) {
 	if _, err := os.Stat(second.runDir.recordPath(lease.Instance)); !os.IsNotExist(err) {
 		t.Errorf("the record is still there: %v", err)
 	}
+}
+
+// Between the re-attach and the end of the first Apply a recorder can die at any time; here it dies after Apply chose it.
+func TestRecorderThatDiesWhileTheFirstApplyRunsIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("recorder-r")
+	w.install("extractor-a", "FAKE_GATE="+filepath.Join(w.dir, "gate"))
+	first := w.load(`plugin "recorder-r" {}`)
+	lease, _ := w.recording(first)
+	pid := lease.inst.process.Pid()
+	lease.Release()
+	first.Close()
+
+	chosen := make(chan struct{})
+	choose := sync.OnceFunc(func() { close(chosen) })
+	w.options.Getenv = func(name string) string {
+		if name == "LUBOD_TEST_GREETING" { // an option: it is asked for when the recorder is compared with its block
+			choose()
+		}
+		return ""
+	}
+	second := w.manager()
+	applied := make(chan error, 1)
+	go func() {
+		applied <- second.Apply(w.ctx(), w.plugins("plugin \"recorder-r\" {}\nplugin \"extractor-a\" {}"))
+	}()
+	w.await("the choice of the recorder", chosen)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	w.log.await(t, 1, "plugin process has ended", "recorder-r")
+	w.write("gate", "", 0o600)
+	if err := <-applied; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.RecorderInstance(w.ctx(), "recorder-r", lease.Instance); !errors.Is(err, ErrGone) {
+		t.Errorf("err = %v", err)
+	}
+	fresh, err := second.Recorder(w.ctx())
+	if err != nil || fresh.Instance == lease.Instance {
+		t.Fatalf("Recorder = %+v, %v", fresh, err)
+	}
+	fresh.Release()
 }
 
 func TestRecordsThatLieAreNotTrusted(t *testing.T) {

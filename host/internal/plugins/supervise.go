@@ -65,17 +65,22 @@ func (m *Manager) finish(e *entry, a *attempt, inst *instance, err error) *insta
 func (m *Manager) installLocked(e *entry, inst *instance) {
 	defer m.noteChange()
 	e.cancelPendingRetry()
-	e.current, e.state, e.next, e.lastErr = inst, Ready, time.Time{}, nil
 	e.described, e.about, e.patterns, e.print = true, inst.about, inst.patterns, inst.print
+	if inst.over { // it died between being chosen and being used
+		m.beginLocked(e)
+		return
+	}
+	e.current, e.state, e.next, e.lastErr = inst, Ready, time.Time{}, nil
 	m.watchLocked(inst)
 	m.logger.Info("plugin is ready", "plugin", inst.label, "version", inst.about.Version, "pid", inst.process.Pid(), "instance", inst.id)
 }
 
 // watchLocked begins to supervise a process, once.
 func (m *Manager) watchLocked(inst *instance) {
-	if _, watched := m.instances[inst]; watched {
+	if inst.watched { // m.instances does not tell: a process that is gone has left it
 		return
 	}
+	inst.watched = true
 	m.instances[inst] = struct{}{}
 	m.tasks.Go(func() { m.supervise(inst) })
 	if inst.detached {
@@ -271,9 +276,10 @@ func (m *Manager) exited(inst *instance) {
 
 // exitedLocked takes a process that is gone off the books, once.
 func (m *Manager) exitedLocked(inst *instance) {
-	if _, known := m.instances[inst]; !known {
+	if inst.over {
 		return
 	}
+	inst.over = true
 	delete(m.instances, inst)
 	inst.letGo()
 	defer m.noteChange()
