@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/db/embedded"
@@ -26,11 +27,7 @@ import (
 	"github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
-func TestMain(m *testing.M) {
-	code := dbtest.Main(m).Run()
-	hosttest.RemovePrograms()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(hosttest.Main(dbtest.Main(m))) }
 
 // prepare logs in and sets what every scenario needs: an account, a template, and times that suit a test.
 func prepare(t *testing.T, daemon *hosttest.Daemon) {

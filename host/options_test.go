@@ -1,7 +1,7 @@
 package host_test
 
 import (
-	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -76,17 +76,7 @@ func (b *bilibiliLive) waitMedia(quality string) {
 
 func (b *bilibiliLive) until(what string, condition func() bool) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 90*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			b.t.Fatalf("never came: %s; media %v; log: %s", what, b.media(), b.Log().Tail())
-		}
-	}
+	hosttest.Until(b.t, what, condition, func() string { return fmt.Sprintf("media %v; log: %s", b.media(), b.Log().Tail()) })
 }
 
 func (b *bilibiliLive) configure(settings map[string]any) {

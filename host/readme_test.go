@@ -1,7 +1,6 @@
 package host_test
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -46,7 +45,7 @@ func TestReadmeLeadsFromTheFirstUserToARecording(t *testing.T) {
 	daemon.Start()
 	script := strings.NewReplacer(
 		"http://127.0.0.1:19159", daemon.Client.Base(),
-		"127.0.0.1:8080", freeAddress(t),
+		"127.0.0.1:8080", hosttest.ReservePort(t),
 		"-t 30 ", "-t 12 ", // two files do as well
 	).Replace(strings.Join(readmeBlocks(t, "README.md"), "\n"))
 	// What a reader would see as an error fails the test.
@@ -72,14 +71,4 @@ func TestReadmeLeadsFromTheFirstUserToARecording(t *testing.T) {
 	if configuration.Lines != "qn" {
 		t.Errorf("lines = %q, want qn", configuration.Lines)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }

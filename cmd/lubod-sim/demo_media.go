@@ -5,11 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // encodeClip makes a clip of moving pictures and a tone, with a keyframe every second.
@@ -57,43 +62,50 @@ func tool(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return output, nil
 }
 
-// ffmpegLive is ffmpeg as a live server: it sends a file in real time to the first client that comes.
+// ffmpegLive is a live server whose stream is made by ffmpeg: it sends a file in real time to the first client that comes.
 type ffmpegLive struct {
-	url     string
-	command *exec.Cmd
-	done    chan struct{}
+	url    string
+	server *http.Server
+	doing  sync.WaitGroup // the accept loop and the request that it serves
 }
 
 func startFFmpegLive(clip string) (*ffmpegLive, error) {
-	port, err := freePort()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // an address of this machine, at once
 	if err != nil {
-		return nil, err
-	}
-	live := &ffmpegLive{url: fmt.Sprintf("http://127.0.0.1:%d/live.flv", port), done: make(chan struct{})}
-	// Its life is longer than any context here: stop ends it.
-	live.command = exec.Command("ffmpeg", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", "-listen", "1", live.url) //nolint:noctx // see above
-	// Ctrl-C in the terminal is for the demonstration, which ends its processes in order.
-	live.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := live.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the live stream: %w", err)
 	}
-	go func() {
-		_ = live.command.Wait() // how it ends says nothing that the recording does not
-		close(live.done)
-	}()
+	live := &ffmpegLive{url: "http://" + listener.Addr().String() + "/live.flv"}
+	var sent atomic.Bool
+	live.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sent.Swap(true) {
+			http.NotFound(w, r) // the broadcast is over
+			return
+		}
+		live.doing.Add(1)
+		defer live.doing.Done()
+		command := exec.CommandContext(r.Context(), "ffmpeg", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", "pipe:1")
+		// Ctrl-C in the terminal is for the demonstration, which ends its processes in order.
+		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		command.Stdout = flushing{w, http.NewResponseController(w)}
+		w.Header().Set("Content-Type", "video/x-flv")
+		_ = command.Run() // how it ends says nothing that the recording does not
+	})}
+	live.doing.Go(func() { _ = live.server.Serve(listener) })
 	return live, nil
 }
 
-func (l *ffmpegLive) stop() {
-	_ = l.command.Process.Kill()
-	<-l.done
+// flushing sends what is written at once.
+type flushing struct {
+	io.Writer
+	control *http.ResponseController
 }
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // an address of this machine, at once
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+func (f flushing) Write(b []byte) (int, error) {
+	n, err := f.Writer.Write(b)
+	return n, errors.Join(err, f.control.Flush())
+}
+
+func (l *ffmpegLive) stop() {
+	_ = l.server.Close()
+	l.doing.Wait()
 }

@@ -1,5 +1,5 @@
-// Command rules holds the repository against the rules that no compiler knows: who may import whom, and how migrations
-// are named.
+// Command rules holds the repository against the rules that no compiler knows: who may import whom, how migrations
+// are named, and that no test leaves a goroutine behind.
 //
 //	rules [directory of the main module]
 //
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 )
 
 func main() {
@@ -43,5 +44,9 @@ func check(ctx context.Context, root string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(violations, migrations...), nil
+	leaks, err := checkLeaks(root)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(violations, migrations, leaks), nil
 }

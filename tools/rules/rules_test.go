@@ -166,3 +166,34 @@ func TestMigrationNames(t *testing.T) {
 		})
 	}
 }
+
+func TestGoroutinesWithoutALookForLeaksAreFound(t *testing.T) {
+	t.Parallel()
+	const watched = "package upload\n\nimport \"testing\"\n\nfunc TestMain(m *testing.M) { goleak.VerifyTestMain(m) }\n"
+	const unwatched = "package upload\n"
+	for _, test := range []struct{ name, code, tests, want string }{
+		{"go statement", "func f() { go f() }", unwatched, "host/internal/upload starts goroutines (more.go:2)"},
+		{"group", "func f() { group.Go(f) }", unwatched, "host/internal/upload starts goroutines (more.go:2)"},
+		{"server of a test", "func f() { httptest.NewServer(nil) }", unwatched, "host/internal/upload starts goroutines (more.go:2)"},
+		{"watched", "func f() { go f() }", watched, ""},
+		{"nothing runs", "func f() {}", unwatched, ""},
+		{"no tests", "func f() { go f() }", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "host/internal/upload")
+			writeFile(t, filepath.Join(dir, "more.go"), "package upload\n"+test.code+"\n")
+			if test.tests != "" {
+				writeFile(t, filepath.Join(dir, "more_test.go"), test.tests)
+			}
+			violations, err := checkLeaks(filepath.Join(dir, "../../.."))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case test.want == "" && len(violations) == 0:
+			case test.want == "" || len(violations) != 1 || !strings.HasPrefix(violations[0], test.want):
+				t.Errorf("violations = %q, want %q", violations, test.want)
+			}
+		})
+	}
+}

@@ -16,13 +16,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/host/internal/outgoing"
 )
 
@@ -39,7 +39,7 @@ type proxyHarness struct {
 func newProxyHarness(t *testing.T) *proxyHarness {
 	t.Helper()
 	h := &proxyHarness{harness: newHarness(t, dbtest.New(t)), target: func(http.ResponseWriter, *http.Request) {}}
-	target, secret := listenTwice(t)
+	target, secret := hosttest.ListenTwice(t, "127.0.0.2", "127.0.0.1")
 	_, h.port, _ = net.SplitHostPort(target.Addr().String())
 	answerOn(t, target, func(w http.ResponseWriter, r *http.Request) { h.target(w, r) })
 	answerOn(t, secret, func(http.ResponseWriter, *http.Request) { t.Error("the proxy reached a secret server") })
@@ -54,26 +54,6 @@ func newProxyHarness(t *testing.T) *proxyHarness {
 	h.register(t, "admin", "password123")
 	h.login(t, "admin", "password123")
 	return h
-}
-
-// listenTwice listens on one port of two addresses. One that is free on the first may be in use on the second.
-func listenTwice(t *testing.T) (target, secret net.Listener) {
-	t.Helper()
-	for {
-		target, err := net.Listen("tcp", "127.0.0.2:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(target.Addr().String())
-		secret, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			return target, secret
-		}
-		_ = target.Close()
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Fatal(err)
-		}
-	}
 }
 
 func answerOn(t *testing.T, listener net.Listener, handler http.HandlerFunc) {

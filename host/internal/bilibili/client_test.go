@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/hosttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
@@ -77,15 +77,9 @@ func TestSubmitTellsRefusedFromLost(t *testing.T) {
 }
 
 func TestSubmitThatNeverLeftIsNotLost(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	client := New(Options{MemberURL: "http://" + address})
+	client := New(Options{MemberURL: "http://" + hosttest.ReservePort(t)})
 	defer client.Close()
-	_, err = client.Submit(t.Context(), testAccount(), Archive{})
+	_, err := client.Submit(t.Context(), testAccount(), Archive{})
 	if !errors.Is(err, ErrNotSent) || errors.Is(err, ErrAnswerLost) {
 		t.Errorf("error = %v, want ErrNotSent", err)
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/host/internal/outgoing"
 )
 
@@ -357,17 +358,7 @@ func (h *harness) workOff(s *Service, stage Stage, recording int64) db.HookRun {
 // until waits for a condition.
 func (h *harness) until(what string, condition func() bool) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			h.t.Fatalf("never came: %s; log:\n%s", what, h.logged())
-		}
-	}
+	hosttest.Until(h.t, what, condition, h.logged)
 }
 
 func (h *harness) untilState(stage Stage, recording int64, state string) db.HookRun {

@@ -5,56 +5,20 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/db/dbtest"
 )
-
-// mortal ends a process at its nth statement: from then on nothing it does reaches the database.
-type mortal struct {
-	left atomic.Int64
-	die  context.CancelFunc
-}
-
-func (m *mortal) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	if m.left.Add(-1) >= 0 {
-		return ctx
-	}
-	m.die()
-	dead, cancel := context.WithCancel(ctx)
-	cancel()
-	return dead
-}
-
-func (m *mortal) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // mortalService is a service whose process dies after so many statements.
 func (h *harness) mortalService(statements int) (*Service, context.Context) {
 	h.t.Helper()
-	config := h.db.Pool.Config()
-	config.MaxConns = 2
-	ctx, cancel := context.WithCancel(h.t.Context())
-	h.t.Cleanup(cancel)
-	m := &mortal{die: cancel}
-	m.left.Store(1 << 40) // connecting is not counted
-	config.ConnConfig.Tracer = m
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(pool.Close)
-	if err := pool.Ping(ctx); err != nil {
-		h.t.Fatal(err)
-	}
-	s := h.serviceOn(&db.DB{Queries: db.New(pool), Pool: pool})
+	m := dbtest.NewMortal(h.t, h.db)
+	s := h.serviceOn(m.DB)
 	s.Pace.Linger = time.Millisecond // the dead do not linger
-	m.left.Store(int64(statements))
-	return s, ctx
+	m.LiveFor(statements)
+	return s, m.Context
 }
 
 // A process that dies between any two statements of a move leaves a row that leads to the whole file, and the next one

@@ -7,19 +7,27 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/lubod/lubod/db/dbtest"
 )
 
 // programs is what a daemon needs beside it: built once per test binary, from the sources that are being tested.
-var programs = sync.OnceValues(buildPrograms)
+var programs builder
+
+type builder struct {
+	once sync.Once
+	dir  string
+	err  error
+}
 
 // Programs returns the directory that holds lubod, and plugins/ below it.
 func Programs(t testing.TB) string {
 	t.Helper()
-	dir, err := programs()
-	if err != nil {
-		t.Fatal(err)
+	programs.once.Do(func() { programs.dir, programs.err = buildPrograms() })
+	if programs.err != nil {
+		t.Fatal(programs.err)
 	}
-	return dir
+	return programs.dir
 }
 
 func buildPrograms() (string, error) {
@@ -76,9 +84,15 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// RemovePrograms deletes what Programs built. Call it at the end of TestMain.
-func RemovePrograms() {
-	if dir, err := programs(); err == nil {
-		_ = os.RemoveAll(dir)
+// Main wraps the tests of a binary and deletes in the end what Programs built.
+func Main(m dbtest.Tests) dbtest.Tests { return main{m} }
+
+type main struct{ tests dbtest.Tests }
+
+func (m main) Run() int {
+	code := m.tests.Run()
+	if programs.dir != "" {
+		_ = os.RemoveAll(programs.dir)
 	}
+	return code
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,7 +70,7 @@ func Settle(t testing.TB, path string) {
 // ServeLive lets ffmpeg send the clip in real time to the first client that comes.
 func ServeLive(t testing.TB, clip Clip) *LiveServer {
 	t.Helper()
-	address := fmt.Sprintf("http://127.0.0.1:%d/live.flv", freePort(t))
+	address := "http://" + ReservePort(t) + "/live.flv"
 	ctx, cancel := context.WithCancel(context.Background())
 	command := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-i", clip.Path, "-c", "copy", "-f", "flv", "-listen", "1", address)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -101,15 +100,6 @@ func (s *LiveServer) Wait(t testing.TB) {
 	if err := <-s.done; err != nil {
 		t.Fatalf("ffmpeg did not send everything: %v", err)
 	}
-}
-
-func freePort(t testing.TB) int {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // Packets returns the hashes of the packets of files, one after the other, per stream, as ffprobe reads them.

@@ -15,14 +15,12 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
-
-// patience is how long a test waits for what must come; nothing depends on how fast it comes.
-const patience = 30 * time.Second
 
 // fakeRooms answers questions and takes orders to record, by functions.
 type fakeRooms struct {
@@ -158,17 +156,7 @@ func (h *harness) start() *Monitor {
 
 func (h *harness) until(what string, condition func() bool) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			h.t.Fatalf("never came: %s", what)
-		}
-	}
+	hosttest.Until(h.t, what, condition, func() string { return "" })
 }
 
 var broadcast = extractor.Status{Live: true, Streams: []extractor.Stream{{URL: "http://cdn/1.flv"}}}

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lubod/lubod/host/internal/hosttest"
 )
 
 // twoServers are a server that may be reached (127.0.0.2) and a secret one (127.0.0.1), on the same port.
@@ -35,10 +37,9 @@ func newTwoServers(t *testing.T) *twoServers {
 	t.Helper()
 	s := &twoServers{}
 	s.open(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "open") })
-	outer := listen(t, "127.0.0.2:0")
+	outer, inner := hosttest.ListenTwice(t, "127.0.0.2", "127.0.0.1")
 	_, s.port, _ = net.SplitHostPort(outer.Addr().String())
 	serveOn(t, outer, func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load())(w, r) })
-	inner := listen(t, "127.0.0.1:"+s.port)
 	server := serveOn(t, inner, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") })
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -51,15 +52,6 @@ func newTwoServers(t *testing.T) *twoServers {
 		}
 	})
 	return s
-}
-
-func listen(t *testing.T, address string) net.Listener {
-	t.Helper()
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listener
 }
 
 func serveOn(t *testing.T, listener net.Listener, handler http.HandlerFunc) *httptest.Server {

@@ -19,15 +19,13 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
-
-// patience is how long a test waits for what must come; nothing depends on how fast it comes.
-const patience = 30 * time.Second
 
 // fakeProcess is a recorder process that outlives the services of a test. Its sessions do what the test emits.
 type fakeProcess struct {
@@ -431,17 +429,7 @@ func file(prefix string, index int) recorder.Segment {
 
 func (h *harness) until(what string, condition func() bool) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			h.t.Fatalf("never came: %s; log:\n%s", what, h.logged())
-		}
-	}
+	hosttest.Until(h.t, what, condition, h.logged)
 }
 
 // untilRows waits for a table to have so many rows.

@@ -22,6 +22,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/sdk/line"
 )
 
@@ -304,17 +305,7 @@ func (h *harness) begun() []line.File {
 // until waits for a row to hold what a condition wants.
 func (h *harness) until(what string, condition func() bool) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			h.t.Fatalf("never came: %s; log:\n%s", what, h.logged())
-		}
-	}
+	hosttest.Until(h.t, what, condition, h.logged)
 }
 
 func (h *harness) upload(segment int64) db.Upload {

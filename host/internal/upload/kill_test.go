@@ -5,64 +5,29 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
-// mortal ends a process at its nth statement: from then on nothing it does reaches the database.
-type mortal struct {
-	left atomic.Int64
-	die  context.CancelFunc
-}
-
-func (m *mortal) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	if m.left.Add(-1) >= 0 {
-		return ctx
-	}
-	m.die()
-	dead, cancel := context.WithCancel(ctx)
-	cancel()
-	return dead
-}
-
-func (m *mortal) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
 // mortalService is a service whose process dies after so many statements. Its jobs are run by hand.
-func (h *harness) mortalService(archives Archives, statements int) (s *Service, m *mortal, ctx context.Context) {
+func (h *harness) mortalService(archives Archives, statements int) (*Service, *dbtest.Mortal) {
 	h.t.Helper()
-	config := h.db.Pool.Config()
-	config.MaxConns = 2
-	ctx, cancel := context.WithCancel(h.t.Context())
-	m = &mortal{die: cancel}
-	config.ConnConfig.Tracer = m
-	m.left.Store(1 << 40) // connecting is not counted
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(pool.Close)
-	h.t.Cleanup(cancel)
-	if err := pool.Ping(ctx); err != nil {
-		h.t.Fatal(err)
-	}
-	s, err = New(Options{
-		DB: &db.DB{Queries: db.New(pool), Pool: pool}, HostID: h.host.String(), Accounts: h.accounts, Lines: h.lines, Archives: archives,
+	m := dbtest.NewMortal(h.t, h.db)
+	s, err := New(Options{
+		DB: m.DB, HostID: h.host.String(), Accounts: h.accounts, Lines: h.lines, Archives: archives,
 		Pace: h.pace, Logger: slog.New(slog.NewTextHandler(h, nil)),
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	m.left.Store(int64(statements))
-	return s, m, ctx
+	m.LiveFor(statements)
+	return s, m
 }
 
 // memory is Bilibili with archives by their first part.
@@ -127,8 +92,8 @@ func TestKillBetweenAnyTwoStepsMakesOneArchive(t *testing.T) {
 	}
 	statements := 0
 	for ; ; statements++ {
-		s, _, ctx := h.mortalService(living, statements)
-		if run(s, ctx) && ctx.Err() == nil {
+		s, m := h.mortalService(living, statements)
+		if run(s, m.Context) && !m.Dead() {
 			break
 		}
 		if statements > 60 {
@@ -140,14 +105,13 @@ func TestKillBetweenAnyTwoStepsMakesOneArchive(t *testing.T) {
 	}
 	for _, when := range []string{"before", "after"} {
 		var d dying
-		s, m, ctx := h.mortalService(nil, 1<<40)
-		die := func() { m.left.Store(0); m.die() }
-		d = dying{Archives: living, after: die}
+		s, m := h.mortalService(nil, 1<<40)
+		d = dying{Archives: living, after: m.Die}
 		if when == "before" {
-			d.before = die
+			d.before = m.Die
 		}
 		s.Archives = d
-		run(s, ctx)
+		run(s, m.Context)
 	}
 
 	h.start(h.service())

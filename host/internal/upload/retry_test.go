@@ -327,8 +327,8 @@ func TestKillWhileAPersonRetriesOrWaivesMakesOneArchive(t *testing.T) {
 			h.exec("UPDATE uploads SET state = 'failed', error = 'broken' WHERE segment_id = $1", []any{bad})
 			h.exec("UPDATE river_job SET state = 'completed', finalized_at = now() WHERE state <> 'completed' AND args ->> 'segment_id' = ANY ($1)",
 				[]any{[]string{fmt.Sprint(good), fmt.Sprint(bad)}})
-			s, _, ctx := h.mortalService(h.archives, deaths)
-			err := act(ctx, s, recording, bad)
+			s, m := h.mortalService(h.archives, deaths)
+			err := act(m.Context, s, recording, bad)
 			if err := act(t.Context(), healthy, recording, bad); err != nil {
 				t.Fatalf("%s, death %d, made again: %v", name, deaths, err)
 			}
