@@ -74,7 +74,8 @@ const lookBack = time.Hour
 const maxPages = 100
 
 // Find looks for the archive that an earlier submit of these parts created: the newest ones are listed page by page
-// (parallel pages are refused, so one search runs at a time) and those created since are compared part by part.
+// (parallel pages are refused, so one search runs at a time) and those created since are looked into. An archive that
+// has only some of the parts is an error of its own: nothing can be made of the rest without a person.
 // ErrNoArchive is only answered when all of them were seen.
 func (c *Client) Find(ctx context.Context, account *Account, parts []string, since time.Time) (Accepted, error) {
 	select {
@@ -93,7 +94,7 @@ func (c *Client) Find(ctx context.Context, account *Account, parts []string, sin
 			return time.Unix(entry.Created, 0).Before(since.Add(-lookBack))
 		})
 		for _, entry := range recent {
-			same, err := c.hasParts(ctx, account, entry.BVID, parts)
+			same, err := c.hasParts(ctx, account, entry.Accepted, parts)
 			if err != nil {
 				return Accepted{}, err
 			}
@@ -139,27 +140,22 @@ func (c *Client) listPage(ctx context.Context, account *Account, page int) ([]li
 	return listed, answer.Page.PN*answer.Page.PS < answer.Page.Count, nil
 }
 
-func (c *Client) hasParts(ctx context.Context, account *Account, bvid string, parts []string) (bool, error) {
-	var answer struct {
-		Videos []struct {
-			Filename string `json:"filename"`
-		} `json:"videos"`
-	}
-	query := url.Values{"topic_grey": {"1"}, "bvid": {bvid}, "t": {strconv.FormatInt(c.now().UnixMilli(), 10)}}
-	err := c.do(ctx, call{
-		method: http.MethodGet, base: c.options.MemberURL, path: "/x/vupre/web/archive/view",
-		query: query, cookies: account.Cookies, agent: webAgent,
-	}, &answer)
+// hasParts tells whether an archive has these parts. It may have more by now: a file is in one archive at most.
+func (c *Client) hasParts(ctx context.Context, account *Account, archive Accepted, parts []string) (bool, error) {
+	seen, err := c.View(ctx, account, archive)
 	if err != nil {
-		return false, fmt.Errorf("view archive %s: %w", bvid, err)
+		return false, err
 	}
-	if len(answer.Videos) != len(parts) {
-		return false, nil
-	}
-	for i, video := range answer.Videos {
-		if video.Filename != parts[i] {
-			return false, nil
+	has := 0
+	names := seen.Filenames()
+	for _, part := range parts {
+		if slices.Contains(names, part) {
+			has++
 		}
 	}
-	return true, nil
+	if has > 0 && has < len(parts) {
+		return false, fmt.Errorf("archive %s has %d of these %d parts: somebody made or changed it by hand; remove the parts from it, or add the others to it",
+			archive.BVID, has, len(parts))
+	}
+	return has > 0, nil
 }

@@ -37,6 +37,7 @@ type Client struct {
 	http    *http.Client
 	now     func() time.Time
 	finding chan struct{} // holds one token while archives are listed
+	editing chan struct{} // the same while one is edited
 }
 
 // New returns a client. Close ends its idle connections.
@@ -51,13 +52,17 @@ func New(options Options) *Client {
 		ForceAttemptHTTP2:     true,
 	}
 	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{options: options, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}, now: time.Now, finding: make(chan struct{}, 1)}
+	return &Client{
+		options: options, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}, now: time.Now,
+		finding: make(chan struct{}, 1), editing: make(chan struct{}, 1),
+	}
 }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// RefusedError is Bilibili's definite no: nothing was created or changed.
+// RefusedError is Bilibili's no: nothing was created or changed. The codes of its gateways, which may answer so although it was,
+// are ErrAnswerLost instead.
 type RefusedError struct {
 	Code    int
 	Message string
@@ -151,7 +156,7 @@ func decode(path string, status int, raw []byte, out any) error {
 		}
 		return fmt.Errorf("%w: %s: HTTP status %d and no readable answer", ErrAnswerLost, path, status)
 	}
-	if status >= 500 {
+	if status >= 500 || gatewayCode(*answer.Code) {
 		return fmt.Errorf("%w: %s: HTTP status %d with code %d: %s", ErrAnswerLost, path, status, *answer.Code, answer.Message)
 	}
 	if *answer.Code != 0 {
@@ -168,6 +173,10 @@ func decode(path string, status int, raw []byte, out any) error {
 	}
 	return nil
 }
+
+// gatewayCode tells whether a code is said by something in front of the service that was asked, which may have done it all the
+// same. -509 is not one of them: it is a limit of calls.
+func gatewayCode(code int) bool { return code <= -500 && code >= -508 }
 
 // sendFailure tells a request that never left (no connection) from one whose fate is unknown.
 func sendFailure(err error) error {

@@ -35,6 +35,9 @@ const (
 // Submit creates an archive. A *RefusedError, ErrNoAccount and ErrNotSent mean that none was created; ErrAnswerLost means that
 // one may have been: look it up with Find before any other try.
 func (c *Client) Submit(ctx context.Context, account *Account, archive Archive) (Accepted, error) {
+	if len(archive.Videos) > MaxParts {
+		return Accepted{}, fmt.Errorf("an archive cannot be made of %d parts at once, %d can", len(archive.Videos), MaxParts)
+	}
 	request, err := c.submission(account, archive.Via)
 	if err != nil {
 		return Accepted{}, err
@@ -50,16 +53,35 @@ func (c *Client) Submit(ctx context.Context, account *Account, archive Archive) 
 
 // submission is the call of an interface, with everything but the archive.
 func (c *Client) submission(account *Account, via Via) (call, error) {
-	if via == ViaWeb {
+	if via != ViaBCut {
+		return c.signedCall(account, via, "/x/vu/app/add", "/x/vu/web/add/v3")
+	}
+	query, err := c.appQuery(account, map[string]string{
+		"aurora_version": "2.39.0", "build": "2800030", "channel": "master", "mobi_app": "android_bbs", "montage_version": "1.42.1.0", "sdk_type": "mon",
+	})
+	return call{path: "/x/vu/mvp/add", query: keyBCut.sign(query), agent: bcutAgent}, err
+}
+
+// signedCall is a call of the app's interface or of the web page's, with everything but what it is about.
+func (c *Client) signedCall(account *Account, via Via, app, web string) (call, error) {
+	switch via {
+	case ViaWeb:
 		if account.Cookies[csrfCookie] == "" {
 			return call{}, fmt.Errorf("%w: cookie file %q has no cookie %s, which submit_api web needs; log in by QR code", ErrNoAccount, account.File, csrfCookie)
 		}
 		query := url.Values{"t": {strconv.FormatInt(c.now().UnixMilli(), 10)}, "csrf": {account.Cookies[csrfCookie]}}
-		return call{path: "/x/vu/web/add/v3", query: query, cookies: account.Cookies, agent: webAgent}, nil
+		return call{path: web, query: query, cookies: account.Cookies, agent: webAgent}, nil
+	case ViaApp, "":
+		query, err := c.appQuery(account, map[string]string{
+			"build": "7800300", "channel": "bili", "disable_rcmd": "0", "mobi_app": "android", "statistics": appStatistics,
+		})
+		return call{path: app, query: keyTV.sign(query), agent: appAgent}, err
 	}
-	if account.accessToken == "" {
-		return call{}, fmt.Errorf("%w: cookie file %q has no access_token; log in by QR code, or set submit_api to web", ErrNoAccount, account.File)
-	}
+	return call{}, fmt.Errorf("%w: %q is no interface for submissions", ErrNoAccount, via)
+}
+
+// appQuery are the parameters of an app's call, without those that sign it.
+func (c *Client) appQuery(account *Account, parameters map[string]string) (url.Values, error) {
 	query := url.Values{
 		"access_key": {account.accessToken},
 		"c_locale":   {"zh-Hans_CN"},
@@ -67,22 +89,11 @@ func (c *Client) submission(account *Account, via Via) (call, error) {
 		"s_locale":   {"zh-Hans_CN"},
 		"ts":         {strconv.FormatInt(c.now().Unix(), 10)},
 	}
-	add := func(parameters map[string]string) {
-		for name, value := range parameters {
-			query.Set(name, value)
-		}
+	for name, value := range parameters {
+		query.Set(name, value)
 	}
-	switch via {
-	case ViaApp, "":
-		add(map[string]string{
-			"build": "7800300", "channel": "bili", "disable_rcmd": "0", "mobi_app": "android", "statistics": appStatistics,
-		})
-		return call{path: "/x/vu/app/add", query: keyTV.sign(query), agent: appAgent}, nil
-	case ViaBCut:
-		add(map[string]string{
-			"aurora_version": "2.39.0", "build": "2800030", "channel": "master", "mobi_app": "android_bbs", "montage_version": "1.42.1.0", "sdk_type": "mon",
-		})
-		return call{path: "/x/vu/mvp/add", query: keyBCut.sign(query), agent: bcutAgent}, nil
+	if account.accessToken == "" {
+		return query, fmt.Errorf("%w: cookie file %q has no access_token; log in by QR code, or set submit_api to web", ErrNoAccount, account.File)
 	}
-	return call{}, fmt.Errorf("%w: %q is no interface for submissions", ErrNoAccount, via)
+	return query, nil
 }
