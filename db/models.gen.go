@@ -230,6 +230,8 @@ type Streamer struct {
 	SegmentProcessor    []byte
 	DownloadedProcessor []byte
 	Postprocessor       []byte
+	// never: nothing of the room is ever published, so that hooks may remove its files. NULL: they are kept until they are public.
+	Publish *string
 }
 
 type Submission struct {

@@ -548,7 +548,7 @@ func (q *Queries) WaitRecording(ctx context.Context, arg WaitRecordingParams) er
 }
 
 const watchedStreamers = `-- name: WatchedStreamers :many
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE NOT paused ORDER BY id
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE NOT paused ORDER BY id
 `
 
 func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
@@ -580,6 +580,7 @@ func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
 			&i.SegmentProcessor,
 			&i.DownloadedProcessor,
 			&i.Postprocessor,
+			&i.Publish,
 		); err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ WITH kept AS (
     FROM streamers s WHERE s.id = $1 AND r.streamer_id = s.id
       AND NOT EXISTS (SELECT 1 FROM hook_runs h WHERE h.recording_id = r.id AND h.stage = 'postprocessor')
 )
-DELETE FROM streamers WHERE streamers.id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
+DELETE FROM streamers WHERE streamers.id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
 `
 
 // Its recordings keep its hooks: what is due of them later still runs.
@@ -43,12 +43,13 @@ func (q *Queries) DeleteStreamer(ctx context.Context, id int64) (Streamer, error
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Publish,
 	)
 	return i, err
 }
 
 const getStreamer = `-- name: GetStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE id = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE id = $1
 `
 
 func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -74,15 +75,16 @@ func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Publish,
 	)
 	return i, err
 }
 
 const insertStreamer = `-- name: InsertStreamer :one
 INSERT INTO streamers (url, template_name, remark, split_time, split_size, override, filename_prefix, format, time_range, excluded_keywords,
-    preprocessor, segment_processor, downloaded_processor, postprocessor)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
+    preprocessor, segment_processor, downloaded_processor, postprocessor, publish)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
 `
 
 type InsertStreamerParams struct {
@@ -100,6 +102,7 @@ type InsertStreamerParams struct {
 	SegmentProcessor    []byte
 	DownloadedProcessor []byte
 	Postprocessor       []byte
+	Publish             *string
 }
 
 func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) (Streamer, error) {
@@ -118,6 +121,7 @@ func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) 
 		arg.SegmentProcessor,
 		arg.DownloadedProcessor,
 		arg.Postprocessor,
+		arg.Publish,
 	)
 	var i Streamer
 	err := row.Scan(
@@ -140,12 +144,13 @@ func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) 
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Publish,
 	)
 	return i, err
 }
 
 const lockStreamer = `-- name: LockStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE id = $1 FOR UPDATE
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -171,12 +176,13 @@ func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) 
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Publish,
 	)
 	return i, err
 }
 
 const setStreamerPaused = `-- name: SetStreamerPaused :one
-UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
+UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
 `
 
 type SetStreamerPausedParams struct {
@@ -207,12 +213,13 @@ func (q *Queries) SetStreamerPaused(ctx context.Context, arg SetStreamerPausedPa
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Publish,
 	)
 	return i, err
 }
 
 const streamerByURL = `-- name: StreamerByURL :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor FROM streamers WHERE url = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE url = $1
 `
 
 func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, error) {
@@ -238,6 +245,7 @@ func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, erro
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Publish,
 	)
 	return i, err
 }
@@ -263,7 +271,7 @@ WITH open_uploads AS (
     WHERE h.state = 'held' AND r.streamer_id IS NOT NULL
     ORDER BY r.streamer_id, h.id
 )
-SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor,
+SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor, streamers.publish,
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
        (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
@@ -321,6 +329,7 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.Streamer.SegmentProcessor,
 			&i.Streamer.DownloadedProcessor,
 			&i.Streamer.Postprocessor,
+			&i.Streamer.Publish,
 			&i.Recording,
 			&i.Uploading,
 			&i.TemplateMissing,
@@ -342,10 +351,10 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 const updateStreamer = `-- name: UpdateStreamer :one
 UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
     filename_prefix = $8, format = $9, time_range = $10, excluded_keywords = $11,
-    preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15,
+    preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15, publish = $16,
     last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, updated_at = now()
 WHERE id = $1
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
 `
 
 type UpdateStreamerParams struct {
@@ -364,6 +373,7 @@ type UpdateStreamerParams struct {
 	SegmentProcessor    []byte
 	DownloadedProcessor []byte
 	Postprocessor       []byte
+	Publish             *string
 }
 
 // What went wrong with another URL says nothing about the new one.
@@ -384,6 +394,7 @@ func (q *Queries) UpdateStreamer(ctx context.Context, arg UpdateStreamerParams) 
 		arg.SegmentProcessor,
 		arg.DownloadedProcessor,
 		arg.Postprocessor,
+		arg.Publish,
 	)
 	var i Streamer
 	err := row.Scan(
@@ -406,6 +417,7 @@ func (q *Queries) UpdateStreamer(ctx context.Context, arg UpdateStreamerParams) 
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Publish,
 	)
 	return i, err
 }

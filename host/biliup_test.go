@@ -182,6 +182,7 @@ func (p *page) streamersAndTemplates(t *testing.T) {
 	if same := p.call(t, "PUT", "/v1/streamers", string(all[0]), 200); !bytes.Equal(same, created) {
 		t.Errorf("a streamer that was sent back became %s, was %s", same, created)
 	}
+	p.overrideDialog(t)
 	changed := p.call(t, "PUT", "/v1/streamers", `{"id":1,"url":"http://127.0.0.1:1/a.flv","remark":"新","override":{"file_size":1073741824,"segment_time":"00:20:00","pool1_size":3}}`, 200)
 	var flat struct {
 		Remark   string `json:"remark"`
@@ -205,6 +206,21 @@ func (p *page) streamersAndTemplates(t *testing.T) {
 	fields(t, "the status", p.call(t, "GET", "/v1/status", "", 200), "version rooms download_semaphore update_semaphore config")
 	fields(t, "a deleted streamer", p.call(t, "DELETE", "/v1/streamers/1", "", 200), flatStreamer)
 	p.call(t, "DELETE", "/v1/streamers/1", "", 404)
+}
+
+// overrideDialog changes how long files of the room with the template get: the page puts every field into the override that
+// its dialog does not know.
+func (p *page) overrideDialog(t *testing.T) {
+	t.Helper()
+	changed := p.call(t, "PUT", "/v1/streamers", `{"id":1,"url":"http://127.0.0.1:1/a.flv","remark":"主播","postprocessor":["rm"],"format":"flv",
+		"override":{"upload_streamers_id":1,"segment_time":"00:30:00","upload_status":"Idle","statusTag":{"type":"span"},"publish":null}}`, 200)
+	var flat struct {
+		Template *int64                     `json:"upload_streamers_id"`
+		Override map[string]json.RawMessage `json:"override"`
+	}
+	if err := json.Unmarshal(changed, &flat); err != nil || flat.Template == nil || *flat.Template != 1 || len(flat.Override) != 1 || string(flat.Override["segment_time"]) != `"00:30:00"` {
+		t.Errorf("after the override dialog the room is %s", changed)
+	}
 }
 
 func (p *page) settingsAndAccounts(t *testing.T, daemon *hosttest.Daemon) {

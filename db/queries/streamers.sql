@@ -38,8 +38,8 @@ ORDER BY streamers.id;
 
 -- name: InsertStreamer :one
 INSERT INTO streamers (url, template_name, remark, split_time, split_size, override, filename_prefix, format, time_range, excluded_keywords,
-    preprocessor, segment_processor, downloaded_processor, postprocessor)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    preprocessor, segment_processor, downloaded_processor, postprocessor, publish)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 RETURNING *;
 
 -- name: GetStreamer :one
@@ -55,7 +55,7 @@ SELECT * FROM streamers WHERE id = $1 FOR UPDATE;
 -- What went wrong with another URL says nothing about the new one.
 UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
     filename_prefix = $8, format = $9, time_range = $10, excluded_keywords = $11,
-    preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15,
+    preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15, publish = $16,
     last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, updated_at = now()
 WHERE id = $1
 RETURNING *;

@@ -197,6 +197,39 @@ func (e PluginState) Valid() bool {
 	}
 }
 
+// Defines values for Publish.
+const (
+	PublishNever Publish = "never"
+)
+
+// Valid indicates whether the value is a known member of the Publish enum.
+func (e Publish) Valid() bool {
+	switch e {
+	case PublishNever:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PublishChoice.
+const (
+	PublishChoiceEmpty PublishChoice = ""
+	PublishChoiceNever PublishChoice = "never"
+)
+
+// Valid indicates whether the value is a known member of the PublishChoice enum.
+func (e PublishChoice) Valid() bool {
+	switch e {
+	case PublishChoiceEmpty:
+		return true
+	case PublishChoiceNever:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordStatus.
 const (
 	RecordStatusIdle    RecordStatus = "Idle"
@@ -259,22 +292,22 @@ func (e RecordingState) Valid() bool {
 
 // Defines values for SegmentPublish.
 const (
-	Filtered SegmentPublish = "filtered"
-	Never    SegmentPublish = "never"
-	Waived   SegmentPublish = "waived"
-	Wanted   SegmentPublish = "wanted"
+	SegmentPublishFiltered SegmentPublish = "filtered"
+	SegmentPublishNever    SegmentPublish = "never"
+	SegmentPublishWaived   SegmentPublish = "waived"
+	SegmentPublishWanted   SegmentPublish = "wanted"
 )
 
 // Valid indicates whether the value is a known member of the SegmentPublish enum.
 func (e SegmentPublish) Valid() bool {
 	switch e {
-	case Filtered:
+	case SegmentPublishFiltered:
 		return true
-	case Never:
+	case SegmentPublishNever:
 		return true
-	case Waived:
+	case SegmentPublishWaived:
 		return true
-	case Wanted:
+	case SegmentPublishWanted:
 		return true
 	default:
 		return false
@@ -792,6 +825,13 @@ type Postprocessor = json.RawMessage
 // Example: [{"timeout":5,"webhook":"https://hooks.example/live"}]
 type Preprocessor = json.RawMessage
 
+// Publish defines model for Publish.
+type Publish string
+
+// PublishChoice never: nothing of this room will ever be published, so hooks may remove its files without a public archive; it goes
+// with no template. null or empty: nothing is removed before it is public, also while the room has no template.
+type PublishChoice string
+
 // QRCode defines model for QRCode.
 type QRCode struct {
 	// QrcodeKey For /login_by_qrcode of this server.
@@ -964,11 +1004,14 @@ type Streamer struct {
 	ID     int64                     `json:"id"`
 
 	// Override Settings that differ from /configuration for this room.
-	Override         json.RawMessage `json:"override"`
-	Postprocessor    json.RawMessage `json:"postprocessor"`
-	Preprocessor     json.RawMessage `json:"preprocessor"`
-	Remark           string          `json:"remark"`
-	SegmentProcessor json.RawMessage `json:"segment_processor"`
+	Override      json.RawMessage `json:"override"`
+	Postprocessor json.RawMessage `json:"postprocessor"`
+	Preprocessor  json.RawMessage `json:"preprocessor"`
+
+	// Publish never: nothing of this room will ever be published, so hooks may remove its files. null: its files are kept until they are published.
+	Publish          nullable.Nullable[Publish] `json:"publish"`
+	Remark           string                     `json:"remark"`
+	SegmentProcessor json.RawMessage            `json:"segment_processor"`
 
 	// SplitSize MB (1048576 bytes) per file; 0: no limit.
 	SplitSize int64 `json:"split_size"`
@@ -976,7 +1019,7 @@ type Streamer struct {
 	// SplitTime Seconds per file; 0: no limit.
 	SplitTime int64 `json:"split_time"`
 
-	// TemplateName The template to publish with. null: nothing is published.
+	// TemplateName The template to publish with. null: nothing is published, and nothing is removed, for now.
 	TemplateName nullable.Nullable[string] `json:"template_name"`
 
 	// TimeRange When the room may be recorded, in the form in which it was given. null: always.
@@ -1026,6 +1069,10 @@ type StreamerChange struct {
 	//
 	// Example: [{"timeout":5,"webhook":"https://hooks.example/live"}]
 	Preprocessor nullable.Nullable[Preprocessor] `json:"preprocessor,omitempty"`
+
+	// Publish never: nothing of this room will ever be published, so hooks may remove its files without a public archive; it goes
+	// with no template. null or empty: nothing is removed before it is public, also while the room has no template.
+	Publish nullable.Nullable[PublishChoice] `json:"publish,omitempty"`
 
 	// Remark A note, and the name in titles where the platform tells none.
 	Remark nullable.Nullable[Remark] `json:"remark,omitempty"`
@@ -1106,6 +1153,10 @@ type StreamerDraft struct {
 	//
 	// Example: [{"timeout":5,"webhook":"https://hooks.example/live"}]
 	Preprocessor nullable.Nullable[Preprocessor] `json:"preprocessor,omitempty"`
+
+	// Publish never: nothing of this room will ever be published, so hooks may remove its files without a public archive; it goes
+	// with no template. null or empty: nothing is removed before it is public, also while the room has no template.
+	Publish nullable.Nullable[PublishChoice] `json:"publish,omitempty"`
 
 	// Remark A note, and the name in titles where the platform tells none.
 	Remark nullable.Nullable[Remark] `json:"remark,omitempty"`

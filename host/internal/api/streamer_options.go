@@ -22,6 +22,7 @@ type streamerOptions struct {
 	format           nullable.Nullable[FormatChoice]
 	timeRange        nullable.Nullable[TimeRange]
 	excludedKeywords nullable.Nullable[ExcludedKeywords]
+	publish          nullable.Nullable[PublishChoice]
 	hooks            [4]hookField
 }
 
@@ -32,14 +33,14 @@ type hookField struct {
 }
 
 func draftOptions(d *StreamerDraft) streamerOptions {
-	return streamerOptions{d.FilenamePrefix, d.Format, d.TimeRange, d.ExcludedKeywords, [4]hookField{
+	return streamerOptions{d.FilenamePrefix, d.Format, d.TimeRange, d.ExcludedKeywords, d.Publish, [4]hookField{
 		{hooks.Preprocessor, d.Preprocessor}, {hooks.SegmentProcessor, d.SegmentProcessor},
 		{hooks.DownloadedProcessor, d.DownloadedProcessor}, {hooks.Postprocessor, d.Postprocessor},
 	}}
 }
 
 func changeOptions(c *StreamerChange) streamerOptions {
-	return streamerOptions{c.FilenamePrefix, c.Format, c.TimeRange, c.ExcludedKeywords, [4]hookField{
+	return streamerOptions{c.FilenamePrefix, c.Format, c.TimeRange, c.ExcludedKeywords, c.Publish, [4]hookField{
 		{hooks.Preprocessor, c.Preprocessor}, {hooks.SegmentProcessor, c.SegmentProcessor},
 		{hooks.DownloadedProcessor, c.DownloadedProcessor}, {hooks.Postprocessor, c.Postprocessor},
 	}}
@@ -119,6 +120,7 @@ func checkTimeRange(field *nullable.Nullable[TimeRange]) error {
 func (o streamerOptions) apply(row *db.Streamer) {
 	row.FilenamePrefix = orNil(kept(o.filenamePrefix, text(row.FilenamePrefix), ""))
 	row.Format = orNil(string(kept(o.format, FormatChoice(text(row.Format)), "")))
+	row.Publish = orNil(string(kept(o.publish, PublishChoice(text(row.Publish)), "")))
 	row.TimeRange = kept(o.timeRange, row.TimeRange, nil)
 	row.ExcludedKeywords = trimmedKeywords(kept(o.excludedKeywords, row.ExcludedKeywords, nil))
 	for _, hook := range o.hooks {

@@ -12,7 +12,7 @@ func TestStreamerOptionsAreKeptAndReset(t *testing.T) {
 	h := newLoggedIn(t)
 	options := `"filename_prefix":"{streamer}/{title}%Y","format":"mp4","time_range":{"start":"22:00","end":"02:00","time_zone":"Asia/Shanghai"},
 		"excluded_keywords":["录播","重播"],"preprocessor":[{"webhook":"https://hooks.example/live","timeout":5}],"segment_processor":[{"remux":"mp4"}],
-		"downloaded_processor":[{"mv":"done","on_error":"hold"}],"postprocessor":["rm",{"rm":true}]`
+		"downloaded_processor":[{"mv":"done","on_error":"hold"}],"postprocessor":["rm",{"rm":true}],"publish":null`
 	want := `{"id":1,"url":"https://a.example/1","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{},` + options + `}`
 	equalJSON(t, h.api(t, "POST", "/streamers", `{"url":"https://a.example/1",`+options+`}`).must(t, 200).body, want)
 	equalJSON(t, h.api(t, "PUT", "/streamers", `{"id":1}`).must(t, 200).body, want)

@@ -51,13 +51,17 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 		return nil, err
 	}
 	var wanted db.Streamer
+	wanted.TemplateName = templateName(valueOr(body.TemplateName, ""))
 	options := draftOptions(body)
 	if err := s.checkOptions(&options, wanted); err != nil {
 		return nil, err
 	}
 	options.apply(&wanted)
+	if err := checkPublish(wanted.TemplateName, wanted.Publish); err != nil {
+		return nil, err
+	}
 	row, err := s.db.InsertStreamer(ctx, db.InsertStreamerParams{
-		URL: roomURL, TemplateName: templateName(valueOr(body.TemplateName, "")), Remark: valueOr(body.Remark, ""),
+		URL: roomURL, TemplateName: wanted.TemplateName, Publish: wanted.Publish, Remark: valueOr(body.Remark, ""),
 		SplitTime: valueOr(body.SplitTime, defaultSplitTime), SplitSize: valueOr(body.SplitSize, defaultSplitSize), Override: override,
 		FilenamePrefix: wanted.FilenamePrefix, Format: wanted.Format, TimeRange: wanted.TimeRange, ExcludedKeywords: wanted.ExcludedKeywords,
 		Preprocessor: wanted.Preprocessor, SegmentProcessor: wanted.SegmentProcessor,
@@ -131,7 +135,11 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 		if before, err = q.LockStreamer(ctx, body.ID); err != nil {
 			return err
 		}
-		after, err = q.UpdateStreamer(ctx, change.apply(before))
+		params := change.apply(before)
+		if err := checkPublish(params.TemplateName, params.Publish); err != nil {
+			return err
+		}
+		after, err = q.UpdateStreamer(ctx, params)
 		return err
 	})
 	if violates(err, "streamers_url_key") {
@@ -195,7 +203,7 @@ func (c streamerChange) apply(row db.Streamer) db.UpdateStreamerParams {
 
 		FilenamePrefix: row.FilenamePrefix, Format: row.Format, TimeRange: row.TimeRange, ExcludedKeywords: row.ExcludedKeywords,
 		Preprocessor: row.Preprocessor, SegmentProcessor: row.SegmentProcessor,
-		DownloadedProcessor: row.DownloadedProcessor, Postprocessor: row.Postprocessor,
+		DownloadedProcessor: row.DownloadedProcessor, Postprocessor: row.Postprocessor, Publish: row.Publish,
 	}
 	if c.url != nil {
 		params.URL = *c.url
@@ -365,12 +373,21 @@ func streamer(row db.Streamer, shown masker) Streamer {
 		FilenamePrefix: orNull(row.FilenamePrefix), Format: orNull((*Format)(row.Format)), ExcludedKeywords: row.ExcludedKeywords,
 		Preprocessor: rawOr(row.Preprocessor, "[]"), SegmentProcessor: rawOr(row.SegmentProcessor, "[]"),
 		DownloadedProcessor: rawOr(row.DownloadedProcessor, "[]"), Postprocessor: rawOr(row.Postprocessor, "[]"),
+		Publish: orNull((*Publish)(row.Publish)),
 	}
 	answer.TimeRange.SetNull()
 	if len(row.TimeRange) > 0 {
 		answer.TimeRange.Set(row.TimeRange)
 	}
 	return answer
+}
+
+// checkPublish refuses a room that is published and never published: its files would be removed or kept by chance.
+func checkPublish(template, publish *string) error {
+	if template != nil && publish != nil {
+		return invalid("publish", "is %q, and the room has the template %q; send null for one of them", *publish, *template)
+	}
+	return nil
 }
 
 // templateName is how "publish nothing" is kept.

@@ -31,7 +31,7 @@ func equalJSON(t *testing.T, got, want string) {
 }
 
 // noOptions are the fields of an answer that few rooms set.
-const noOptions = `,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":[],"preprocessor":[],"segment_processor":[],"downloaded_processor":[],"postprocessor":[]`
+const noOptions = `,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":[],"preprocessor":[],"segment_processor":[],"downloaded_processor":[],"postprocessor":[],"publish":null`
 
 const streamerJSON = `{"url":"https://live.bilibili.com/123456","template_name":"默认模板","remark":"主播备注","split_time":3600,"split_size":2048}`
 
@@ -71,6 +71,41 @@ func TestStreamerDefaults(t *testing.T) {
 		got := h.api(t, "POST", "/streamers", body).must(t, 200)
 		equalJSON(t, got.body, fmt.Sprintf(`{"id":%d,"url":"https://a.example/%d","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}`, i+1, i+1))
 	}
+}
+
+func TestOnlyARoomThatSaysSoIsNeverPublished(t *testing.T) {
+	h := newLoggedIn(t)
+	said := func(answer string) (publish, template any) {
+		var streamer map[string]any
+		if err := json.Unmarshal([]byte(answer), &streamer); err != nil {
+			t.Fatal(err)
+		}
+		return streamer["publish"], streamer["template_name"]
+	}
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1","postprocessor":["rm"]}`).must(t, 200)
+	for _, step := range []struct {
+		change            string
+		publish, template any
+	}{
+		{`{"id":1,"publish":"never"}`, "never", nil},
+		{`{"id":1,"remark":"r"}`, "never", nil},
+		{`{"id":1,"publish":null}`, nil, nil},
+		{`{"id":1,"publish":"never"}`, "never", nil},
+		{`{"id":1,"publish":""}`, nil, nil},
+		{`{"id":1,"template_name":"t"}`, nil, "t"},
+		{`{"id":1,"template_name":null}`, nil, nil}, // without a template is not: never
+		{`{"id":1,"publish":"never"}`, "never", nil},
+		{`{"id":1,"publish":null,"template_name":"t"}`, nil, "t"},
+		{`{"id":1,"publish":"never","template_name":null}`, "never", nil},
+	} {
+		if publish, template := said(h.api(t, "PUT", "/streamers", step.change).must(t, 200).body); publish != step.publish || template != step.template {
+			t.Errorf("after %s the room is published %v with the template %v", step.change, publish, template)
+		}
+	}
+	h.api(t, "PUT", "/streamers", `{"id":1,"template_name":"t"}`).refused(t, 400, `publish: is "never", and the room has the template "t"`)
+	h.api(t, "PUT", "/streamers", `{"id":1,"publish":"always"}`).refused(t, 400, "publish: must be never")
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","template_name":"t","publish":"never"}`).refused(t, 400, "publish: is")
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/2","publish":"never"}`).must(t, 200)
 }
 
 func TestUpdateKeepsWhatItDoesNotName(t *testing.T) {

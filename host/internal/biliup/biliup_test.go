@@ -59,7 +59,7 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const (
 	configuration = `{"lines":"AUTO","threads":3,"submit_api":null,"download_limit":5,"upload_limit":2,"delay":300,"event_loop_interval":30,"filtering_threshold":20,"bili_qn":10000,"bili_cookie":"********"}`
 	template      = `{"id":7,"template_name":"默认模板","title":"{{title}}","tid":171,"tag":"游戏,直播录像","copyright":2,"source":"room","desc":"d","dynamic":"","cover":"c.jpg","dolby":0,"hires":1,"no_reprint":1,"open_elec":1,"user_cookie":"cookies.json"}`
-	room          = `{"id":1,"url":"https://live.bilibili.com/1","template_name":"默认模板","remark":"r","split_time":3600,"split_size":2048,"override":{},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":[],"preprocessor":[],"segment_processor":[],"downloaded_processor":[],"postprocessor":["rm"]}`
+	room          = `{"id":1,"url":"https://live.bilibili.com/1","template_name":"默认模板","remark":"r","split_time":3600,"split_size":2048,"override":{},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":[],"preprocessor":[],"segment_processor":[],"downloaded_processor":[],"postprocessor":["rm"],"publish":null}`
 )
 
 func newStub(t *testing.T) *stub {
@@ -113,9 +113,12 @@ func sameJSON(t *testing.T, what, want, got string) {
 }
 
 const (
-	flatRoom  = `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","filename_prefix":null,"time_range":null,"upload_streamers_id":7,"format":null,"override":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"opt_args":null,"excluded_keywords":null}`
+	flatRoom  = `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","filename_prefix":null,"time_range":null,"upload_streamers_id":7,"format":null,"override":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"opt_args":null,"excluded_keywords":null,"publish":null}`
 	flatState = `{"status":"Working","upload_status":"Pending","reason":"slow",` + flatRoom2
-	flatRoom2 = `"id":1,"url":"https://live.bilibili.com/1","remark":"r","filename_prefix":null,"time_range":null,"upload_streamers_id":7,"format":null,"override":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"opt_args":null,"excluded_keywords":null}`
+	flatRoom2 = `"id":1,"url":"https://live.bilibili.com/1","remark":"r","filename_prefix":null,"time_range":null,"upload_streamers_id":7,"format":null,"override":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"opt_args":null,"excluded_keywords":null,"publish":null}`
+
+	unpublished     = `{"id":1,"url":"https://live.bilibili.com/1","template_name":null,"remark":"r","split_time":3600,"split_size":2048,"override":{},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":[],"preprocessor":[],"segment_processor":[],"downloaded_processor":[],"postprocessor":["rm"],"publish":"never"}`
+	flatUnpublished = `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","filename_prefix":null,"time_range":null,"upload_streamers_id":null,"format":null,"override":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"opt_args":null,"excluded_keywords":null,"publish":"never"}`
 
 	biliupTemplate      = `{"id":7,"template_name":"默认模板","title":"{{title}}","tid":171,"copyright":2,"copyright_source":"room","cover_path":"c.jpg","description":"d","dynamic":"","dtime":null,"dolby":0,"hires":1,"charging_pay":1,"no_reprint":1,"is_only_self":null,"uploader":"biliup-rs","user_cookie":"cookies.json","tags":["游戏","直播录像"],"credits":null,"up_selection_reply":null,"up_close_reply":null,"up_close_danmu":null,"extra_fields":null}`
 	biliupConfiguration = `{"lines":"AUTO","threads":3,"submit_api":null,"pool1_size":5,"pool2_size":2,"delay":300,"event_loop_interval":30,"filtering_threshold":20,"bili_qn":10000,"user":{"bili_cookie":"********"},"file_size":2147483648,"segment_time":"01:00:00","streamers":{}}`
@@ -138,19 +141,19 @@ func TestTranslation(t *testing.T) {
 			name: "create a streamer", method: "POST", path: "/v1/streamers",
 			body:    `{"url":"https://live.bilibili.com/1","remark":"r","upload_streamers_id":7,"postprocessor":["rm"],"filename_prefix":"","format":"","override":{"file_size":1048577,"segment_time":"00:30:00","pool1_size":9,"bili_qn":250,"douyu_rate":4,"huya_cdn":null},"new_field":1}`,
 			answers: map[string]string{"POST /api/v1/streamers": room}, asked: "POST /api/v1/streamers",
-			askedBody: `{"url":"https://live.bilibili.com/1","remark":"r","template_name":"默认模板","split_size":2,"split_time":1800,"override":{"download_limit":9,"bili_qn":250},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"]}`,
+			askedBody: `{"url":"https://live.bilibili.com/1","remark":"r","template_name":"默认模板","split_size":2,"split_time":1800,"override":{"download_limit":9,"bili_qn":250},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"publish":null}`,
 			want:      flatRoom, ignored: "override.douyu_rate; new_field",
 		},
 		{
 			name: "update a streamer with what its page sends back", method: "PUT", path: "/v1/streamers", body: flatState,
 			answers: map[string]string{"PUT /api/v1/streamers": room}, asked: "PUT /api/v1/streamers",
-			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":"默认模板","split_size":2048,"split_time":3600,"override":null,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"]}`,
+			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":"默认模板","split_size":2048,"split_time":3600,"override":null,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"publish":null}`,
 			want:      flatRoom,
 		},
 		{
 			name: "update a streamer, with fields emptied", method: "PUT", path: "/v1/streamers", body: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","override":{"file_size":null,"segment_time":""}}`,
 			answers: map[string]string{"PUT /api/v1/streamers": room}, asked: "PUT /api/v1/streamers",
-			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":null,"split_size":0,"split_time":0,"override":{},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null}`,
+			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":null,"split_size":0,"split_time":0,"override":{},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null,"publish":null}`,
 			want:      flatRoom,
 		},
 		{
@@ -159,8 +162,46 @@ func TestTranslation(t *testing.T) {
 				"PUT /api/v1/streamers": room, "GET /api/v1/streamers": `[{"status":"Idle","upload_status":"Idle","inner":` + strings.Replace(room, "默认模板", "later", 1) + `}]`,
 			},
 			asked:     "PUT /api/v1/streamers",
-			askedBody: `{"id":1,"url":"https://a.example/1","remark":"x","template_name":"later","split_size":2048,"split_time":3600,"override":null,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null}`,
+			askedBody: `{"id":1,"url":"https://a.example/1","remark":"x","template_name":"later","split_size":2048,"split_time":3600,"override":null,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null,"publish":null}`,
 			want:      flatRoom,
+		},
+		{
+			name: "update a streamer whose template comes in its override", method: "PUT", path: "/v1/streamers",
+			body:    `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","override":{"upload_streamers_id":7,"segment_time":"00:30:00","upload_status":"Pending","status":"Working","statusTag":{},"reason":"slow","publish":null,"postprocessor":["rm"],"excluded_keywords":["x"],"filename_prefix":"{title}","bili_qn":250}}`,
+			answers: map[string]string{"PUT /api/v1/streamers": room}, asked: "PUT /api/v1/streamers",
+			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":"默认模板","split_size":2048,"split_time":1800,"override":{"bili_qn":250},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":["x"],"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"publish":null}`,
+			want:      flatRoom, ignored: "override.filename_prefix",
+		},
+		{
+			name: "what is sent beside the override counts more", method: "PUT", path: "/v1/streamers",
+			body:    `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","upload_streamers_id":null,"postprocessor":null,"override":{"upload_id":7,"template_name":"默认模板","postprocessor":["rm"]}}`,
+			answers: map[string]string{"PUT /api/v1/streamers": room}, asked: "PUT /api/v1/streamers",
+			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":null,"split_size":2048,"split_time":3600,"override":{},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null,"publish":null}`,
+			want:      flatRoom,
+		},
+		{
+			name: "a room that is never published stays so", method: "PUT", path: "/v1/streamers", body: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r"}`,
+			answers: map[string]string{
+				"PUT /api/v1/streamers": unpublished, "GET /api/v1/streamers": `[{"status":"Idle","upload_status":"Idle","inner":` + unpublished + `}]`,
+			},
+			asked:     "PUT /api/v1/streamers",
+			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":null,"split_size":2048,"split_time":3600,"override":null,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null,"publish":"never"}`,
+			want:      flatUnpublished,
+		},
+		{
+			name: "a room that was never published is given a template", method: "PUT", path: "/v1/streamers", body: strings.Replace(flatUnpublished, `"upload_streamers_id":null`, `"upload_streamers_id":7`, 1),
+			answers: map[string]string{
+				"PUT /api/v1/streamers": room, "GET /api/v1/streamers": `[{"status":"Idle","upload_status":"Idle","inner":` + unpublished + `}]`,
+			},
+			asked:     "PUT /api/v1/streamers",
+			askedBody: `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","template_name":"默认模板","split_size":2048,"split_time":3600,"override":null,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"publish":null}`,
+			want:      flatRoom,
+		},
+		{
+			name: "create a streamer that is never published", method: "POST", path: "/v1/streamers", body: `{"url":"https://live.bilibili.com/1","remark":"r","publish":"never"}`,
+			answers: map[string]string{"POST /api/v1/streamers": unpublished}, asked: "POST /api/v1/streamers",
+			askedBody: `{"url":"https://live.bilibili.com/1","remark":"r","template_name":null,"split_size":2048,"split_time":3600,"override":null,"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null,"publish":"never"}`,
+			want:      flatUnpublished,
 		},
 		{
 			name: "delete a streamer", method: "DELETE", path: "/v1/streamers/1", answers: map[string]string{"DELETE /api/v1/streamers/1": strings.Replace(room, "3600", "10", 1)},
@@ -186,11 +227,11 @@ func TestTranslation(t *testing.T) {
 		{
 			name: "a line that is none here in an override", method: "POST", path: "/v1/streamers", body: `{"url":"u","override":{"lines":"fast"}}`,
 			answers: map[string]string{
-				`POST /api/v1/streamers {"downloaded_processor":null,"excluded_keywords":null,"filename_prefix":null,"format":null,"override":{"lines":"fast"},"postprocessor":null,"preprocessor":null,"segment_processor":null,"split_size":2048,"split_time":3600,"template_name":null,"time_range":null,"url":"u"}`: `400 {"error":"override.lines: there is no upload line \"fast\"","code":"invalid_request"}`,
+				`POST /api/v1/streamers {"downloaded_processor":null,"excluded_keywords":null,"filename_prefix":null,"format":null,"override":{"lines":"fast"},"postprocessor":null,"preprocessor":null,"publish":null,"segment_processor":null,"split_size":2048,"split_time":3600,"template_name":null,"time_range":null,"url":"u"}`: `400 {"error":"override.lines: there is no upload line \"fast\"","code":"invalid_request"}`,
 				"POST /api/v1/streamers": room,
 			},
 			asked: "POST /api/v1/streamers", want: flatRoom, ignored: "override.lines",
-			askedBody: `{"url":"u","template_name":null,"split_size":2048,"split_time":3600,"override":{"lines":"AUTO"},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null}`,
+			askedBody: `{"url":"u","template_name":null,"split_size":2048,"split_time":3600,"override":{"lines":"AUTO"},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":null,"publish":null}`,
 		},
 		{name: "templates", method: "GET", path: "/v1/upload/streamers", want: "[" + biliupTemplate + "]"},
 		{name: "a template", method: "GET", path: "/v1/upload/streamers/7", answers: map[string]string{"GET /api/v1/upload_streamers/7": template}, want: biliupTemplate},

@@ -109,7 +109,7 @@ func flat(ours streamer, all templates) object {
 			theirs[field] = value
 		}
 	}
-	theirs["override"] = overrideOut(ours)
+	theirs["override"], theirs["publish"] = overrideOut(ours), orNull(ours.object["publish"])
 	return theirs
 }
 
@@ -187,6 +187,9 @@ func (c *call) saveStreamer(method string, theirs object, before streamer) error
 }
 
 func (c *call) streamerIn(theirs object, before streamer, all templates) (object, error) {
+	if err := fieldsOut(theirs); err != nil {
+		return nil, err
+	}
 	ours := make(object)
 	for _, field := range []string{"id", "url", "remark"} {
 		if value, ok := theirs[field]; ok {
@@ -206,6 +209,7 @@ func (c *call) streamerIn(theirs object, before streamer, all templates) (object
 	if ours["template_name"], err = templateName(theirs, before, all); err != nil {
 		return nil, err
 	}
+	ours["publish"] = publishIn(theirs, before, ours["template_name"])
 	if err := c.overrideIn(theirs, ours); err != nil {
 		return nil, err
 	}
@@ -213,10 +217,63 @@ func (c *call) streamerIn(theirs object, before streamer, all templates) (object
 	return ours, nil
 }
 
+// templateReferences name a template; the first that is sent counts.
+var templateReferences = []string{"upload_streamers_id", "upload_id", "template_name"}
+
+// otherFields are those of a streamer that are neither among streamerFields nor name a template.
+var otherFields = []string{"id", "url", "remark", "opt_args", "publish", "split_time", "split_size"}
+
+// fieldsOut takes out of the override what are fields of a streamer: a page of biliup that does not know a field of the
+// list, the template in older ones, sends it there. What is sent beside the override counts more.
+func fieldsOut(theirs object) error {
+	if isNull(theirs["override"]) {
+		return nil
+	}
+	var override object
+	if err := json.Unmarshal(theirs["override"], &override); err != nil || override == nil {
+		return invalid("override", "must be an object")
+	}
+	_, named := firstOf(theirs, templateReferences)
+	for _, field := range slices.Concat(streamerFields, templateReferences, otherFields, shownOnly) {
+		value, ok := override[field]
+		if !ok || field == "filename_prefix" { // which is a setting as well
+			continue
+		}
+		delete(override, field)
+		_, sent := theirs[field]
+		if !sent && !(named && slices.Contains(templateReferences, field)) {
+			theirs[field] = value
+		}
+	}
+	theirs["override"] = encoded(override)
+	return nil
+}
+
+// firstOf is the first of the fields that an object has.
+func firstOf(fields object, names []string) (name string, ok bool) {
+	for _, name := range names {
+		if _, ok := fields[name]; ok {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// publishIn keeps what biliup's page does not know of. It shows a room's own "never" to be sent back, so one that is given a
+// template is published.
+func publishIn(theirs object, before streamer, template json.RawMessage) json.RawMessage {
+	kept := orNull(before.object["publish"])
+	if value, sent := theirs["publish"]; sent && string(orNull(value)) != string(kept) {
+		return orNull(value)
+	}
+	if !isNull(template) {
+		return null
+	}
+	return kept
+}
+
 func unknownFields(theirs object) []string {
-	known := slices.Concat(streamerFields, shownOnly, []string{
-		"id", "url", "remark", "opt_args", "template_name", "upload_streamers_id", "upload_id", "override", "split_time", "split_size",
-	})
+	known := slices.Concat(streamerFields, templateReferences, otherFields, shownOnly, []string{"override"})
 	var unknown []string
 	for field, value := range theirs {
 		if !slices.Contains(known, field) && !isNull(value) {
