@@ -20,7 +20,8 @@ type DB struct {
 	*Queries
 	Pool *pgxpool.Pool
 
-	logger *slog.Logger
+	logger   *slog.Logger
+	patience time.Duration
 }
 
 // Option changes how Open works.
@@ -37,8 +38,8 @@ func WithLogger(logger *slog.Logger) Option {
 	return func(o *options) { o.logger = logger }
 }
 
-// WithPatience limits how long Open waits for a database that is down. The default is one minute; zero or less means
-// one attempt.
+// WithPatience limits how long Open waits for a database that is down, and Hold for the lock of a process that is dead. The
+// default is one minute; zero or less means one attempt.
 func WithPatience(patience time.Duration) Option {
 	return func(o *options) { o.patience = patience }
 }
@@ -68,7 +69,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*DB, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &DB{Queries: New(pool), Pool: pool, logger: o.logger}, nil
+	return &DB{Queries: New(pool), Pool: pool, logger: o.logger, patience: o.patience}, nil
 }
 
 // Close waits for connections that are in use and closes all of them.

@@ -69,6 +69,18 @@ type Cover struct {
 	CreatedAt time.Time
 }
 
+// The host that uses this database, as long as the server process backend holds the lock of hosts; the row of a host that was killed stays.
+type DatabaseHolder struct {
+	OnlyOne bool
+	HostID  uuid.UUID
+	DataDir string
+	Machine string
+	PID     int32
+	Since   time.Time
+	// The process of the database server that serves the connection with the lock.
+	Backend int32
+}
+
 // What changed, for those who watch: kept for a day, not needed for anything else.
 type Event struct {
 	ID         int64

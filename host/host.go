@@ -102,7 +102,7 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	if err != nil {
 		return err
 	}
-	database, err := h.startDatabase(ctx, parts)
+	database, err := h.startDatabase(ctx, parts, hostID)
 	if err != nil {
 		return err
 	}
@@ -151,8 +151,8 @@ func (h *Host) identity() (uuid.UUID, error) {
 	return id, nil
 }
 
-// startDatabase opens the operator's database, or a private one.
-func (h *Host) startDatabase(ctx context.Context, parts *stages) (*db.DB, error) {
+// startDatabase opens the operator's database, or a private one, for this host alone.
+func (h *Host) startDatabase(ctx context.Context, parts *stages, hostID uuid.UUID) (*db.DB, error) {
 	url := h.config.DatabaseURL
 	if url == "" {
 		server, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(h.config.DataDir, "postgres"), Logger: h.logger.With("part", "postgres")})
@@ -167,7 +167,19 @@ func (h *Host) startDatabase(ctx context.Context, parts *stages) (*db.DB, error)
 		return nil, err
 	}
 	parts.onStop(ctx, "database", time.Second, func(context.Context) error { database.Close(); return nil })
-	return database, database.Migrate(ctx)
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "unknown"
+	}
+	lock, err := database.Hold(ctx, db.Holder{HostID: hostID, DataDir: h.config.DataDir, Machine: machine, PID: os.Getpid(), Since: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	parts.start(ctx, "lock of the database", 2*time.Second, lock.Run)
+	if err := database.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	return database, lock.Announce(ctx)
 }
 
 // startPlugins brings the plugin manager up and describes every plugin, beside the start of the database.
