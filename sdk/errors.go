@@ -34,10 +34,37 @@ const (
 	CauseRegion   Cause = "region"
 )
 
+// The codes of contract version 1 say what became of a request, more precisely than a kind. {where} is the address without
+// its query and without a login.
+const (
+	CodeRefused     = "net.refused"     // nobody listens at {where}
+	CodeDNS         = "net.dns"         // the name of {where} is not known
+	CodeTLS         = "net.tls"         // no secure connection to {where}: {cause}
+	CodeTimeout     = "net.timeout"     // {where} does not answer
+	CodeProxy       = "net.proxy"       // the proxy {proxy} does not work: {cause}
+	CodeStatus      = "net.status"      // {where} answered {status}
+	CodeHTML        = "net.html"        // {where} answered with a web page
+	CodeCompressed  = "net.compressed"  // {where} answered with a body compressed by {encoding}
+	CodeNotMedia    = "net.not_media"   // {where} sends nothing that can be recorded: {cause}
+	CodeSilent      = "net.silent"      // {where} takes the connection and sends nothing
+	CodeUnreachable = "net.unreachable" // {where} cannot be reached: {cause}
+)
+
+// The codes of contract version 1 for files that cannot be written.
+const (
+	CodeDiskFull   = "disk.full"   // no space, or no quota, is left for {path}
+	CodeDiskDenied = "disk.denied" // {path} cannot be written: {cause}
+	CodeDiskKept   = "disk.kept"   // what was recorded is kept in {path}, and could not be finished: {cause}
+)
+
 // Error is an error that crosses the plugin boundary without losing its kind.
 type Error struct {
 	Kind    Kind
 	Message string
+	// Code says what happened, more precisely than Kind; empty: the kind is all that is known. Args are what it is about, named
+	// as in the list of codes.
+	Code string
+	Args map[string]string
 	// RetryAfter is how long the other side wants to be left alone (RateLimited); 0: unknown.
 	RetryAfter time.Duration
 	// Cause refines Forbidden; empty otherwise.

@@ -43,6 +43,7 @@ func (direct) Resolve(_ context.Context, ref extractor.Ref) (extractor.Status, e
 		Live:     true,
 		Title:    strings.TrimSuffix(file, path.Ext(file)),
 		Streamer: u.Hostname(),
+		Unasked:  true,
 		Streams:  []extractor.Stream{{URL: ref.URL, Quality: "origin", Container: container}},
 	}, nil
 }

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func live(url, title, streamer, container string) extractor.Status {
 	return extractor.Status{
-		Live: true, Title: title, Streamer: streamer,
+		Live: true, Title: title, Streamer: streamer, Unasked: true,
 		Streams: []extractor.Stream{{URL: url, Quality: "origin", Container: container}},
 	}
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 
+	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/fetch"
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
@@ -18,38 +20,23 @@ func newClient(o options) *http.Client {
 	protocols.SetHTTP1(true)
 	dialer := &net.Dialer{Timeout: seconds(o.ConnectTimeout)}
 	return &http.Client{Transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		TLSHandshakeTimeout:   seconds(o.ConnectTimeout),
-		ResponseHeaderTimeout: seconds(o.ConnectTimeout),
-		DisableCompression:    true,
-		Protocols:             protocols,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    seconds(o.ConnectTimeout),
+		ResponseHeaderTimeout:  seconds(o.ConnectTimeout),
+		DisableCompression:     true,
+		OnProxyConnectResponse: fetch.ProxyAnswer,
+		Protocols:              protocols,
 		// Chunked bodies are read through this buffer.
 		ReadBufferSize: 64 << 10,
 	}}
 }
 
-// statusError is an answer other than 200.
-type statusError int
-
-func (e statusError) Error() string {
-	return fmt.Sprintf("the server answered %d %s", int(e), http.StatusText(int(e)))
-}
-
-// refused: the address is not, or no longer, good for this stream.
-func (e statusError) refused() bool {
-	switch int(e) {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
-		return true
-	}
-	return false
-}
-
-// open makes the one request for a stream.
-func open(ctx context.Context, client *http.Client, stream recorder.Stream, userAgent string) (io.ReadCloser, error) {
+// newRequest is the one request for a stream.
+func newRequest(ctx context.Context, stream recorder.Stream, userAgent string) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, stream.URL, nil)
 	if err != nil {
-		return nil, err
+		return nil, sdk.Errorf(sdk.Unsupported, "%s is not an address that can be opened", where(stream))
 	}
 	request.Header.Set("User-Agent", userAgent)
 	for name, value := range stream.Headers {
@@ -58,13 +45,27 @@ func open(ctx context.Context, client *http.Client, stream recorder.Stream, user
 	if host := request.Header.Get("Host"); host != "" {
 		request.Host = host
 	}
+	return request, nil
+}
+
+// open sends it. What is answered is the beginning of a body that may be media.
+func open(client *http.Client, request *http.Request, where string) (io.ReadCloser, error) {
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, fetch.RequestError(where, request, err, http.ProxyFromEnvironment)
 	}
-	if response.StatusCode != http.StatusOK {
-		_ = response.Body.Close()
-		return nil, statusError(response.StatusCode)
+	encoding := response.Header.Get("Content-Encoding")
+	switch {
+	case response.StatusCode != http.StatusOK:
+		err = fetch.StatusError(where, response, nil)
+		if response.StatusCode/100 == 2 {
+			err = failure(sdk.CodeStatus, where, "answered "+response.Status, "status", response.Status)
+		}
+	case encoding != "" && !strings.EqualFold(encoding, "identity"):
+		err = compressed(where, encoding)
+	default:
+		return response.Body, nil
 	}
-	return response.Body, nil
+	_ = response.Body.Close()
+	return nil, err
 }

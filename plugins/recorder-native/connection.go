@@ -34,12 +34,16 @@ func (r *recording) connection(ctx context.Context, stream recorder.Stream, idle
 	defer grace.Stop()
 	defer context.AfterFunc(ctx, func() { grace.Reset(stopGrace) })()
 
-	body, err := open(life, r.client, stream, r.options.UserAgent)
+	request, err := newRequest(life, stream, r.options.UserAgent)
+	if err != nil {
+		return result{err: err}
+	}
+	body, err := open(r.client, request, where(stream))
 	if err != nil {
 		return result{err: err, lived: time.Since(begin)}
 	}
 	defer body.Close()
-	watch := time.AfterFunc(idle, func() { cancel(fmt.Errorf("no media for %s", idle)) })
+	watch := time.AfterFunc(idle, func() { cancel(idleError(idle)) })
 	defer watch.Stop()
 
 	c := &connection{recording: r, reader: flv.NewReader(body), watch: watch, idle: idle}
@@ -51,8 +55,16 @@ func (r *recording) connection(ctx context.Context, stream recorder.Stream, idle
 		err = storageError{finishErr}
 	}
 	c.noteOddities()
+	if !c.media && !isStorage(err) && ctx.Err() == nil {
+		err = c.explain(stream, request, err)
+	}
 	return result{media: c.media, err: err, lived: time.Since(begin)}
 }
+
+// idleError: no media came for so long.
+type idleError time.Duration
+
+func (e idleError) Error() string { return "no media for " + time.Duration(e).String() }
 
 func isStorage(err error) bool { return errors.As(err, &storageError{}) }
 
@@ -77,6 +89,9 @@ func (c *connection) copy(ctx context.Context) error {
 		before := c.reader.Offset()
 		n, readErr := c.fill()
 		if err := c.take(); err != nil {
+			if broken(readErr) && errors.Is(err, flv.ErrNotFLV) {
+				return readErr // too little came to tell what it is
+			}
 			return err
 		}
 		if c.reader.Offset() > before || c.reader.Received()-c.alive >= slowBytes {
@@ -88,7 +103,7 @@ func (c *connection) copy(ctx context.Context) error {
 			return errMidTag
 		case errors.Is(readErr, io.EOF):
 			return nil
-		case readErr != nil:
+		case broken(readErr):
 			return readErr
 		}
 		if n < smallRead {
@@ -96,6 +111,9 @@ func (c *connection) copy(ctx context.Context) error {
 		}
 	}
 }
+
+// broken tells whether reading ended otherwise than with the body.
+func broken(readErr error) bool { return readErr != nil && !errors.Is(readErr, io.EOF) }
 
 // fill reads once. Only this time counts as idle: a disk that takes long to write is no fault of the sender.
 func (c *connection) fill() (int, error) {

@@ -116,22 +116,23 @@ func (r *recording) run(ctx context.Context) error {
 
 // first tries each stream once. A stream that brings no media is as good as none.
 func (r *recording) first(ctx context.Context) (result, error) {
-	var reasons []string
+	var failures []*sdk.Error
 	for _, stream := range r.streams {
 		end := r.connection(ctx, stream, seconds(r.options.IdleTimeout))
 		if end.media || ctx.Err() != nil || isStorage(end.err) {
 			return end, nil //nolint:nilerr // the error is part of end
 		}
-		reasons = append(reasons, reason(end.err))
+		failures = append(failures, typed(end.err))
 	}
-	return result{}, fmt.Errorf("%w: %s", recorder.ErrOffline, strings.Join(reasons, "; "))
+	return result{}, offline(failures)
 }
 
-func reason(err error) string {
-	if err == nil {
-		return "the stream ended before any media"
+func typed(err error) *sdk.Error {
+	var known *sdk.Error
+	if errors.As(err, &known) {
+		return known
 	}
-	return err.Error()
+	return sdk.Errorf(sdk.Unavailable, "%w", err)
 }
 
 // again tries the streams in turn until media arrives or the time for it is over, which is then the end of the stream:
@@ -147,7 +148,7 @@ func (r *recording) again(ctx context.Context, broken result) result {
 	}
 	asked := false
 	for {
-		var last error
+		var refused error
 		for _, stream := range r.streams {
 			left := time.Until(r.deadline)
 			if left <= 0 {
@@ -157,10 +158,12 @@ func (r *recording) again(ctx context.Context, broken result) result {
 			if end.media || ctx.Err() != nil || isStorage(end.err) {
 				return end
 			}
-			last = end.err
+			if curable(end.err) {
+				refused = end.err
+			}
 		}
-		if status := statusError(0); !asked && errors.As(last, &status) && status.refused() {
-			r.session.Emit(recorder.RefreshWanted{Reason: last.Error()})
+		if refused != nil && !asked {
+			r.session.Emit(recorder.RefreshWanted{Reason: refused.Error()})
 			asked = true
 		}
 		if !r.pause(ctx) {

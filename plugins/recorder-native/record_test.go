@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/plugintest"
 	"github.com/lubod/lubod/sdk/recorder"
 	"github.com/lubod/lubod/sdk/simulator/live"
@@ -23,7 +24,7 @@ func TestConformance(t *testing.T) {
 			Check: func(t *testing.T, segments []recorder.Segment) { wantSound(t, segments) },
 		},
 		plugintest.RecorderCase{Name: "endless", Streams: source(live.Options{Speed: 4, Loop: true}), Endless: true},
-		plugintest.RecorderCase{Name: "web page", WantEnd: recorder.EndOffline, Streams: source(live.Options{}, live.HTML())},
+		plugintest.RecorderCase{Name: "web page", WantEnd: recorder.EndOffline, WantKind: sdk.Unavailable, WantCode: sdk.CodeHTML, Streams: source(live.Options{}, live.HTML())},
 	)
 }
 

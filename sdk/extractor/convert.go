@@ -51,6 +51,7 @@ func toLive(s Status) *extractorv1.Live {
 		CoverUrl:  convert.Text(s.CoverURL),
 		Category:  convert.Text(s.Category),
 		StartedAt: convert.Time(s.StartedAt),
+		Unasked:   s.Unasked,
 	}
 	for _, stream := range s.Streams {
 		live.Streams = append(live.Streams, toStream(stream))
@@ -72,6 +73,7 @@ func fromLive(live *extractorv1.Live) Status {
 		CoverURL:  live.GetCoverUrl(),
 		Category:  live.GetCategory(),
 		StartedAt: convert.FromTime(live.GetStartedAt()),
+		Unasked:   live.GetUnasked(),
 	}
 	for _, stream := range live.GetStreams() {
 		s.Streams = append(s.Streams, fromStream(stream))

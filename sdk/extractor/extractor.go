@@ -63,6 +63,10 @@ type Status struct {
 	StartedAt time.Time
 	// Streams in order of preference; at least one when Live.
 	Streams []Stream
+	// Unasked: nobody was asked whether the room is live, because its address is itself the stream. A connection that is
+	// refused, or a stream that is not found there, then means that the room is offline. Of all others it is known that they
+	// are live, and why they cannot be recorded has to be told.
+	Unasked bool
 }
 
 // Offline is the answer for a room that exists and does not broadcast.

@@ -3,14 +3,11 @@ package fetch
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/lubod/lubod/sdk"
@@ -20,23 +17,10 @@ import (
 //
 // 412 counts as 429: Bilibili answers it to clients that ask too often.
 func statusError(resp *http.Response, body []byte, where string) error {
-	code := resp.StatusCode
-	if code >= 200 && code < 300 {
-		return nil
+	if e := StatusError(where, resp, body); e != nil {
+		return e
 	}
-	e := &sdk.Error{
-		Kind:       kindOfStatus(code),
-		Message:    fmt.Sprintf("%s answered %d %s", where, code, http.StatusText(code)),
-		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
-	}
-	if code == http.StatusUnavailableForLegalReasons {
-		e.Cause = sdk.CauseRegion
-	}
-	if refused(code) && looksLikeHTML(resp.Header, body) && looksLikeChallenge(body) {
-		e.Kind = sdk.Challenged
-		e.Message += " with a captcha page"
-	}
-	return e
+	return nil
 }
 
 func refused(code int) bool {
@@ -116,39 +100,17 @@ func (c *Client) networkError(ctx context.Context, req *http.Request, where stri
 			Kind:    sdk.Unavailable,
 			Message: fmt.Sprintf("%s did not answer within %s", where, c.timeout),
 			Err:     req.Context().Err(),
+			Code:    sdk.CodeTimeout,
+			Args:    map[string]string{"where": where},
 		}
 	}
-	return sdk.Errorf(sdk.Unavailable, "%s cannot be reached: %s", where, reason(err))
+	e := RequestError(where, req, err, c.proxy)
+	e.Err = nil // it can repeat parts of a URL that nobody may read
+	return e
 }
 
-// reason names the cause from a closed list of texts. Others can repeat parts of a URL, such as a Location header.
-func reason(err error) string {
-	var dns *net.DNSError
-	var op *net.OpError
-	switch {
-	case errors.Is(err, errTooManyRedirects):
-		return errTooManyRedirects.Error()
-	case errors.As(err, &dns):
-		return "its name has no address: " + dns.Err
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "connection reset"
-	case errors.As(err, &op):
-		return op.Op + " failed: " + op.Err.Error()
-	}
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
-		return "no secure connection"
-	case strings.Contains(text, "EOF"):
-		return "connection closed in the middle of the answer"
-	}
-	return "the answer is not HTTP as it should be"
-}
-
-// place names where a request went, without what can be secret: user, password, query and fragment.
-func place(raw string) string {
+// Place names where a request went, without what can be secret: user, password, query and fragment.
+func Place(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
 		return "the address"

@@ -25,7 +25,7 @@ func FuzzPlaceKeepsSecrets(f *testing.F) {
 		if user != "" {
 			user += "hidden@"
 		}
-		if got := place(scheme + "://" + user + "host/path?" + query + "hidden"); strings.Contains(got, "hidden") {
+		if got := Place(scheme + "://" + user + "host/path?" + query + "hidden"); strings.Contains(got, "hidden") {
 			if !strings.Contains(scheme, "hidden") && !strings.Contains(user, "/") && !strings.Contains(user, "?") {
 				t.Errorf("%q tells a secret", got)
 			}

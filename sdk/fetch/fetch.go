@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/lubod/lubod/sdk"
@@ -28,6 +29,7 @@ const (
 // Client talks to one platform. It can be used from several goroutines.
 type Client struct {
 	http      *http.Client
+	proxy     func(*http.Request) (*url.URL, error) // names the proxy of a request, when that does not work
 	cookie    string
 	header    http.Header
 	timeout   time.Duration
@@ -60,8 +62,10 @@ func New(cookie string, opts ...Option) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 4
 	transport.IdleConnTimeout = 30 * time.Second
+	transport.OnProxyConnectResponse = ProxyAnswer
 	c := &Client{
 		http:      &http.Client{Transport: transport, CheckRedirect: checkRedirect},
+		proxy:     transport.Proxy,
 		cookie:    cookie,
 		header:    http.Header{},
 		timeout:   defaultTimeout,
@@ -101,7 +105,7 @@ func (c *Client) JSON(ctx context.Context, url string, v any) error {
 	if err != nil {
 		return err
 	}
-	return decode(resp, place(url), v)
+	return decode(resp, Place(url), v)
 }
 
 // Text gets url and returns the answer as it is.
@@ -116,7 +120,7 @@ func (c *Client) Text(ctx context.Context, url string) (string, error) {
 func (c *Client) get(ctx context.Context, url, accept string) (*Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, sdk.Errorf(sdk.Bug, "make request to %s: the URL is not valid", place(url))
+		return nil, sdk.Errorf(sdk.Bug, "make request to %s: the URL is not valid", Place(url))
 	}
 	req.Header.Set("Accept", accept)
 	return c.Do(ctx, req)
@@ -124,7 +128,7 @@ func (c *Client) get(ctx context.Context, url, accept string) (*Response, error)
 
 // Do sends any request, with the client's cookie, headers and limits added where req does not set them.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
-	where := place(req.URL.String())
+	where := Place(req.URL.String())
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	req = req.Clone(limited)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -193,4 +195,78 @@ func TestURLThatIsNone(t *testing.T) {
 	if _, err := fetch.New("").Text(t.Context(), "http://s3cret@\x7f/"); sdk.KindOf(err) != sdk.Bug || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A person is told what is wrong with an address, and which proxy it is that does not work.
+func TestWhyARequestGotNoAnswerHasACode(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	plain := newServer(t, answer(200, "text/plain", "hello"))
+	refusing := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	nobody := closedAddress(t)
+	silent := silentAddress(t)
+	through := func(proxy string) *http.Transport {
+		address, err := url.Parse("http://user:s3cret@" + strings.TrimPrefix(proxy, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &http.Transport{Proxy: http.ProxyURL(address), OnProxyConnectResponse: fetch.ProxyAnswer}
+	}
+	tests := map[string]struct {
+		url       string
+		transport *http.Transport
+		code      string
+		text      string
+	}{
+		"nobody listens":         {"http://" + nobody + "/a", &http.Transport{}, sdk.CodeRefused, "connection refused"},
+		"no such host":           {"http://nowhere.invalid/a", &http.Transport{}, sdk.CodeDNS, "its name"},
+		"unknown authority":      {secure.URL + "/a", &http.Transport{}, sdk.CodeTLS, "authority"},
+		"plain HTTP for TLS":     {strings.Replace(plain, "http:", "https:", 1) + "/a", &http.Transport{}, sdk.CodeTLS, "TLS"},
+		"black hole":             {"http://" + silent + "/a", &http.Transport{ResponseHeaderTimeout: 50 * time.Millisecond}, sdk.CodeTimeout, "answer"},
+		"dead proxy":             {"http://cdn.example/a", through(nobody), sdk.CodeProxy, "http://" + nobody},
+		"dead proxy for TLS":     {"https://cdn.example/a", through(nobody), sdk.CodeProxy, "http://" + nobody},
+		"proxy does not connect": {"https://cdn.example/a", through(refusing), sdk.CodeProxy, "403"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(tt.transport.CloseIdleConnections)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, tt.url+"?token=s3cret", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := tt.transport.RoundTrip(request)
+			if err == nil {
+				_ = response.Body.Close()
+				t.Fatal("there was an answer")
+			}
+			got := fetch.RequestError(fetch.Place(request.URL.String()), request, err, tt.transport.Proxy)
+			if got.Code != tt.code || got.Kind != sdk.Unavailable || got.Args["where"] != tt.url {
+				t.Errorf("code %q of kind %s about %q, want %q about %s", got.Code, got.Kind, got.Args["where"], tt.code, tt.url)
+			}
+			if !strings.Contains(got.Message, tt.text) || strings.Contains(got.Message, "s3cret") {
+				t.Errorf("text %q, want it to hold %q and no secret", got.Message, tt.text)
+			}
+		})
+	}
+}
+
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// silentAddress takes connections and never answers.
+func silentAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener.Addr().String() // the kernel takes them; nobody accepts
 }

@@ -33,6 +33,9 @@ type RecorderCase struct {
 	Options map[string]any
 	// WantEnd is how the session ends; empty: recorder.EndEOF, or recorder.EndStopped for an endless source.
 	WantEnd recorder.EndReason
+	// WantKind and WantCode are those of the error that the session ended with; empty: not looked at.
+	WantKind sdk.Kind
+	WantCode string
 	// MinSegments is how many segments there must be at least; 0 means one for sessions that end well.
 	MinSegments int
 	// Check looks at the finished segments; nil: no more than what the suite checks.
@@ -154,6 +157,7 @@ func (c RecorderCase) run(t *testing.T, in *instance) {
 	})
 	stop.wait(t)
 	s.check(t, request, c.wantEnd())
+	c.checkError(t, s)
 	c.checkSegments(t, s)
 	testReplay(t, in, request.SessionID, s)
 	testForgetting(t, in, request.SessionID, s)
@@ -188,6 +192,20 @@ func (s *stopper) wait(t *testing.T) {
 	}
 	if err := <-s.result; err != nil {
 		t.Errorf("stop session: %v", err)
+	}
+}
+
+// checkError looks at what a session ended with: the host decides by it when the room is tried again, and what a person is
+// told.
+func (c RecorderCase) checkError(t *testing.T, s *story) {
+	t.Helper()
+	end, _ := s.kept[len(s.kept)-1].Payload.(recorder.Ended)
+	var got sdk.Error
+	if end.Err != nil {
+		got = *end.Err
+	}
+	if c.WantKind != "" && got.Kind != c.WantKind || c.WantCode != "" && got.Code != c.WantCode {
+		t.Errorf("session ended with an error of kind %q, code %q, want %q, %q: %s", got.Kind, got.Code, c.WantKind, c.WantCode, end.Message)
 	}
 }
 

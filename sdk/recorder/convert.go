@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/internal/convert"
 	recorderv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/recorder/v1"
 )
@@ -83,7 +84,7 @@ func toEvent(e Event) *recorderv1.Event {
 		out.Kind = &recorderv1.Event_Note{Note: &recorderv1.Note{Code: convert.Text(p.Code), Text: convert.Text(p.Text)}}
 	case Ended:
 		out.Kind = &recorderv1.Event_Ended{Ended: &recorderv1.Ended{
-			Reason: reasonToProto[p.Reason], Message: convert.Text(p.Message),
+			Reason: reasonToProto[p.Reason], Message: convert.Text(p.Message), Failure: toFailure(p.Err),
 		}}
 	}
 	return out
@@ -108,9 +109,29 @@ func fromEvent(in *recorderv1.Event) Event {
 	case *recorderv1.Event_Note:
 		e.Payload = Note{Code: p.Note.GetCode(), Text: p.Note.GetText()}
 	case *recorderv1.Event_Ended:
-		e.Payload = Ended{Reason: fromReason(p.Ended.GetReason()), Message: p.Ended.GetMessage()}
+		e.Payload = Ended{Reason: fromReason(p.Ended.GetReason()), Message: p.Ended.GetMessage(), Err: fromFailure(p.Ended.GetFailure())}
 	}
 	return e
+}
+
+func toFailure(err *sdk.Error) *recorderv1.Failure {
+	if err == nil {
+		return nil
+	}
+	return &recorderv1.Failure{
+		Kind: string(err.Kind), Message: convert.Text(err.Message), RetryAfterMs: err.RetryAfter.Milliseconds(),
+		Cause: convert.Text(string(err.Cause)), Code: convert.Text(err.Code), Args: convert.TextMap(err.Args),
+	}
+}
+
+func fromFailure(in *recorderv1.Failure) *sdk.Error {
+	if in == nil {
+		return nil
+	}
+	return &sdk.Error{
+		Kind: sdk.Kind(in.GetKind()), Message: in.GetMessage(), RetryAfter: milliseconds(in.GetRetryAfterMs()),
+		Cause: sdk.Cause(in.GetCause()), Code: in.GetCode(), Args: in.GetArgs(),
+	}
 }
 
 var reasonToProto = map[EndReason]recorderv1.EndReason{

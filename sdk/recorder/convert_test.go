@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/internal/filltest"
 	recorderv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/recorder/v1"
 )
@@ -55,7 +56,9 @@ func TestEventsForgetNoField(t *testing.T) {
 
 func TestEveryEndReasonCrosses(t *testing.T) {
 	for _, reason := range []EndReason{EndEOF, EndStopped, EndOffline, EndFailed} {
-		e := Event{Seq: 1, At: time.Unix(1, 0).UTC(), Payload: Ended{Reason: reason, Message: "m"}}
+		e := Event{Seq: 1, At: time.Unix(1, 0).UTC(), Payload: Ended{
+			Reason: reason, Message: "m", Err: filltest.Value[*sdk.Error](nil),
+		}}
 		same(t, e, toEvent(e), fromEvent(toEvent(e)))
 	}
 	if got := len(recorderv1.EndReason_name) - 1; got != len(reasonToProto) {

@@ -10,12 +10,15 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/lubod/lubod/sdk"
 )
 
 // Recorder records one session until the stream ends or ctx does.
 //
 // Record returns nil when the stream ended by itself, ErrOffline when nothing could be opened (nothing is being sent),
-// any other error when the session broke. When ctx is cancelled the host asked to stop: Record finishes the current
+// any other error when the session broke. Errors of package sdk keep their kind; one that wraps ErrOffline says why nothing
+// could be opened. When ctx is cancelled the host asked to stop: Record finishes the current
 // segment with everything received and returns nil or ctx.Err(). Whatever the outcome, every segment was closed
 // (renamed, synced) and emitted before Record returns. Record may be called for many sessions at once.
 type Recorder interface {
@@ -123,6 +126,8 @@ type Note struct{ Code, Text string }
 type Ended struct {
 	Reason  EndReason
 	Message string
+	// Err is what the session broke with, or what kept every stream from being opened; nil: nothing more is known.
+	Err *sdk.Error
 }
 
 func (MediaArrived) payload()  {}

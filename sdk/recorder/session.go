@@ -65,7 +65,11 @@ func (s *session) run(r Recorder) {
 	s.ended = true
 	s.queue.push(time.Now(), end)
 	s.announce()
-	s.logger.Info("session ended", "reason", end.Reason, "message", end.Message)
+	level := slog.LevelInfo
+	if !s.arrived {
+		level = slog.LevelDebug // the host tells what is wrong with a room, once and not at each try
+	}
+	s.logger.Log(context.Background(), level, "session ended", "reason", end.Reason, "message", end.Message)
 }
 
 func (s *session) record(r Recorder) (err error) {
@@ -82,9 +86,20 @@ func (s *session) endOf(err error) Ended {
 	case err == nil:
 		return Ended{Reason: EndEOF}
 	case errors.Is(err, ErrOffline):
-		return Ended{Reason: EndOffline, Message: err.Error()}
+		return Ended{Reason: EndOffline, Message: err.Error(), Err: typed(err)}
 	}
-	return Ended{Reason: EndFailed, Message: err.Error()}
+	return Ended{Reason: EndFailed, Message: err.Error(), Err: typed(err)}
+}
+
+// typed is the error with a kind in the chain of err, with the text of the whole; nil when there is none.
+func typed(err error) *sdk.Error {
+	var found *sdk.Error
+	if !errors.As(err, &found) {
+		return nil
+	}
+	whole := *found
+	whole.Message = err.Error()
+	return &whole
 }
 
 // Emit implements Session.

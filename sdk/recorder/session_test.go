@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
@@ -117,9 +118,32 @@ func TestHowSessionsEnd(t *testing.T) {
 			record: func(context.Context, recorder.Request, recorder.Session) error { return errors.New("disk full") },
 			want:   recorder.Ended{Reason: recorder.EndFailed, Message: "disk full"},
 		},
+		"nothing could be opened, and why": {
+			record: func(context.Context, recorder.Request, recorder.Session) error {
+				return fmt.Errorf("%w: %w", recorder.ErrOffline, &sdk.Error{
+					Kind: sdk.RateLimited, Message: "wait", RetryAfter: time.Minute, Code: sdk.CodeStatus, Args: map[string]string{"status": "429"},
+				})
+			},
+			want: recorder.Ended{Reason: recorder.EndOffline, Message: "nothing is being sent: wait", Err: &sdk.Error{
+				Kind: sdk.RateLimited, Message: "nothing is being sent: wait", RetryAfter: time.Minute, Code: sdk.CodeStatus,
+				Args: map[string]string{"status": "429"},
+			}},
+		},
+		"an error with a kind": {
+			record: func(context.Context, recorder.Request, recorder.Session) error {
+				return fmt.Errorf("choose: %w", sdk.Errorf(sdk.Unsupported, "no such container"))
+			},
+			want: recorder.Ended{
+				Reason: recorder.EndFailed, Message: "choose: no such container",
+				Err: &sdk.Error{Kind: sdk.Unsupported, Message: "choose: no such container"},
+			},
+		},
 		"the author's code panicked": {
 			record: func(context.Context, recorder.Request, recorder.Session) error { panic("index out of range") },
-			want:   recorder.Ended{Reason: recorder.EndFailed, Message: "panic in plugin code: index out of range"},
+			want: recorder.Ended{
+				Reason: recorder.EndFailed, Message: "panic in plugin code: index out of range",
+				Err: &sdk.Error{Kind: sdk.Bug, Message: "panic in plugin code: index out of range"},
+			},
 		},
 		"stopped": {record: untilStopped, stop: true, want: recorder.Ended{Reason: recorder.EndStopped}},
 		"stopped, and nil": {
@@ -147,8 +171,8 @@ func TestHowSessionsEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := endOf(t, watch(t, in, id, 0)); got != tt.want {
-				t.Errorf("got %+v, want %+v", got, tt.want)
+			if diff := cmp.Diff(tt.want, endOf(t, watch(t, in, id, 0))); diff != "" {
+				t.Errorf("end (-want +got):\n%s", diff)
 			}
 			if err := in.Recorder().Stop(t.Context(), id); err != nil {
 				t.Errorf("stopping what ended: %v", err)

@@ -31,7 +31,7 @@ func (r Reason) Wrap(cause error) error {
 	return &Error{Reason: r, Err: cause}
 }
 
-// Of returns the reason that an error carries; else the one for its kind, with its text; the zero value for nil.
+// Of returns the reason that an error carries; else the one for its code or its kind, with its text; the zero value for nil.
 func Of(err error) Reason {
 	var carrier *Error
 	var typed *sdk.Error
@@ -49,6 +49,9 @@ func Of(err error) Reason {
 }
 
 func ofKind(err *sdk.Error) Reason {
+	if _, known := find(err.Code); known {
+		return Reason{Code: err.Code, Args: err.Args}
+	}
 	code, known := kinds[err.Kind]
 	if !known {
 		code = ErrorOther

@@ -85,6 +85,8 @@ func TestReasonOfAnError(t *testing.T) {
 		{"carried", fmt.Errorf("ask: %w", New(RoomBroke).Wrap(lost)), New(RoomBroke, "cause", "connection reset"), "recording broke: connection reset"},
 		{"by kind", fmt.Errorf("ask: %w", sdk.Errorf(sdk.LoginRequired, "cookie expired")),
 			New(ErrorLoginRequired, "text", "ask: cookie expired"), "ask: cookie expired"},
+		{"by code", &sdk.Error{Kind: sdk.Forbidden, Code: sdk.CodeStatus, Args: map[string]string{"where": "cdn", "status": "403"}, Message: "no"},
+			New(sdk.CodeStatus, "where", "cdn", "status", "403", "text", "no"), "cdn answered 403"},
 		{"by cause", &sdk.Error{Kind: sdk.Forbidden, Cause: sdk.CausePaid, Message: "members only"}, New(ErrorPaid, "text", "members only"), "members only"},
 		{"of no kind", lost, New(ErrorOther, "text", "connection reset"), "connection reset"},
 	}

@@ -68,6 +68,7 @@ func (f *filler) fill(v reflect.Value) {
 		f.fill(value)
 		v.Set(reflect.MakeMap(v.Type()))
 		v.SetMapIndex(key, value)
+	case reflect.Interface: // an error that stays on its side
 	case reflect.Struct:
 		for _, field := range v.Fields() {
 			f.fill(field)

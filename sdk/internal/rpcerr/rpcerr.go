@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,8 @@ const (
 	domain        = "lubod"
 	keyRetryAfter = "retry_after_ms"
 	keyCause      = "cause"
+	keyCode       = "code"
+	keyArg        = "arg." // and the argument's name
 	// maxMessage bounds a text in bytes: it travels twice in HTTP/2 trailers, which are limited, and ends up in a log line.
 	maxMessage = 4 << 10
 )
@@ -68,6 +72,7 @@ func Encode(ctx context.Context, err error) error {
 		if typed.Cause != "" {
 			info.Metadata[keyCause] = text(string(typed.Cause))
 		}
+		encodeCode(info.Metadata, typed)
 	}
 	plain := status.New(code, text(err.Error()))
 	detailed, detailErr := plain.WithDetails(protoadapt.MessageV1Of(info))
@@ -107,7 +112,35 @@ func typedError(st *status.Status, info *errdetails.ErrorInfo) error {
 		e.RetryAfter = time.Duration(min(ms, longest)) * time.Millisecond
 	}
 	e.Cause = sdk.Cause(info.GetMetadata()[keyCause])
+	e.Code = info.GetMetadata()[keyCode]
+	for key, value := range info.GetMetadata() {
+		if name, ok := strings.CutPrefix(key, keyArg); ok && e.Code != "" {
+			if e.Args == nil {
+				e.Args = make(map[string]string)
+			}
+			e.Args[name] = value
+		}
+	}
 	return e
+}
+
+// maxArg bounds an argument, and with maxArgs how much of an answer they take.
+const (
+	maxArg  = 512
+	maxArgs = 8
+)
+
+func encodeCode(metadata map[string]string, e *sdk.Error) {
+	if e.Code == "" {
+		return
+	}
+	metadata[keyCode] = bounded(e.Code, maxArg)
+	for i, name := range slices.Sorted(maps.Keys(e.Args)) {
+		if i == maxArgs {
+			return
+		}
+		metadata[keyArg+bounded(name, maxArg)] = bounded(e.Args[name], maxArg)
+	}
 }
 
 // transportError reads a status that no author wrote: gRPC itself made it.
@@ -153,9 +186,11 @@ func isContextError(err error) bool {
 }
 
 // text makes a message fit for the wire: protobuf refuses strings that are not UTF-8, and with them the whole answer.
-func text(s string) string {
-	if len(s) > maxMessage {
-		s = s[:maxMessage] + "…"
+func text(s string) string { return bounded(s, maxMessage) }
+
+func bounded(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "…"
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }

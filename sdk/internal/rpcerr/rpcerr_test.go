@@ -32,6 +32,10 @@ func TestErrorsCrossUnchanged(t *testing.T) {
 			Message:    rapid.String().Draw(r, "message"),
 			RetryAfter: time.Duration(rapid.Int64Range(0, 1<<40).Draw(r, "ms")) * time.Millisecond,
 			Cause:      rapid.SampledFrom([]sdk.Cause{"", sdk.CausePassword, sdk.CausePaid, sdk.CauseRegion}).Draw(r, "cause"),
+			Code:       rapid.SampledFrom([]string{"", sdk.CodeTLS}).Draw(r, "code"),
+		}
+		if want.Code != "" && rapid.Bool().Draw(r, "with arguments") {
+			want.Args = map[string]string{"where": rapid.StringN(0, 20, 100).Draw(r, "where")}
 		}
 		var got *sdk.Error
 		if !errors.As(cross(context.Background(), want), &got) {

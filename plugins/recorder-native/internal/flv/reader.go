@@ -67,6 +67,9 @@ func (r *Reader) Stats() Stats { return r.stats }
 // Leftover is the number of bytes behind the last whole tag.
 func (r *Reader) Leftover() int { return r.resyncing + r.w - r.r }
 
+// Unread is a view of the bytes behind the last whole tag: before the first one, the beginning of the stream.
+func (r *Reader) Unread() []byte { return r.buf[r.r:r.w] }
+
 // Fill reads from the source once. Tags handed out before are invalid afterwards. At the end of the source it returns
 // io.EOF (or what the source reports); Next may then still have tags.
 func (r *Reader) Fill() (int, error) {

@@ -337,7 +337,10 @@ type Live struct {
 	Category  string                 `protobuf:"bytes,5,opt,name=category,proto3" json:"category,omitempty"`
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// streams in order of preference.
-	Streams       []*Stream `protobuf:"bytes,7,rep,name=streams,proto3" json:"streams,omitempty"`
+	Streams []*Stream `protobuf:"bytes,7,rep,name=streams,proto3" json:"streams,omitempty"`
+	// unasked: nobody was asked whether the room is live, because its address is itself the stream. A stream that cannot be
+	// opened is then a room that is offline.
+	Unasked       bool `protobuf:"varint,8,opt,name=unasked,proto3" json:"unasked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -419,6 +422,13 @@ func (x *Live) GetStreams() []*Stream {
 		return x.Streams
 	}
 	return nil
+}
+
+func (x *Live) GetUnasked() bool {
+	if x != nil {
+		return x.Unasked
+	}
+	return false
 }
 
 // Stream is one place where the live media can be fetched.
@@ -550,7 +560,7 @@ const file_lubod_extractor_v1_extractor_proto_rawDesc = "" +
 	"\aresults\x18\x01 \x03(\v2\x1f.lubod.extractor.v1.BatchResultR\aresults\"Q\n" +
 	"\vBatchResult\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12,\n" +
-	"\x04live\x18\x02 \x01(\v2\x18.lubod.extractor.v1.LiveR\x04live\"\x81\x02\n" +
+	"\x04live\x18\x02 \x01(\v2\x18.lubod.extractor.v1.LiveR\x04live\"\x9b\x02\n" +
 	"\x04Live\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x1a\n" +
 	"\bstreamer\x18\x02 \x01(\tR\bstreamer\x12\x1d\n" +
@@ -560,7 +570,8 @@ const file_lubod_extractor_v1_extractor_proto_rawDesc = "" +
 	"\bcategory\x18\x05 \x01(\tR\bcategory\x129\n" +
 	"\n" +
 	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x124\n" +
-	"\astreams\x18\a \x03(\v2\x1a.lubod.extractor.v1.StreamR\astreams\"\xd7\x02\n" +
+	"\astreams\x18\a \x03(\v2\x1a.lubod.extractor.v1.StreamR\astreams\x12\x18\n" +
+	"\aunasked\x18\b \x01(\bR\aunasked\"\xd7\x02\n" +
 	"\x06Stream\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x18\n" +
 	"\aquality\x18\x02 \x01(\tR\aquality\x12\x1c\n" +

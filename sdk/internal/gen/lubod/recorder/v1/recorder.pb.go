@@ -959,9 +959,11 @@ func (x *Note) GetText() string {
 }
 
 type Ended struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reason        EndReason              `protobuf:"varint,1,opt,name=reason,proto3,enum=lubod.recorder.v1.EndReason" json:"reason,omitempty"`
-	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reason  EndReason              `protobuf:"varint,1,opt,name=reason,proto3,enum=lubod.recorder.v1.EndReason" json:"reason,omitempty"`
+	Message string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// failure is what the session broke with, or what kept every stream from being opened; absent: nothing more is known.
+	Failure       *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1010,6 +1012,104 @@ func (x *Ended) GetMessage() string {
 	return ""
 }
 
+func (x *Ended) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+// Failure is an error as other calls answer it with their status.
+type Failure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind is one of the reasons of those: NOT_FOUND, LOGIN_REQUIRED, FORBIDDEN, RATE_LIMITED, CHALLENGED, UNAVAILABLE,
+	// INVALID_OPTION, UNSUPPORTED, CORRUPT, BUG.
+	Kind    string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// retry_after_ms is how long the other side wants to be left alone; 0: unknown.
+	RetryAfterMs int64 `protobuf:"varint,3,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	// cause refines FORBIDDEN: password, paid or region.
+	Cause string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	// code says what happened, more precisely than kind, such as net.tls; empty: the kind is all that is known.
+	Code string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	// args are what it is about.
+	Args          map[string]string `protobuf:"bytes,6,rep,name=args,proto3" json:"args,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failure) Reset() {
+	*x = Failure{}
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failure) ProtoMessage() {}
+
+func (x *Failure) ProtoReflect() protoreflect.Message {
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Failure) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Failure) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Failure) GetRetryAfterMs() int64 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
+func (x *Failure) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Failure) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Failure) GetArgs() map[string]string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
 type AcknowledgeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -1020,7 +1120,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1132,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1145,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AcknowledgeRequest) GetSessionId() string {
@@ -1070,7 +1170,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1182,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1195,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
 }
 
 type RefreshRequest struct {
@@ -1108,7 +1208,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1220,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1233,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RefreshRequest) GetSessionId() string {
@@ -1158,7 +1258,7 @@ type RefreshResponse struct {
 
 func (x *RefreshResponse) Reset() {
 	*x = RefreshResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1270,7 @@ func (x *RefreshResponse) String() string {
 func (*RefreshResponse) ProtoMessage() {}
 
 func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1283,7 @@ func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshResponse.ProtoReflect.Descriptor instead.
 func (*RefreshResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
 }
 
 type SplitRequest struct {
@@ -1195,7 +1295,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1207,7 +1307,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1220,7 +1320,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SplitRequest) GetSessionId() string {
@@ -1238,7 +1338,7 @@ type SplitResponse struct {
 
 func (x *SplitResponse) Reset() {
 	*x = SplitResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1350,7 @@ func (x *SplitResponse) String() string {
 func (*SplitResponse) ProtoMessage() {}
 
 func (x *SplitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1363,7 @@ func (x *SplitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitResponse.ProtoReflect.Descriptor instead.
 func (*SplitResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
 }
 
 type StopRequest struct {
@@ -1275,7 +1375,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1387,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1400,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StopRequest) GetSessionId() string {
@@ -1318,7 +1418,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1430,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1443,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
 }
 
 type ListRequest struct {
@@ -1354,7 +1454,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1466,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1479,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
 }
 
 type ListResponse struct {
@@ -1391,7 +1491,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1503,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1516,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListResponse) GetSessions() []*SessionInfo {
@@ -1438,7 +1538,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1550,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1563,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SessionInfo) GetSessionId() string {
@@ -1503,7 +1603,7 @@ type RecoverRequest struct {
 
 func (x *RecoverRequest) Reset() {
 	*x = RecoverRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1615,7 @@ func (x *RecoverRequest) String() string {
 func (*RecoverRequest) ProtoMessage() {}
 
 func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1628,7 @@ func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverRequest.ProtoReflect.Descriptor instead.
 func (*RecoverRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RecoverRequest) GetPathPrefix() string {
@@ -1548,7 +1648,7 @@ type RecoverResponse struct {
 
 func (x *RecoverResponse) Reset() {
 	*x = RecoverResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1660,7 @@ func (x *RecoverResponse) String() string {
 func (*RecoverResponse) ProtoMessage() {}
 
 func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1673,7 @@ func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverResponse.ProtoReflect.Descriptor instead.
 func (*RecoverResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RecoverResponse) GetSegments() []*Segment {
@@ -1652,10 +1752,21 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\".\n" +
 	"\x04Note\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"W\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\x8d\x01\n" +
 	"\x05Ended\x124\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1c.lubod.recorder.v1.EndReasonR\x06reason\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"E\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x124\n" +
+	"\afailure\x18\x03 \x01(\v2\x1a.lubod.recorder.v1.FailureR\afailure\"\xfa\x01\n" +
+	"\aFailure\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12$\n" +
+	"\x0eretry_after_ms\x18\x03 \x01(\x03R\fretryAfterMs\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\x128\n" +
+	"\x04args\x18\x06 \x03(\v2$.lubod.recorder.v1.Failure.ArgsEntryR\x04args\x1a7\n" +
+	"\tArgsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"E\n" +
 	"\x12AcknowledgeRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x10\n" +
@@ -1718,7 +1829,7 @@ func file_lubod_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_lubod_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_lubod_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_lubod_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_lubod_recorder_v1_recorder_proto_goTypes = []any{
 	(EndReason)(0),                // 0: lubod.recorder.v1.EndReason
 	(*Stream)(nil),                // 1: lubod.recorder.v1.Stream
@@ -1735,28 +1846,30 @@ var file_lubod_recorder_v1_recorder_proto_goTypes = []any{
 	(*RefreshWanted)(nil),         // 12: lubod.recorder.v1.RefreshWanted
 	(*Note)(nil),                  // 13: lubod.recorder.v1.Note
 	(*Ended)(nil),                 // 14: lubod.recorder.v1.Ended
-	(*AcknowledgeRequest)(nil),    // 15: lubod.recorder.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),   // 16: lubod.recorder.v1.AcknowledgeResponse
-	(*RefreshRequest)(nil),        // 17: lubod.recorder.v1.RefreshRequest
-	(*RefreshResponse)(nil),       // 18: lubod.recorder.v1.RefreshResponse
-	(*SplitRequest)(nil),          // 19: lubod.recorder.v1.SplitRequest
-	(*SplitResponse)(nil),         // 20: lubod.recorder.v1.SplitResponse
-	(*StopRequest)(nil),           // 21: lubod.recorder.v1.StopRequest
-	(*StopResponse)(nil),          // 22: lubod.recorder.v1.StopResponse
-	(*ListRequest)(nil),           // 23: lubod.recorder.v1.ListRequest
-	(*ListResponse)(nil),          // 24: lubod.recorder.v1.ListResponse
-	(*SessionInfo)(nil),           // 25: lubod.recorder.v1.SessionInfo
-	(*RecoverRequest)(nil),        // 26: lubod.recorder.v1.RecoverRequest
-	(*RecoverResponse)(nil),       // 27: lubod.recorder.v1.RecoverResponse
-	nil,                           // 28: lubod.recorder.v1.Stream.HeadersEntry
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*Failure)(nil),               // 15: lubod.recorder.v1.Failure
+	(*AcknowledgeRequest)(nil),    // 16: lubod.recorder.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 17: lubod.recorder.v1.AcknowledgeResponse
+	(*RefreshRequest)(nil),        // 18: lubod.recorder.v1.RefreshRequest
+	(*RefreshResponse)(nil),       // 19: lubod.recorder.v1.RefreshResponse
+	(*SplitRequest)(nil),          // 20: lubod.recorder.v1.SplitRequest
+	(*SplitResponse)(nil),         // 21: lubod.recorder.v1.SplitResponse
+	(*StopRequest)(nil),           // 22: lubod.recorder.v1.StopRequest
+	(*StopResponse)(nil),          // 23: lubod.recorder.v1.StopResponse
+	(*ListRequest)(nil),           // 24: lubod.recorder.v1.ListRequest
+	(*ListResponse)(nil),          // 25: lubod.recorder.v1.ListResponse
+	(*SessionInfo)(nil),           // 26: lubod.recorder.v1.SessionInfo
+	(*RecoverRequest)(nil),        // 27: lubod.recorder.v1.RecoverRequest
+	(*RecoverResponse)(nil),       // 28: lubod.recorder.v1.RecoverResponse
+	nil,                           // 29: lubod.recorder.v1.Stream.HeadersEntry
+	nil,                           // 30: lubod.recorder.v1.Failure.ArgsEntry
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
 }
 var file_lubod_recorder_v1_recorder_proto_depIdxs = []int32{
-	28, // 0: lubod.recorder.v1.Stream.headers:type_name -> lubod.recorder.v1.Stream.HeadersEntry
-	29, // 1: lubod.recorder.v1.Stream.expires_at:type_name -> google.protobuf.Timestamp
+	29, // 0: lubod.recorder.v1.Stream.headers:type_name -> lubod.recorder.v1.Stream.HeadersEntry
+	31, // 1: lubod.recorder.v1.Stream.expires_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: lubod.recorder.v1.StartRequest.streams:type_name -> lubod.recorder.v1.Stream
 	6,  // 3: lubod.recorder.v1.WatchResponse.event:type_name -> lubod.recorder.v1.Event
-	29, // 4: lubod.recorder.v1.Event.at:type_name -> google.protobuf.Timestamp
+	31, // 4: lubod.recorder.v1.Event.at:type_name -> google.protobuf.Timestamp
 	7,  // 5: lubod.recorder.v1.Event.media_arrived:type_name -> lubod.recorder.v1.MediaArrived
 	8,  // 6: lubod.recorder.v1.Event.segment_opened:type_name -> lubod.recorder.v1.SegmentOpened
 	9,  // 7: lubod.recorder.v1.Event.segment_closed:type_name -> lubod.recorder.v1.SegmentClosed
@@ -1765,33 +1878,35 @@ var file_lubod_recorder_v1_recorder_proto_depIdxs = []int32{
 	13, // 10: lubod.recorder.v1.Event.note:type_name -> lubod.recorder.v1.Note
 	14, // 11: lubod.recorder.v1.Event.ended:type_name -> lubod.recorder.v1.Ended
 	10, // 12: lubod.recorder.v1.SegmentClosed.segment:type_name -> lubod.recorder.v1.Segment
-	29, // 13: lubod.recorder.v1.Segment.started_at:type_name -> google.protobuf.Timestamp
-	29, // 14: lubod.recorder.v1.Segment.ended_at:type_name -> google.protobuf.Timestamp
+	31, // 13: lubod.recorder.v1.Segment.started_at:type_name -> google.protobuf.Timestamp
+	31, // 14: lubod.recorder.v1.Segment.ended_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: lubod.recorder.v1.Ended.reason:type_name -> lubod.recorder.v1.EndReason
-	1,  // 16: lubod.recorder.v1.RefreshRequest.streams:type_name -> lubod.recorder.v1.Stream
-	25, // 17: lubod.recorder.v1.ListResponse.sessions:type_name -> lubod.recorder.v1.SessionInfo
-	10, // 18: lubod.recorder.v1.RecoverResponse.segments:type_name -> lubod.recorder.v1.Segment
-	2,  // 19: lubod.recorder.v1.RecorderService.Start:input_type -> lubod.recorder.v1.StartRequest
-	4,  // 20: lubod.recorder.v1.RecorderService.Watch:input_type -> lubod.recorder.v1.WatchRequest
-	15, // 21: lubod.recorder.v1.RecorderService.Acknowledge:input_type -> lubod.recorder.v1.AcknowledgeRequest
-	17, // 22: lubod.recorder.v1.RecorderService.Refresh:input_type -> lubod.recorder.v1.RefreshRequest
-	19, // 23: lubod.recorder.v1.RecorderService.Split:input_type -> lubod.recorder.v1.SplitRequest
-	21, // 24: lubod.recorder.v1.RecorderService.Stop:input_type -> lubod.recorder.v1.StopRequest
-	23, // 25: lubod.recorder.v1.RecorderService.List:input_type -> lubod.recorder.v1.ListRequest
-	26, // 26: lubod.recorder.v1.RecorderService.Recover:input_type -> lubod.recorder.v1.RecoverRequest
-	3,  // 27: lubod.recorder.v1.RecorderService.Start:output_type -> lubod.recorder.v1.StartResponse
-	5,  // 28: lubod.recorder.v1.RecorderService.Watch:output_type -> lubod.recorder.v1.WatchResponse
-	16, // 29: lubod.recorder.v1.RecorderService.Acknowledge:output_type -> lubod.recorder.v1.AcknowledgeResponse
-	18, // 30: lubod.recorder.v1.RecorderService.Refresh:output_type -> lubod.recorder.v1.RefreshResponse
-	20, // 31: lubod.recorder.v1.RecorderService.Split:output_type -> lubod.recorder.v1.SplitResponse
-	22, // 32: lubod.recorder.v1.RecorderService.Stop:output_type -> lubod.recorder.v1.StopResponse
-	24, // 33: lubod.recorder.v1.RecorderService.List:output_type -> lubod.recorder.v1.ListResponse
-	27, // 34: lubod.recorder.v1.RecorderService.Recover:output_type -> lubod.recorder.v1.RecoverResponse
-	27, // [27:35] is the sub-list for method output_type
-	19, // [19:27] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	15, // 16: lubod.recorder.v1.Ended.failure:type_name -> lubod.recorder.v1.Failure
+	30, // 17: lubod.recorder.v1.Failure.args:type_name -> lubod.recorder.v1.Failure.ArgsEntry
+	1,  // 18: lubod.recorder.v1.RefreshRequest.streams:type_name -> lubod.recorder.v1.Stream
+	26, // 19: lubod.recorder.v1.ListResponse.sessions:type_name -> lubod.recorder.v1.SessionInfo
+	10, // 20: lubod.recorder.v1.RecoverResponse.segments:type_name -> lubod.recorder.v1.Segment
+	2,  // 21: lubod.recorder.v1.RecorderService.Start:input_type -> lubod.recorder.v1.StartRequest
+	4,  // 22: lubod.recorder.v1.RecorderService.Watch:input_type -> lubod.recorder.v1.WatchRequest
+	16, // 23: lubod.recorder.v1.RecorderService.Acknowledge:input_type -> lubod.recorder.v1.AcknowledgeRequest
+	18, // 24: lubod.recorder.v1.RecorderService.Refresh:input_type -> lubod.recorder.v1.RefreshRequest
+	20, // 25: lubod.recorder.v1.RecorderService.Split:input_type -> lubod.recorder.v1.SplitRequest
+	22, // 26: lubod.recorder.v1.RecorderService.Stop:input_type -> lubod.recorder.v1.StopRequest
+	24, // 27: lubod.recorder.v1.RecorderService.List:input_type -> lubod.recorder.v1.ListRequest
+	27, // 28: lubod.recorder.v1.RecorderService.Recover:input_type -> lubod.recorder.v1.RecoverRequest
+	3,  // 29: lubod.recorder.v1.RecorderService.Start:output_type -> lubod.recorder.v1.StartResponse
+	5,  // 30: lubod.recorder.v1.RecorderService.Watch:output_type -> lubod.recorder.v1.WatchResponse
+	17, // 31: lubod.recorder.v1.RecorderService.Acknowledge:output_type -> lubod.recorder.v1.AcknowledgeResponse
+	19, // 32: lubod.recorder.v1.RecorderService.Refresh:output_type -> lubod.recorder.v1.RefreshResponse
+	21, // 33: lubod.recorder.v1.RecorderService.Split:output_type -> lubod.recorder.v1.SplitResponse
+	23, // 34: lubod.recorder.v1.RecorderService.Stop:output_type -> lubod.recorder.v1.StopResponse
+	25, // 35: lubod.recorder.v1.RecorderService.List:output_type -> lubod.recorder.v1.ListResponse
+	28, // 36: lubod.recorder.v1.RecorderService.Recover:output_type -> lubod.recorder.v1.RecoverResponse
+	29, // [29:37] is the sub-list for method output_type
+	21, // [21:29] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_lubod_recorder_v1_recorder_proto_init() }
@@ -1814,7 +1929,7 @@ func file_lubod_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lubod_recorder_v1_recorder_proto_rawDesc), len(file_lubod_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
