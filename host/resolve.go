@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/settings"
@@ -103,7 +103,7 @@ func (e extractors) credentials(login *settings.Login) (*extractor.Credentials, 
 	if login.File == "" {
 		return &extractor.Credentials{Cookies: login.Cookies}, nil
 	}
-	account, err := bilibili.LoadAccount(e.dataDir, login.File)
+	account, err := accounts.Load(e.dataDir, login.File)
 	if err != nil {
 		return nil, sdk.Errorf(sdk.InvalidOption, "option %s: %w", login.Key, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/api"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/biliup"
@@ -27,7 +28,7 @@ import (
 type services struct {
 	client     *bilibili.Client
 	outside    *outgoing.Client
-	accounts   *bilibili.Keeper
+	accounts   *accounts.Keeper
 	hooks      *hooks.Service
 	uploads    *upload.Service
 	recordings *record.Service
@@ -66,8 +67,8 @@ func (s *services) buildPipeline(h *Host, hostID uuid.UUID, manager *plugins.Man
 	options := &roomOptions{logger: h.logger.With("part", "options")}
 	resolver := extractors{manager, options, h.config.DataDir}
 	recordingsDir := filepath.Join(h.config.DataDir, "recordings")
-	s.accounts = bilibili.NewKeeper(bilibili.KeeperOptions{
-		DB: database, HostID: hostID, Files: bilibili.NewAccountFiles(h.config.DataDir), Client: s.client,
+	s.accounts = accounts.New(accounts.Options{
+		DB: database, HostID: hostID, Files: accounts.NewFiles(h.config.DataDir), Client: s.client,
 		Changed: func() { s.uploads.PublishingChanged() }, Logger: h.logger.With("part", "accounts"),
 	})
 	s.hooks, err = hooks.New(hooks.Options{

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/accounts"
 )
 
 // ListAccounts answers all Bilibili accounts.
@@ -103,7 +103,7 @@ func (s *Server) dataFile(field, name, example string) (string, error) {
 		}
 		name = relative
 	}
-	local, err := bilibili.LocalName(name)
+	local, err := accounts.LocalName(name)
 	if err != nil {
 		return "", invalid(field, "must be a file inside the data directory, such as %s", example)
 	}

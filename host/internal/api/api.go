@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/logs"
@@ -100,7 +101,7 @@ type Deps struct {
 	// Bilibili is asked about accounts.
 	Bilibili *bilibili.Client
 	// Accounts knows the logins in the cookie files of DataDir.
-	Accounts *bilibili.Keeper
+	Accounts *accounts.Keeper
 	// QRLogin says who may log an account in by QR code: QRLoginPublic (also when empty), QRLoginUsers or QRLoginOff.
 	QRLogin string
 	// RunHooks lets streamers have hooks that run commands on this machine.
@@ -147,7 +148,7 @@ type Server struct {
 	// bilibili is asked about accounts.
 	bilibili *bilibili.Client
 	log      *slog.Logger
-	accounts *bilibili.Keeper
+	accounts *accounts.Keeper
 	answers  *answers
 	qrLogin  string
 	qrKeys   *qrKeys

@@ -27,6 +27,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/hooks"
@@ -85,7 +86,7 @@ type harness struct {
 	// sim is the Bilibili that the server talks to.
 	sim      *sim.Server
 	upstream *bilibili.Client
-	accounts *bilibili.Keeper
+	accounts *accounts.Keeper
 	bus      *events.Bus
 	notes    *notes
 	log      *notes
@@ -130,8 +131,8 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 	h.sim = sim.New(t, sim.Options{})
 	h.upstream = bilibili.New(bilibili.Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL()})
 	t.Cleanup(h.upstream.Close)
-	h.accounts = bilibili.NewKeeper(bilibili.KeeperOptions{
-		DB: database, HostID: uuid.New(), Files: bilibili.NewAccountFiles(h.dataDir), Client: h.upstream,
+	h.accounts = accounts.New(accounts.Options{
+		DB: database, HostID: uuid.New(), Files: accounts.NewFiles(h.dataDir), Client: h.upstream,
 		Logger: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
 	service, err := upload.New(upload.Options{

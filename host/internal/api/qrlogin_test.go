@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
@@ -106,7 +107,7 @@ func TestLoginByQRCodeOutlivesItsRequest(t *testing.T) {
 	if _, err := h.server.LoginByQRCode(ctx, request); err != nil {
 		t.Errorf("a login of a request that was cut: %v", err)
 	}
-	if _, err := bilibili.LoadAccount(h.dataDir, "data/7.json"); err != nil {
+	if _, err := accounts.Load(h.dataDir, "data/7.json"); err != nil {
 		t.Error(err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -63,7 +63,7 @@ func (s *Server) uploadParams(ctx context.Context, body *TemplateDraft) (db.Temp
 		return params, nil
 	}
 	params.UserCookie, err = s.accounts.Default(ctx)
-	if errors.Is(err, bilibili.ErrNoDefault) {
+	if errors.Is(err, accounts.ErrNoDefault) {
 		return params, invalid("params.user_cookie", "is missing: name the cookie file of the account that publishes, or a stored template that does; "+
 			"without one it is cookies.json of the data directory, or else the only account of /api/v1/users")
 	}

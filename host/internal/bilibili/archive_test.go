@@ -2,13 +2,10 @@ package bilibili
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -35,18 +32,7 @@ func newWorldOf(t *testing.T, options simulator.Options) *world {
 	t.Helper()
 	sim := simulator.New(t, options)
 	owner := sim.AddAccount(simulator.AccountOptions{})
-	dir := t.TempDir()
-	content, err := json.Marshal(owner.CookieFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "a.json"), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	account, err := LoadAccount(dir, "data/a.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	account := &Account{File: "a.json", Mid: owner.MID, Cookies: owner.Cookies, AccessToken: owner.AccessToken}
 	client := New(Options{MemberURL: sim.URL(), APIURL: sim.URL(), PassportURL: sim.URL()})
 	t.Cleanup(client.Close)
 	return &world{t: t, sim: sim, mid: owner.MID, account: account, client: client}
@@ -183,7 +169,7 @@ func TestListThatFailsIsNotAnEmptyOne(t *testing.T) {
 				if err == nil || errors.Is(err, ErrNoArchive) {
 					t.Errorf("error = %v: a second archive would follow", err)
 				}
-				if strings.Contains(err.Error(), w.account.accessToken) || strings.Contains(err.Error(), w.account.Cookies["SESSDATA"]) {
+				if strings.Contains(err.Error(), w.account.AccessToken) || strings.Contains(err.Error(), w.account.Cookies["SESSDATA"]) {
 					t.Errorf("the error shows secrets: %v", err)
 				}
 			})

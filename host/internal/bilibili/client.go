@@ -28,8 +28,13 @@ const (
 	webAgent  = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
 )
 
-// Options are the base URLs of the three hosts, without a slash at the end.
-type Options struct{ MemberURL, APIURL, PassportURL string }
+// Options are what a client needs.
+type Options struct {
+	// The base URLs of the three hosts, without a slash at the end.
+	MemberURL, APIURL, PassportURL string
+	// Now is the clock; nil: the real one.
+	Now func() time.Time
+}
 
 // Client calls Bilibili. It is safe for concurrent use.
 type Client struct {
@@ -52,8 +57,11 @@ func New(options Options) *Client {
 		ForceAttemptHTTP2:     true,
 	}
 	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if options.Now == nil {
+		options.Now = time.Now
+	}
 	return &Client{
-		options: options, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}, now: time.Now,
+		options: options, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}, now: options.Now,
 		finding: make(chan struct{}, 1), editing: make(chan struct{}, 1),
 	}
 }

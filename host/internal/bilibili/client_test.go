@@ -11,14 +11,13 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/hosttest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func testAccount() *Account {
-	return &Account{File: "a.json", Cookies: map[string]string{"SESSDATA": "sess", "bili_jct": "csrf"}, accessToken: "SECRET"}
+	return &Account{File: "a.json", Cookies: map[string]string{"SESSDATA": "sess", "bili_jct": "csrf"}, AccessToken: "SECRET"}
 }
 
 func submitTo(t *testing.T, handler http.HandlerFunc) error {

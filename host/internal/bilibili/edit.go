@@ -36,7 +36,7 @@ func (c *Client) view(ctx context.Context, account *Account, via Via, archive Ac
 		cookies: account.Cookies, agent: webAgent,
 	}
 	if via != ViaWeb {
-		request = call{path: "/x/client/archive/view", query: url.Values{"access_key": {account.accessToken}, "aid": {strconv.FormatInt(archive.AID, 10)}}, agent: appAgent}
+		request = call{path: "/x/client/archive/view", query: url.Values{"access_key": {account.AccessToken}, "aid": {strconv.FormatInt(archive.AID, 10)}}, agent: appAgent}
 	}
 	request.method, request.base = http.MethodGet, c.options.MemberURL
 	var answer struct {
@@ -81,7 +81,7 @@ func (c *Client) Edit(ctx context.Context, account *Account, via Via, archive Ac
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if via != ViaWeb && account.accessToken != "" {
+	if via != ViaWeb && account.AccessToken != "" {
 		via = ViaApp
 	} else {
 		via = ViaWeb

@@ -137,7 +137,7 @@ func TestAnEditWithoutATokenGoesThroughTheWebPage(t *testing.T) {
 	first := whole
 	first.Videos = whole.Videos[:1]
 	accepted := w.submit(first)
-	w.account.accessToken = ""
+	w.account.AccessToken = ""
 	if err := w.client.Edit(t.Context(), w.account, ViaApp, accepted, whole.Videos[1:]); err != nil {
 		t.Fatal(err)
 	}

@@ -38,13 +38,12 @@ type QRCode struct {
 	AuthCode string `json:"auth_code"`
 }
 
-// Login is a login that is new: begun by QR code, or refreshed. AccountFiles writes it into a cookie file.
+// Login is a login that is new: begun by QR code, or refreshed. Its parts are as Bilibili answered them, for a cookie file.
 type Login struct {
 	Mid int64
-	// answer is what of Bilibili's answer belongs into a cookie file.
-	answer loginAnswer
-	// platform is the kind of login.
-	platform string
+	// Platform is the kind of login.
+	Platform                   string
+	CookieInfo, TokenInfo, SSO json.RawMessage
 }
 
 // BeginQR begins a login by QR code, as a television does.
@@ -81,7 +80,7 @@ func (c *Client) PollQR(ctx context.Context, authCode string) (*Login, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer.login(platformTV)
+	return answer.login(PlatformTV)
 }
 
 // loginAnswer is what a login ends in. Of the parts only what is used is looked at; the rest is kept as it is.
@@ -91,22 +90,54 @@ type loginAnswer struct {
 	SSO        json.RawMessage `json:"sso,omitempty"`
 }
 
+// loginContent is what every login has in its parts.
+type loginContent struct {
+	Cookies map[string]string
+	Tokens  struct {
+		AccessToken  string `json:"access_token"`
+		RefreshToken string `json:"refresh_token"`
+		Mid          int64  `json:"mid"`
+	}
+}
+
+// content reads the parts of the answer; an error: they have another shape than a login.
+func (a loginAnswer) content() (loginContent, error) {
+	out := loginContent{Cookies: map[string]string{}}
+	var cookies struct {
+		Cookies []struct{ Name, Value string } `json:"cookies"`
+	}
+	if len(a.CookieInfo) > 0 {
+		if err := json.Unmarshal(a.CookieInfo, &cookies); err != nil {
+			return out, errors.New("cookie_info has another shape than that of a login")
+		}
+	}
+	for _, cookie := range cookies.Cookies {
+		out.Cookies[cookie.Name] = cookie.Value
+	}
+	if len(a.TokenInfo) == 0 || json.Unmarshal(a.TokenInfo, &out.Tokens) != nil {
+		return out, errors.New("token_info has another shape than that of a login")
+	}
+	return out, nil
+}
+
+func (a loginAnswer) as(mid int64, platform string) *Login {
+	return &Login{Mid: mid, Platform: platform, CookieInfo: a.CookieInfo, TokenInfo: a.TokenInfo, SSO: a.SSO}
+}
+
 // login checks that the answer is a whole login. The platform says which key pair may refresh the tokens later.
 func (a loginAnswer) login(platform string) (*Login, error) {
-	login := &Login{answer: a, platform: platform}
-	file, err := login.file(nil)
-	if err != nil {
+	content, err := a.content()
+	if err != nil || content.Cookies[SessionCookie] == "" {
 		return nil, fmt.Errorf("%w: the login cannot be read", ErrAnswerLost)
 	}
-	account, err := parseAccount("the new login", file)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAnswerLost, err)
+	mid := content.Tokens.Mid
+	if mid == 0 {
+		mid, _ = strconv.ParseInt(content.Cookies["DedeUserID"], 10, 64) // 0 if it is none
 	}
-	if account.Mid <= 0 || account.accessToken == "" {
+	if mid <= 0 || content.Tokens.AccessToken == "" {
 		return nil, fmt.Errorf("%w: the login does not say whose it is", ErrAnswerLost)
 	}
-	login.Mid = account.Mid
-	return login, nil
+	return a.as(mid, platform), nil
 }
 
 // postForm sends a signed form to the passport host.

@@ -2,7 +2,6 @@ package bilibili
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,11 +22,11 @@ type Token struct {
 // Source of this and of Refresh: bilibili-API-collect (login/cookie_refresh and app refresh), biliup (credential.rs).
 func (c *Client) CheckToken(ctx context.Context, account *Account) (Token, error) {
 	const path = "/x/passport-login/oauth2/info"
-	key, known := loginKey(account.Platform)
-	if !known || account.accessToken == "" {
+	key, _ := loginKey(account.Platform)
+	if !account.Checkable() {
 		return Token{}, fmt.Errorf("%w: cookie file %q has no token of a known platform", ErrNoAccount, account.File)
 	}
-	query := url.Values{"access_key": {account.accessToken}, "actionKey": {"appkey"}, "ts": {strconv.FormatInt(c.now().Unix(), 10)}}
+	query := url.Values{"access_key": {account.AccessToken}, "actionKey": {"appkey"}, "ts": {strconv.FormatInt(c.now().Unix(), 10)}}
 	var answer struct {
 		Mid       int64 `json:"mid"`
 		ExpiresIn int64 `json:"expires_in"`
@@ -44,12 +43,12 @@ func (c *Client) CheckToken(ctx context.Context, account *Account) (Token, error
 }
 
 // Refreshable tells whether Refresh can be asked for at all, and why not.
-func (a *Account) refreshable() error {
+func (a *Account) Refreshable() error {
 	switch _, known := loginKey(a.Platform); {
-	case a.accessToken == "" || a.refreshToken == "":
+	case a.AccessToken == "" || a.RefreshToken == "":
 		return errors.New("the file has no refresh_token")
 	case !known:
-		return fmt.Errorf("the file's platform is neither %s nor %s", platformTV, platformAndroid)
+		return fmt.Errorf("the file's platform is neither %s nor %s", PlatformTV, PlatformAndroid)
 	}
 	return nil
 }
@@ -58,13 +57,13 @@ func (a *Account) refreshable() error {
 // it still is what it was; after ErrAnswerLost nobody knows.
 func (c *Client) Refresh(ctx context.Context, account *Account) (*Login, error) {
 	const path = "/x/passport-login/oauth2/refresh_token"
-	if err := account.refreshable(); err != nil {
+	if err := account.Refreshable(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoAccount, err)
 	}
 	key, _ := loginKey(account.Platform)
 	var answer loginAnswer
 	err := c.postForm(ctx, key, path, url.Values{
-		"access_key": {account.accessToken}, "actionKey": {"appkey"}, "refresh_token": {account.refreshToken},
+		"access_key": {account.AccessToken}, "actionKey": {"appkey"}, "refresh_token": {account.RefreshToken},
 	}, &answer)
 	if err != nil {
 		return nil, err
@@ -74,20 +73,12 @@ func (c *Client) Refresh(ctx context.Context, account *Account) (*Login, error) 
 
 // renewed checks a refreshed login. One without cookies is taken as well: its tokens are the only ones that are left.
 func (a loginAnswer) renewed(account *Account) (*Login, error) {
-	var token struct {
-		AccessToken  string `json:"access_token"`
-		RefreshToken string `json:"refresh_token"`
-		Mid          int64  `json:"mid"`
-	}
-	if len(a.TokenInfo) == 0 || json.Unmarshal(a.TokenInfo, &token) != nil || token.AccessToken == "" || token.RefreshToken == "" {
+	content, err := a.content()
+	if err != nil || content.Tokens.AccessToken == "" || content.Tokens.RefreshToken == "" {
 		return nil, fmt.Errorf("%w: the refreshed login has no tokens", ErrAnswerLost)
 	}
-	if account.Mid != 0 && token.Mid != 0 && token.Mid != account.Mid {
-		return nil, fmt.Errorf("%w: the refreshed login is of account %d, not of %d", ErrAnswerLost, token.Mid, account.Mid)
+	if account.Mid != 0 && content.Tokens.Mid != 0 && content.Tokens.Mid != account.Mid {
+		return nil, fmt.Errorf("%w: the refreshed login is of account %d, not of %d", ErrAnswerLost, content.Tokens.Mid, account.Mid)
 	}
-	login := &Login{Mid: account.Mid, answer: a, platform: account.Platform}
-	if _, err := login.file(nil); err != nil {
-		return nil, fmt.Errorf("%w: the refreshed login: %w", ErrAnswerLost, err)
-	}
-	return login, nil
+	return a.as(account.Mid, account.Platform), nil
 }

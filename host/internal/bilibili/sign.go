@@ -18,17 +18,17 @@ var (
 
 // The kinds of login that a cookie file can name.
 const (
-	platformTV      = "BiliTV"
-	platformAndroid = "Android"
+	PlatformTV      = "BiliTV"
+	PlatformAndroid = "Android"
 )
 
 // loginKey is the key pair that belongs to a kind of login. A wrong one makes checks and refreshes fail, so there is none
 // for a kind that is not known.
 func loginKey(platform string) (key appKey, known bool) {
 	switch platform {
-	case platformTV:
+	case PlatformTV:
 		return keyTV, true
-	case platformAndroid:
+	case PlatformAndroid:
 		return keyAndroid, true
 	}
 	return appKey{}, false

@@ -83,7 +83,7 @@ func (c *Client) signedCall(account *Account, via Via, app, web string) (call, e
 // appQuery are the parameters of an app's call, without those that sign it.
 func (c *Client) appQuery(account *Account, parameters map[string]string) (url.Values, error) {
 	query := url.Values{
-		"access_key": {account.accessToken},
+		"access_key": {account.AccessToken},
 		"c_locale":   {"zh-Hans_CN"},
 		"platform":   {"android"},
 		"s_locale":   {"zh-Hans_CN"},
@@ -92,7 +92,7 @@ func (c *Client) appQuery(account *Account, parameters map[string]string) (url.V
 	for name, value := range parameters {
 		query.Set(name, value)
 	}
-	if account.accessToken == "" {
+	if account.AccessToken == "" {
 		return query, fmt.Errorf("%w: cookie file %q has no access_token; log in by QR code, or set submit_api to web", ErrNoAccount, account.File)
 	}
 	return query, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/folders"
 )
@@ -121,7 +122,7 @@ func (s *Service) uploadCover(ctx context.Context, logger *slog.Logger, account 
 
 // readCover reads a picture of the data directory. It never follows a link out of it.
 func readCover(dataDir, name string) ([]byte, error) {
-	local, err := bilibili.LocalName(name)
+	local, err := accounts.LocalName(name)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no file name inside the data directory", name)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/sdk/line"
@@ -98,9 +99,9 @@ type fakeAccounts struct {
 
 func (f *fakeAccounts) Account(_ context.Context, file string) (*bilibili.Account, error) {
 	if file == "" {
-		return nil, bilibili.ErrNoDefault // the real ones know better, see TestATemplateWithoutAnAccount
+		return nil, accounts.ErrNoDefault // the real ones know better, see TestATemplateWithoutAnAccount
 	}
-	return bilibili.LoadAccount(f.dir, file)
+	return accounts.Load(f.dir, file)
 }
 
 func (f *fakeAccounts) Rejected(_ context.Context, account *bilibili.Account) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
@@ -340,7 +341,7 @@ func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Acc
 
 // sameAccount compares names of cookie files, which have two spellings.
 func sameAccount(a, b string) bool {
-	localA, errA := bilibili.LocalName(a)
-	localB, errB := bilibili.LocalName(b)
+	localA, errA := accounts.LocalName(a)
+	localB, errB := accounts.LocalName(b)
 	return errA == nil && errB == nil && localA == localB
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
@@ -165,7 +166,7 @@ func (s *Service) account(ctx context.Context, recording db.Recording) (*bilibil
 func (s *Service) login(ctx context.Context, template db.Template) (*bilibili.Account, error) {
 	account, err := s.Accounts.Account(ctx, template.UserCookie)
 	switch {
-	case errors.Is(err, bilibili.ErrNoDefault):
+	case errors.Is(err, accounts.ErrNoDefault):
 		return nil, &operatorError{fmt.Sprintf(
 			"template %q names no account; set user_cookie, put a cookies.json into the data directory, or have exactly one account in /api/v1/users", template.TemplateName)}
 	case errors.Is(err, bilibili.ErrNoAccount):

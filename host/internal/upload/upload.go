@@ -56,7 +56,7 @@ type Archives interface {
 // Accounts knows which logins Bilibili accepts.
 type Accounts interface {
 	// Account returns the login of a cookie file, checked and refreshed when that is due. bilibili.ErrNoAccount means that
-	// a person has to act. An empty name means the account that is taken where none is named; bilibili.ErrNoDefault: there
+	// a person has to act. An empty name means the account that is taken where none is named; accounts.ErrNoDefault: there
 	// is none.
 	Account(ctx context.Context, file string) (*bilibili.Account, error)
 	// Rejected tells that a call was refused because of the login, so that it is checked before its next use.

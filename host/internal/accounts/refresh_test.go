@@ -1,4 +1,4 @@
-package bilibili
+package accounts
 
 import (
 	"encoding/json"
@@ -221,7 +221,7 @@ func TestLoginsThatCannotBeRefreshed(t *testing.T) {
 func TestAKillAroundARefresh(t *testing.T) {
 	// before leaves the state in which the process dies, with the login that Bilibili has accepted since.
 	renew := func(h *keeperHarness) []byte {
-		account, err := LoadAccount(h.dir, "7.json")
+		account, err := Load(h.dir, "7.json")
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestAKillAroundARefresh(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		raw, err := renewed.file([]byte(h.read("7.json")))
+		raw, err := fileOf(renewed, []byte(h.read("7.json")))
 		if err != nil {
 			h.t.Fatal(err)
 		}

@@ -1,9 +1,10 @@
-package bilibili
+package accounts
 
 import (
 	"errors"
 	"testing"
 
+	"github.com/lubod/lubod/host/internal/bilibili"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
@@ -17,12 +18,12 @@ func TestTheAccountThatIsTakenWhereNoneIsNamed(t *testing.T) {
 		if name, err := h.Default(t.Context()); !errors.Is(err, ErrNoDefault) {
 			t.Errorf("%s: %q, %v", when, name, err)
 		}
-		if _, err := h.Account(t.Context(), ""); !errors.Is(err, ErrNoDefault) || !errors.Is(err, ErrNoAccount) {
+		if _, err := h.Account(t.Context(), ""); !errors.Is(err, ErrNoDefault) || !errors.Is(err, bilibili.ErrNoAccount) {
 			t.Errorf("%s: %v", when, err)
 		}
 	}
 	wantNone("nothing is known")
-	if _, err := h.Any(t.Context()); !errors.Is(err, ErrNoAccount) {
+	if _, err := h.Any(t.Context()); !errors.Is(err, bilibili.ErrNoAccount) {
 		t.Errorf("any: %v", err)
 	}
 	add("missing.json")

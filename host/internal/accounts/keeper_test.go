@@ -1,4 +1,4 @@
-package bilibili
+package accounts
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
+	"github.com/lubod/lubod/host/internal/bilibili"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
@@ -56,11 +57,10 @@ func newKeeperHarness(t *testing.T) *keeperHarness {
 
 // keeper is what a host makes of its data directory at each start.
 func (h *keeperHarness) keeper(database *db.DB, host uuid.UUID) *Keeper {
-	client := New(Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL()})
-	client.now = h.sim.Now
+	client := bilibili.New(bilibili.Options{MemberURL: h.sim.URL(), APIURL: h.sim.URL(), PassportURL: h.sim.URL(), Now: h.sim.Now})
 	h.t.Cleanup(client.Close)
-	return NewKeeper(KeeperOptions{
-		DB: database, HostID: host, Files: NewAccountFiles(h.dir), Client: client,
+	return New(Options{
+		DB: database, HostID: host, Files: NewFiles(h.dir), Client: client,
 		Logger: slog.New(slog.NewTextHandler(h.log, nil)), Changed: func() { h.changes <- struct{}{} },
 	})
 }
@@ -100,7 +100,7 @@ func (h *keeperHarness) exec(statement string, args ...any) {
 // due makes the next use check the login again.
 func (h *keeperHarness) due() { h.exec("UPDATE account_states SET check_after = now()") }
 
-func (h *keeperHarness) must(name string) *Account {
+func (h *keeperHarness) must(name string) *bilibili.Account {
 	h.t.Helper()
 	account, err := h.Account(h.t.Context(), name)
 	if err != nil {
@@ -112,7 +112,7 @@ func (h *keeperHarness) must(name string) *Account {
 // works tells whether Bilibili accepts the login as it is in the file.
 func (h *keeperHarness) works(name string) bool {
 	h.t.Helper()
-	account, err := LoadAccount(h.dir, name)
+	account, err := Load(h.dir, name)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -124,8 +124,8 @@ func (h *keeperHarness) works(name string) bool {
 func (h *keeperHarness) refused(name string, wants ...string) {
 	h.t.Helper()
 	_, err := h.Account(h.t.Context(), name)
-	if !errors.Is(err, ErrNoAccount) {
-		h.t.Fatalf("%s: %v, want ErrNoAccount", name, err)
+	if !errors.Is(err, bilibili.ErrNoAccount) {
+		h.t.Fatalf("%s: %v, want bilibili.ErrNoAccount", name, err)
 	}
 	for _, want := range wants {
 		if !strings.Contains(err.Error(), want) {

@@ -1,4 +1,4 @@
-package bilibili
+package accounts
 
 import (
 	"bytes"
@@ -14,34 +14,36 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 // lockPoll is how often a lock that another process holds is tried again.
 const lockPoll = 50 * time.Millisecond
 
-// AccountFiles writes cookie files of one data directory. Whoever changes a file holds its lock from reading it to replacing
+// Files writes cookie files of one data directory. Whoever changes a file holds its lock from reading it to replacing
 // it: a refreshed login makes the one before worthless, so two refreshes at once would lose the login.
-type AccountFiles struct {
+type Files struct {
 	dataDir string
 	mu      sync.Mutex
-	locks   map[string]*accountLock
+	locks   map[string]*fileLock
 }
 
-type accountLock struct {
+type fileLock struct {
 	held chan struct{}
 	// users counts holders and waiters; the last one removes the lock.
 	users int
 }
 
-// NewAccountFiles is for a data directory. Other processes may write accounts into it, when they take the same locks.
-func NewAccountFiles(dataDir string) *AccountFiles {
-	return &AccountFiles{dataDir: dataDir, locks: make(map[string]*accountLock)}
+// NewFiles is for a data directory. Other processes may write accounts into it, when they take the same locks.
+func NewFiles(dataDir string) *Files {
+	return &Files{dataDir: dataDir, locks: make(map[string]*fileLock)}
 }
 
 // Lock waits for the lock of a cookie file, named as LocalName returns it, against this process and others. The returned
 // function unlocks. The lock of the operating system is on a file beside the cookie file, which stays: the cookie file
 // itself is replaced by each change, and its lock would go with it.
-func (f *AccountFiles) Lock(ctx context.Context, file string) (unlock func(), err error) {
+func (f *Files) Lock(ctx context.Context, file string) (unlock func(), err error) {
 	leave, err := f.lockHere(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("wait for cookie file %s: %w", file, err)
@@ -54,11 +56,11 @@ func (f *AccountFiles) Lock(ctx context.Context, file string) (unlock func(), er
 	return func() { release(); leave() }, nil
 }
 
-func (f *AccountFiles) lockHere(ctx context.Context, file string) (unlock func(), err error) {
+func (f *Files) lockHere(ctx context.Context, file string) (unlock func(), err error) {
 	f.mu.Lock()
 	lock := f.locks[file]
 	if lock == nil {
-		lock = &accountLock{held: make(chan struct{}, 1)}
+		lock = &fileLock{held: make(chan struct{}, 1)}
 		f.locks[file] = lock
 	}
 	lock.users++
@@ -79,7 +81,7 @@ func (f *AccountFiles) lockHere(ctx context.Context, file string) (unlock func()
 	}
 }
 
-func (f *AccountFiles) lockEverywhere(ctx context.Context, file string) (unlock func(), err error) {
+func (f *Files) lockEverywhere(ctx context.Context, file string) (unlock func(), err error) {
 	root, err := os.OpenRoot(f.dataDir)
 	if err != nil {
 		return nil, err
@@ -114,7 +116,7 @@ func beside(file, suffix string) string {
 
 // Save writes a new login to <mid>.json and returns that name. What was there is replaced when it is a login of the same
 // account, and keeps its fields that a login does not have. Any other login of that name stays, and another name is used.
-func (f *AccountFiles) Save(ctx context.Context, login *Login) (string, error) {
+func (f *Files) Save(ctx context.Context, login *bilibili.Login) (string, error) {
 	const names = 10
 	for n := range names {
 		file := strconv.FormatInt(login.Mid, 10) + ".json"
@@ -129,14 +131,14 @@ func (f *AccountFiles) Save(ctx context.Context, login *Login) (string, error) {
 	return "", fmt.Errorf("the files %d.json and so on of the data directory hold logins of other accounts; remove one of them", login.Mid)
 }
 
-func (f *AccountFiles) saveAs(ctx context.Context, file string, login *Login) (saved bool, err error) {
+func (f *Files) saveAs(ctx context.Context, file string, login *bilibili.Login) (saved bool, err error) {
 	unlock, err := f.Lock(ctx, file)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
 	before, err := f.read(file)
-	if err != nil && !errors.Is(err, ErrNoAccount) {
+	if err != nil && !errors.Is(err, bilibili.ErrNoAccount) {
 		return false, err
 	}
 	if account, err := parseAccount(file, before); err != nil {
@@ -148,7 +150,7 @@ func (f *AccountFiles) saveAs(ctx context.Context, file string, login *Login) (s
 }
 
 // read returns what a cookie file holds. The caller holds its lock.
-func (f *AccountFiles) read(file string) ([]byte, error) {
+func (f *Files) read(file string) ([]byte, error) {
 	root, err := os.OpenRoot(f.dataDir)
 	if err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
@@ -157,12 +159,12 @@ func (f *AccountFiles) read(file string) ([]byte, error) {
 	if err := finish(root, file); err != nil {
 		return nil, err
 	}
-	return readAccountFile(root, file)
+	return readFile(root, file)
 }
 
 // replace writes a login over what a cookie file held before. The caller holds the lock.
-func (f *AccountFiles) replace(file string, before []byte, login *Login) error {
-	content, err := login.file(before)
+func (f *Files) replace(file string, before []byte, login *bilibili.Login) error {
+	content, err := fileOf(login, before)
 	if err != nil {
 		return err
 	}
@@ -185,7 +187,7 @@ type draft struct {
 const reserved = 64 << 10
 
 // draft makes a draft of a cookie file. The caller holds the file's lock, and discards the draft in the end.
-func (f *AccountFiles) draft(into string) (*draft, error) {
+func (f *Files) draft(into string) (*draft, error) {
 	root, err := os.OpenRoot(f.dataDir)
 	if err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
@@ -250,7 +252,7 @@ func finish(root *os.Root, file string) error {
 	if err != nil {
 		return fmt.Errorf("look for an unfinished cookie file: %w", err)
 	}
-	raw, err := readAccountFile(root, fresh)
+	raw, err := readFile(root, fresh)
 	if err == nil {
 		_, err = parseAccount(fresh, raw) // a file that was cut is no JSON
 	}
@@ -267,7 +269,7 @@ func finish(root *os.Root, file string) error {
 }
 
 // unfinished tells whether finish has something to do.
-func (f *AccountFiles) unfinished(file string) bool {
+func (f *Files) unfinished(file string) bool {
 	root, err := os.OpenRoot(f.dataDir)
 	if err != nil {
 		return false
@@ -278,7 +280,7 @@ func (f *AccountFiles) unfinished(file string) bool {
 }
 
 // real follows links inside the data directory, so that a file has one name: a change replaces the file and not a link to it.
-func (f *AccountFiles) real(file string) string {
+func (f *Files) real(file string) string {
 	root, err := os.OpenRoot(f.dataDir)
 	if err != nil {
 		return file

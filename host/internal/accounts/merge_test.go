@@ -1,8 +1,9 @@
-package bilibili
+package accounts
 
 import (
-	"encoding/json"
 	"testing"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 // FuzzLoginFile: whatever a file held before, the login that is written into it is the one that is read from it.
@@ -14,19 +15,12 @@ func FuzzLoginFile(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	var answer loginAnswer
-	if err := json.Unmarshal([]byte(login), &answer); err != nil {
-		f.Fatal(err)
-	}
-	fresh, err := answer.login(platformTV)
-	if err != nil {
-		f.Fatal(err)
-	}
+	fresh := newLogin(f, 10001)
 	f.Fuzz(func(t *testing.T, before []byte) {
 		if _, err := parseAccount("before", before); err != nil {
 			return // only logins are kept
 		}
-		file, err := fresh.file(before)
+		file, err := fileOf(fresh, before)
 		if err != nil {
 			return // refused as a whole: nothing is written
 		}
@@ -34,7 +28,7 @@ func FuzzLoginFile(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s became %s: %v", before, file, err)
 		}
-		if account.Cookies[sessionCookie] != "S%2CV" || account.accessToken != "TOKEN" || account.Mid != 10001 || account.Platform != platformTV {
+		if account.Cookies[bilibili.SessionCookie] != "S%2CV" || account.AccessToken != "TOKEN" || account.Mid != 10001 || account.Platform != bilibili.PlatformTV {
 			t.Errorf("%s became %s", before, file)
 		}
 	})

@@ -1,4 +1,4 @@
-package bilibili
+package accounts
 
 import (
 	"errors"
@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 const login = `{"cookie_info":{"cookies":[{"name":"SESSDATA","value":"S%2CV"},{"name":"bili_jct","value":"csrf"}]},"token_info":{"access_token":"TOKEN","mid":10001}}`
 
-func TestLoadAccountAcceptsTheKnownShapes(t *testing.T) {
+func TestLoadAcceptsTheKnownShapes(t *testing.T) {
 	shapes := map[string]string{
 		"as a login answers it": login,
 		"below data":            `{"code":0,"data":` + login + `}`,
@@ -23,11 +25,11 @@ func TestLoadAccountAcceptsTheKnownShapes(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, file := range []string{"10001.json", "data/10001.json", "./10001.json"} {
-				account, err := LoadAccount(dir, file)
+				account, err := Load(dir, file)
 				if err != nil {
 					t.Fatalf("%s: %v", file, err)
 				}
-				if account.Cookies["SESSDATA"] != "S%2CV" || account.accessToken != "TOKEN" {
+				if account.Cookies["SESSDATA"] != "S%2CV" || account.AccessToken != "TOKEN" {
 					t.Errorf("%s: not all of the login was read", file)
 				}
 			}
@@ -35,7 +37,7 @@ func TestLoadAccountAcceptsTheKnownShapes(t *testing.T) {
 	}
 }
 
-func TestLoadAccountRefuses(t *testing.T) {
+func TestLoadRefuses(t *testing.T) {
 	outside := t.TempDir()
 	if err := os.WriteFile(filepath.Join(outside, "a.json"), []byte(login), 0o600); err != nil {
 		t.Fatal(err)
@@ -51,9 +53,9 @@ func TestLoadAccountRefuses(t *testing.T) {
 	}
 	for _, name := range []string{"missing.json", "../a.json", outside + "/a.json", "data/../../a.json", "", "link.json", "broken.json", "empty.json", "nul\x00.json"} {
 		t.Run(name, func(t *testing.T) {
-			_, err := LoadAccount(dir, name)
-			if !errors.Is(err, ErrNoAccount) {
-				t.Fatalf("error = %v, want ErrNoAccount", err)
+			_, err := Load(dir, name)
+			if !errors.Is(err, bilibili.ErrNoAccount) {
+				t.Fatalf("error = %v, want bilibili.ErrNoAccount", err)
 			}
 			if strings.Contains(err.Error(), "topsecret") {
 				t.Error("the error quotes the file")

@@ -1,4 +1,4 @@
-package bilibili
+package accounts
 
 import (
 	"context"
@@ -13,11 +13,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
-// KeeperPace are the waiting times of a Keeper. Each is stretched a little at random, so that accounts and hosts do not move
+// Pace are the waiting times of a Keeper. Each is stretched a little at random, so that accounts and hosts do not move
 // in step.
-type KeeperPace struct {
+type Pace struct {
 	// Check between two checks of a login that is right.
 	Check time.Duration
 	// Retry after Bilibili could not be asked.
@@ -28,8 +29,8 @@ type KeeperPace struct {
 	Round time.Duration
 }
 
-func defaultKeeperPace() KeeperPace {
-	return KeeperPace{Check: 20 * time.Hour, Retry: 10 * time.Minute, Refused: time.Hour, Round: 5 * time.Minute}
+func defaultPace() Pace {
+	return Pace{Check: 20 * time.Hour, Retry: 10 * time.Minute, Refused: time.Hour, Round: 5 * time.Minute}
 }
 
 const (
@@ -43,32 +44,32 @@ const (
 	stretch = 0.4
 )
 
-// KeeperOptions are what a Keeper needs.
-type KeeperOptions struct {
+// Options are what a Keeper needs.
+type Options struct {
 	DB     *db.DB
 	HostID uuid.UUID
-	Files  *AccountFiles
-	Client *Client
+	Files  *Files
+	Client *bilibili.Client
 	Logger *slog.Logger
 	// Changed is told when an account became usable or unusable, or is another one. It must not block.
 	Changed func()
 	// Pace are the waiting times; the zero value means those meant for real life.
-	Pace KeeperPace
+	Pace Pace
 }
 
 // Keeper keeps the accounts of a host usable: it checks their logins before they are used and daily, refreshes them when
 // Bilibili asks for it, and remembers which are not accepted any more, so that Bilibili is not asked in vain.
 type Keeper struct {
-	KeeperOptions
+	Options
 	look chan struct{}
 }
 
 // NewKeeper prepares a keeper; Account works from then on, Run checks in the background.
-func NewKeeper(options KeeperOptions) *Keeper {
-	if options.Pace == (KeeperPace{}) {
-		options.Pace = defaultKeeperPace()
+func New(options Options) *Keeper {
+	if options.Pace == (Pace{}) {
+		options.Pace = defaultPace()
 	}
-	return &Keeper{KeeperOptions: options, look: make(chan struct{}, 1)}
+	return &Keeper{Options: options, look: make(chan struct{}, 1)}
 }
 
 // Run checks what is due until ctx ends.
@@ -107,16 +108,16 @@ func (k *Keeper) round(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if _, err := k.Account(ctx, file); err != nil && !errors.Is(err, ErrNoAccount) && ctx.Err() == nil {
+		if _, err := k.Account(ctx, file); err != nil && !errors.Is(err, bilibili.ErrNoAccount) && ctx.Err() == nil {
 			k.Logger.Warn("an account cannot be checked, trying again later", "file", file, "error", err)
 		}
 	}
 }
 
-// Account returns the login of a cookie file, checked and refreshed when that is due. ErrNoAccount means that a person has to
+// Account returns the login of a cookie file, checked and refreshed when that is due. bilibili.ErrNoAccount means that a person has to
 // act, and its text says how; another error is trouble of this host. A login that Bilibili cannot be asked about is returned
 // as it is. An empty name is that of Default.
-func (k *Keeper) Account(ctx context.Context, name string) (*Account, error) {
+func (k *Keeper) Account(ctx context.Context, name string) (*bilibili.Account, error) {
 	if name == "" {
 		var err error
 		if name, err = k.Default(ctx); err != nil {
@@ -128,7 +129,7 @@ func (k *Keeper) Account(ctx context.Context, name string) (*Account, error) {
 		return nil, err
 	}
 	file := k.Files.real(local)
-	account, err := LoadAccount(k.Files.dataDir, file)
+	account, err := Load(k.Files.dataDir, file)
 	if err == nil && !k.Files.unfinished(file) {
 		state, due, err := k.state(ctx, file, account.Fingerprint)
 		if err != nil {
@@ -148,15 +149,15 @@ func (k *Keeper) Account(ctx context.Context, name string) (*Account, error) {
 	return account, nil
 }
 
-func usable(account *Account, problem string) (*Account, error) {
+func usable(account *bilibili.Account, problem string) (*bilibili.Account, error) {
 	if problem != "" {
-		return nil, fmt.Errorf("%w: cookie file %q: %s", ErrNoAccount, account.File, problem)
+		return nil, fmt.Errorf("%w: cookie file %q: %s", bilibili.ErrNoAccount, account.File, problem)
 	}
 	return account, nil
 }
 
 // Save writes a new login to a file of its account and returns the file's name.
-func (k *Keeper) Save(ctx context.Context, login *Login) (string, error) {
+func (k *Keeper) Save(ctx context.Context, login *bilibili.Login) (string, error) {
 	file, err := k.Files.Save(ctx, login)
 	if err == nil {
 		k.Look()
@@ -166,7 +167,7 @@ func (k *Keeper) Save(ctx context.Context, login *Login) (string, error) {
 
 // Rejected tells that Bilibili refused a call because of the login. The next one who wants the account has it checked, and
 // refreshed if that helps. When a check has found nothing wrong a moment ago, the account counts as unusable for a while.
-func (k *Keeper) Rejected(ctx context.Context, account *Account) error {
+func (k *Keeper) Rejected(ctx context.Context, account *bilibili.Account) error {
 	local, err := LocalName(account.File)
 	if err != nil {
 		return err
@@ -220,7 +221,7 @@ func (k *Keeper) stateOf(name string, known map[string]db.AccountState) State {
 		return State{Error: err.Error()}
 	}
 	file := k.Files.real(local)
-	account, err := LoadAccount(k.Files.dataDir, file)
+	account, err := Load(k.Files.dataDir, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{Error: fmt.Sprintf("there is no file %s in the data directory yet", local)}
 	}

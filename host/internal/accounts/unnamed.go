@@ -1,4 +1,4 @@
-package bilibili
+package accounts
 
 import (
 	"context"
@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 // usualFile is the cookie file that biliup takes where none is named.
 const usualFile = "cookies.json"
 
-// ErrNoDefault is the ErrNoAccount of a name that is empty, and that nothing stands in for.
+// ErrNoDefault is the bilibili.ErrNoAccount of a name that is empty, and that nothing stands in for.
 var ErrNoDefault = fmt.Errorf(
-	"%w: no cookie file is named, there is no %s in the data directory, and /api/v1/users does not have exactly one account", ErrNoAccount, usualFile)
+	"%w: no cookie file is named, there is no %s in the data directory, and /api/v1/users does not have exactly one account", bilibili.ErrNoAccount, usualFile)
 
 // Default is the cookie file that an empty name means: cookies.json if it is there, as for biliup, or else the only account
 // of /users. Of several accounts none is taken: which of them publishes is not for this host to choose. ErrNoDefault: there
@@ -34,9 +36,9 @@ func (k *Keeper) Default(ctx context.Context) (string, error) {
 }
 
 // Any is an account for a question that every account may ask: the default, or else the first of /users that can be used.
-func (k *Keeper) Any(ctx context.Context) (*Account, error) {
+func (k *Keeper) Any(ctx context.Context) (*bilibili.Account, error) {
 	account, err := k.Account(ctx, "")
-	if !errors.Is(err, ErrNoAccount) {
+	if !errors.Is(err, bilibili.ErrNoAccount) {
 		return account, err
 	}
 	rows, err := k.DB.ListAccounts(ctx)
@@ -45,7 +47,7 @@ func (k *Keeper) Any(ctx context.Context) (*Account, error) {
 	}
 	for _, row := range rows {
 		account, err := k.Account(ctx, row.File)
-		if !errors.Is(err, ErrNoAccount) {
+		if !errors.Is(err, bilibili.ErrNoAccount) {
 			return account, err
 		}
 	}
@@ -53,7 +55,7 @@ func (k *Keeper) Any(ctx context.Context) (*Account, error) {
 }
 
 // exists tells whether there is a cookie file, or one that was written and not put in place yet.
-func (f *AccountFiles) exists(file string) (bool, error) {
+func (f *Files) exists(file string) (bool, error) {
 	root, err := os.OpenRoot(f.dataDir)
 	if err != nil {
 		return false, fmt.Errorf("open data directory: %w", err)

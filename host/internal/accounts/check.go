@@ -1,4 +1,4 @@
-package bilibili
+package accounts
 
 import (
 	"context"
@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 // held is a cookie file whose lock is held.
 type held struct {
 	file    string
 	raw     []byte
-	account *Account
+	account *bilibili.Account
 }
 
 // finding is what a check came to.
@@ -30,7 +31,7 @@ type finding struct {
 }
 
 // check checks the login of a cookie file, refreshes it when that is wanted, and remembers what it found.
-func (k *Keeper) check(ctx context.Context, file string) (*Account, error) {
+func (k *Keeper) check(ctx context.Context, file string) (*bilibili.Account, error) {
 	unlock, err := k.Files.Lock(ctx, file)
 	if err != nil {
 		return nil, err
@@ -76,14 +77,14 @@ func (k *Keeper) examine(ctx context.Context, login *held, before db.AccountStat
 		if refreshes == maxRefreshes {
 			return k.settle(said, errors.New("refreshing it did not help"))
 		}
-		if err := login.account.refreshable(); err != nil {
+		if err := login.account.Refreshable(); err != nil {
 			return k.settle(said, err)
 		}
 		err = k.refresh(ctx, login)
 		switch {
 		case err == nil:
 			k.Logger.Info("a login was refreshed", "file", login.file, "mid", login.account.Mid)
-		case errors.Is(err, ErrAnswerLost):
+		case errors.Is(err, bilibili.ErrAnswerLost):
 			return k.afterLostRefresh(ctx, login, err)
 		case refusal(err) && before.RefreshBegan != nil:
 			return k.settle(said, fmt.Errorf("a refresh that began at %s was interrupted, and another one is refused: %w",
@@ -142,11 +143,11 @@ func (a answer) good(wait time.Duration) finding {
 
 // ask asks about the token, if the file has one that can be asked about, and the cookies. An error means that there is no
 // answer, which says nothing about the login.
-func (k *Keeper) ask(ctx context.Context, account *Account) (answer, error) {
+func (k *Keeper) ask(ctx context.Context, account *bilibili.Account) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
 	said := answer{expires: account.Expires}
-	if _, known := loginKey(account.Platform); known && account.accessToken != "" {
+	if account.Checkable() {
 		token, err := k.Client.CheckToken(ctx, account)
 		if said.tokenRefused = notLoggedIn(err); err != nil && !said.tokenRefused {
 			return said, err
@@ -160,14 +161,14 @@ func (k *Keeper) ask(ctx context.Context, account *Account) (answer, error) {
 		return said, err
 	}
 	if err := json.Unmarshal(info["name"], &said.uname); err != nil && !said.cookiesRefused {
-		return said, fmt.Errorf("%w: the name of the account cannot be read", ErrAnswerLost)
+		return said, fmt.Errorf("%w: the name of the account cannot be read", bilibili.ErrAnswerLost)
 	}
 	return said, nil
 }
 
 func notLoggedIn(err error) bool {
-	var refused *RefusedError
-	return errors.As(err, &refused) && refused.Code == CodeNotLoggedIn
+	var refused *bilibili.RefusedError
+	return errors.As(err, &refused) && refused.Code == bilibili.CodeNotLoggedIn
 }
 
 // busyCodes are refusals that say nothing about a login: risk control, too many calls, and the other side's own trouble.
@@ -175,7 +176,7 @@ var busyCodes = map[int]bool{-352: true, -403: true, -405: true, -412: true, -42
 
 // refusal tells whether an error is a definite no to what was asked.
 func refusal(err error) bool {
-	var refused *RefusedError
+	var refused *bilibili.RefusedError
 	return errors.As(err, &refused) && !busyCodes[refused.Code]
 }
 
@@ -197,7 +198,7 @@ func (k *Keeper) refresh(ctx context.Context, login *held) error {
 	if err != nil {
 		return err
 	}
-	raw, err := renewed.file(login.raw)
+	raw, err := fileOf(renewed, login.raw)
 	if err != nil {
 		return err
 	}
@@ -251,7 +252,7 @@ func (k *Keeper) save(ctx context.Context, login *held, before db.AccountState, 
 }
 
 // postpone leaves a login as it is known: that Bilibili cannot be asked says nothing about it.
-func (k *Keeper) postpone(ctx context.Context, login *held, before db.AccountState, found finding) (*Account, error) {
+func (k *Keeper) postpone(ctx context.Context, login *held, before db.AccountState, found finding) (*bilibili.Account, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
 	k.Logger.Warn("Bilibili cannot be asked about an account, trying again later", "file", login.file, "error", found.unknown)

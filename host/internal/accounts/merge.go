@@ -1,23 +1,25 @@
-package bilibili
+package accounts
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/lubod/lubod/host/internal/bilibili"
 )
 
 // object is a JSON object whose values are kept as they were written.
 type object = map[string]json.RawMessage
 
-// file is the cookie file of a login in biliup's form: what the file held before, or nothing, with the new login in it.
+// fileOf is the cookie file of a login in biliup's form: what the file held before, or nothing, with the new login in it.
 // What else is in there stays: fields of other tools, cookies that a login does not set, tokens at the root. Where it stands in
 // the way of the new login, it goes.
-func (l *Login) file(before []byte) ([]byte, error) {
-	bare, err := l.onto(nil)
+func fileOf(l *bilibili.Login, before []byte) ([]byte, error) {
+	bare, err := onto(l, nil)
 	if err != nil || before == nil {
 		return bare, err
 	}
-	merged, err := l.onto(before)
+	merged, err := onto(l, before)
 	if err != nil {
 		return bare, nil //nolint:nilerr // what has another shape than a login has nothing to keep
 	}
@@ -37,7 +39,7 @@ func readTokens(file []byte) (tokens, error) {
 	if err != nil {
 		return tokens{}, err
 	}
-	return tokens{account.Cookies[sessionCookie], account.accessToken, account.refreshToken, account.Platform}, nil
+	return tokens{account.Cookies[bilibili.SessionCookie], account.AccessToken, account.RefreshToken, account.Platform}, nil
 }
 
 // in tells whether they are what is read from a file. A login without cookies leaves those of the file.
@@ -50,7 +52,7 @@ func (t tokens) in(file []byte) bool {
 }
 
 // onto writes the login into a file's content; nil: into an empty one.
-func (l *Login) onto(before []byte) ([]byte, error) {
+func onto(l *bilibili.Login, before []byte) ([]byte, error) {
 	whole := object{}
 	if before != nil {
 		if err := json.Unmarshal(before, &whole); err != nil || whole == nil {
@@ -66,10 +68,10 @@ func (l *Login) onto(before []byte) ([]byte, error) {
 	if inner != nil {
 		login = inner
 	}
-	if err := l.put(login); err != nil {
+	if err := put(l, login); err != nil {
 		return nil, err
 	}
-	login["platform"] = encoded(l.platform)
+	login["platform"] = encoded(l.Platform)
 	if inner != nil {
 		whole["data"] = encoded(inner)
 	}
@@ -81,8 +83,8 @@ func (l *Login) onto(before []byte) ([]byte, error) {
 }
 
 // put writes the parts of the answer into the object that holds a login.
-func (l *Login) put(login object) error {
-	tokens, err := inside(object{"token_info": l.answer.TokenInfo}, "token_info")
+func put(l *bilibili.Login, login object) error {
+	tokens, err := inside(object{"token_info": l.TokenInfo}, "token_info")
 	if err != nil {
 		return err
 	}
@@ -96,13 +98,13 @@ func (l *Login) put(login object) error {
 			login[name] = tokens[name]
 		}
 	}
-	if cookies, err := l.cookies(login); err != nil {
+	if info, err := cookies(l, login); err != nil {
 		return err
-	} else if cookies != nil {
-		login["cookie_info"] = cookies
+	} else if info != nil {
+		login["cookie_info"] = info
 	}
-	if len(l.answer.SSO) > 0 && string(l.answer.SSO) != "null" {
-		login["sso"] = l.answer.SSO
+	if len(l.SSO) > 0 && string(l.SSO) != "null" {
+		login["sso"] = l.SSO
 	} else if login["sso"] == nil {
 		login["sso"] = json.RawMessage("[]")
 	}
@@ -110,8 +112,8 @@ func (l *Login) put(login object) error {
 }
 
 // cookies is the new cookie_info: the answer's cookies, and those of before that it does not name.
-func (l *Login) cookies(login object) (json.RawMessage, error) {
-	fresh, err := inside(object{"cookie_info": l.answer.CookieInfo}, "cookie_info")
+func cookies(l *bilibili.Login, login object) (json.RawMessage, error) {
+	fresh, err := inside(object{"cookie_info": l.CookieInfo}, "cookie_info")
 	if err != nil || fresh == nil {
 		return nil, err
 	}
