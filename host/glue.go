@@ -150,7 +150,7 @@ func (c catalog) Status() []api.PluginStatus {
 	for _, status := range c.Manager.Status() {
 		one := api.PluginStatus{
 			Name: status.Plugin, Kind: string(status.Kind), Version: status.Version, State: string(status.State), Error: status.LastError,
-			Match: status.Match, Lines: status.Lines, Processes: len(status.Draining), Restarts: status.Restarts,
+			Match: status.Match, Lines: status.Lines, Processes: len(status.Draining) + status.IsolatedProcesses(), Restarts: status.Restarts,
 		}
 		if status.Process != nil {
 			one.Processes++
@@ -160,6 +160,11 @@ func (c catalog) Status() []api.PluginStatus {
 		}
 		if one.Error == "" {
 			one.Error = conflicts[status.Plugin]
+		}
+		for _, isolated := range status.Isolated {
+			if one.Error == "" {
+				one.Error = isolated.LastError
+			}
 		}
 		shown = append(shown, one)
 	}

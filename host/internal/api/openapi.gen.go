@@ -793,7 +793,7 @@ type Plugin struct {
 	Processes int32  `json:"processes"`
 	Restarts  int32  `json:"restarts"`
 
-	// State stopped: started when it is needed; draining: not needed for long, and being stopped; backoff: it failed and is started again; failed: it stays down until it is repaired and plugins.hcl is read again.
+	// State stopped: started when it is needed; draining: not needed for long, and being stopped; backoff: it failed and is started again; failed: it keeps failing and nothing waits for it; it is tried again every few minutes, and when plugins.hcl is read again.
 	State PluginState `json:"state"`
 
 	// Version Empty until the plugin was started once.
@@ -811,7 +811,7 @@ type PluginOption = interface{}
 // PluginRemovedEvent defines model for PluginRemovedEvent.
 type PluginRemovedEvent = json.RawMessage
 
-// PluginState stopped: started when it is needed; draining: not needed for long, and being stopped; backoff: it failed and is started again; failed: it stays down until it is repaired and plugins.hcl is read again.
+// PluginState stopped: started when it is needed; draining: not needed for long, and being stopped; backoff: it failed and is started again; failed: it keeps failing and nothing waits for it; it is tried again every few minutes, and when plugins.hcl is read again.
 type PluginState string
 
 // Postprocessor Steps (see HookStep) when a recording's submission was accepted, or there is nothing to submit. null: none, and

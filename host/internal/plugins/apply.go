@@ -105,7 +105,7 @@ func (m *Manager) stage(ctx context.Context, block config.Plugin) staged {
 		s.adopted = true
 		return s
 	}
-	s.fresh, s.err = m.bring(ctx, block)
+	s.fresh, s.err = m.bring(ctx, block, "")
 	return s
 }
 
@@ -114,7 +114,7 @@ func (m *Manager) stage(ctx context.Context, block config.Plugin) staged {
 func (m *Manager) unchanged(block config.Plugin, file string) (bool, error) {
 	m.mu.Lock()
 	e := m.entryLocked(block.Name)
-	if e == nil || !e.described || e.print.Path != block.Path || e.print.File != file || e.state == Failed {
+	if e == nil || !e.described || e.print.Path != block.Path || e.print.File != file || e.shared.state == Failed {
 		m.mu.Unlock()
 		return false, nil
 	}
@@ -135,15 +135,18 @@ func (m *Manager) leftBehind(block config.Plugin, file string) *instance {
 		return nil
 	}
 	for inst := range m.instances {
-		if inst.label != block.Name || inst.print.Path != block.Path || inst.print.File != file || inst.isRetired() || inst.gone() {
-			continue
-		}
-		options, err := config.DecodeOptions(block, inst.about.Options, m.options.Getenv)
-		if err == nil && newFingerprint(block.Path, file, options) == inst.print {
+		if inst.isolate == "" && inst.label == block.Name && inst.print.Path == block.Path && inst.print.File == file &&
+			!inst.isRetired() && !inst.gone() && m.fits(inst, block) {
 			return inst
 		}
 	}
 	return nil
+}
+
+// fits reports whether a process has the options of a block.
+func (m *Manager) fits(inst *instance, block config.Plugin) bool {
+	options, err := config.DecodeOptions(block, inst.about.Options, m.options.Getenv)
+	return err == nil && newFingerprint(block.Path, inst.print.File, options) == inst.print
 }
 
 // switchTo makes the stages the plugins of this host. It returns processes that came too late.
@@ -166,15 +169,11 @@ func (m *Manager) switchTo(stages []staged) (unwanted []*instance) {
 	}
 	for _, e := range old {
 		if !slices.Contains(m.entries, e) {
-			e.removed = true
-			e.cancelPendingRetry()
-			if e.current != nil {
-				m.retireLocked(e.current)
-			}
+			m.removeLocked(e)
 		}
 	}
 	if !m.applied {
-		m.retireStrangersLocked()
+		m.settleLocked()
 	}
 	if !m.applied {
 		m.applied = true
@@ -182,7 +181,7 @@ func (m *Manager) switchTo(stages []staged) (unwanted []*instance) {
 	}
 	for i, s := range stages {
 		if s.err != nil {
-			m.failLocked(m.entries[i], s.err, 0)
+			m.failLocked(m.entries[i].shared, s.err, 0, false)
 		}
 	}
 	return nil
@@ -198,21 +197,48 @@ func (m *Manager) entryForLocked(s staged, old []*entry) *entry {
 			}
 		}
 	}
-	e := &entry{block: s.block, state: Stopped}
+	e := newEntry(s.block, m.options.jitter)
 	if s.fresh != nil {
-		m.installLocked(e, s.fresh)
+		m.installLocked(e.shared, s.fresh)
 	}
 	return e
 }
 
-// retireStrangersLocked takes recorders of earlier hosts out of use that no block asks for any more. What they record
-// goes on until it ends.
-func (m *Manager) retireStrangersLocked() {
-	for inst := range m.instances {
-		if m.ownerLocked(inst) == nil && !inst.isRetired() {
-			m.retireLocked(inst)
+// removeLocked takes a plugin out of use. What its processes do goes on until it ends.
+func (m *Manager) removeLocked(e *entry) {
+	e.removed = true
+	for s := range e.slots() {
+		s.endRetry()
+		if s.current != nil {
+			m.retireLocked(s.current)
 		}
 	}
+}
+
+// settleLocked gives the recorders of earlier hosts that have no slot yet one of their own where they had one, and takes those
+// out of use that no block asks for any more. What they record goes on until it ends.
+func (m *Manager) settleLocked() {
+	for inst := range m.instances {
+		if m.ownerLocked(inst) != nil || inst.isRetired() {
+			continue
+		}
+		e := m.entryLocked(inst.label)
+		if inst.isolate == "" || e == nil || e.print != inst.print || e.isolated[inst.isolate] != nil {
+			m.retireLocked(inst)
+			continue
+		}
+		m.installLocked(m.isolatedLocked(e, inst.isolate), inst)
+	}
+}
+
+// isolatedLocked returns the slot of a key, and makes it if there is none.
+func (m *Manager) isolatedLocked(e *entry, key string) *slot {
+	s := e.isolated[key]
+	if s == nil {
+		s = e.newSlot(key, m.options.jitter)
+		e.isolated[key] = s
+	}
+	return s
 }
 
 func (m *Manager) entryLocked(label string) *entry {

@@ -16,6 +16,8 @@ var (
 	ErrNoLine = errors.New("there is no such line")
 	// ErrNoRecorder means that plugins.hcl names no recorder.
 	ErrNoRecorder = errors.New("no recorder is installed; add one to plugins.hcl, for example plugin \"recorder-native\" {}")
+	// ErrUnknownPlugin means that plugins.hcl does not name a plugin any more.
+	ErrUnknownPlugin = errors.New("this plugin is not installed any more")
 	// ErrGone means that a recorder process has ended; its sessions are to be finished by Recover.
 	ErrGone = errors.New("the recorder process is gone")
 	// ErrClosed means that the manager has stopped.
@@ -27,7 +29,7 @@ var (
 type DownError struct {
 	Plugin string
 	State  State
-	// Next is when the next start is tried; zero: not before a reload.
+	// Next is when the next start is tried; zero: none is scheduled.
 	Next time.Time
 	// RetryAfter is the time until Next, as of when the error was made.
 	RetryAfter time.Duration
@@ -37,9 +39,7 @@ type DownError struct {
 
 func (e *DownError) Error() string {
 	text := "plugin " + e.Plugin + " is down"
-	if e.Next.IsZero() {
-		text += " until it is repaired and reloaded"
-	} else {
+	if !e.Next.IsZero() {
 		text += fmt.Sprintf(", next attempt in %s", e.RetryAfter.Round(100*time.Millisecond))
 	}
 	if e.Err != nil {

@@ -143,6 +143,19 @@ func (w *world) mustResolve(m *Manager, name, what string) string {
 	return answer
 }
 
+// awaitState waits until a plugin stands where it should.
+func (w *world) awaitState(m *Manager, label string, state State) {
+	w.t.Helper()
+	deadline := time.After(patience)
+	for status(w.t, m, label).State != state {
+		select {
+		case <-m.Changed():
+		case <-deadline:
+			w.t.Fatalf("%s is %s and does not become %s\n%s", label, status(w.t, m, label).State, state, w.log)
+		}
+	}
+}
+
 // killRecorders ends what outlives its host.
 func (w *world) killRecorders() {
 	records, _ := runDir{path: w.options.RunDir}.readRecords()

@@ -20,17 +20,19 @@ type instance struct {
 	label, id string
 	kind      sdk.PluginKind
 	detached  bool
-	print     fingerprint
-	file      string
-	socket    string
-	logFile   string
-	protocol  int
-	process   process
-	client    *plugin.Client
-	grpc      *plugin.GRPCClient
-	conn      *wire.Conn
-	lines     *lines
-	started   time.Time
+	// isolate is the key of those for whom this process is; empty: everybody.
+	isolate  string
+	print    fingerprint
+	file     string
+	socket   string
+	logFile  string
+	protocol int
+	process  process
+	client   *plugin.Client
+	grpc     *plugin.GRPCClient
+	conn     *wire.Conn
+	lines    *lines
+	started  time.Time
 	// watched and over are guarded by Manager.mu: its supervision was begun, which happens once; it is off the books.
 	watched, over bool
 	// watching is closed when the supervision of this instance has ended.
@@ -50,9 +52,9 @@ type instance struct {
 	missed   int           // pings in a row without an answer
 }
 
-func newInstance(block config.Plugin, id string, p process) *instance {
+func newInstance(block config.Plugin, id, isolate string, p process) *instance {
 	return &instance{
-		label: block.Name, id: id, kind: block.Kind, detached: block.Kind == sdk.KindRecorder, process: p,
+		label: block.Name, id: id, isolate: isolate, kind: block.Kind, detached: block.Kind == sdk.KindRecorder, process: p,
 		idle: make(chan struct{}), watching: make(chan struct{}), tailed: make(chan struct{}),
 	}
 }
@@ -100,16 +102,27 @@ func (inst *instance) close() <-chan struct{} {
 func (inst *instance) closeIfUnused(since time.Time) bool {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
-	last := inst.used
-	if inst.started.After(last) {
-		last = inst.started
-	}
-	if inst.closing || inst.leases > 0 || last.After(since) {
+	if inst.closing || !inst.unusedSinceLocked(since) {
 		return false
 	}
 	inst.closing = true
 	close(inst.idle)
 	return true
+}
+
+// unusedSince reports whether nobody has used an instance since a time.
+func (inst *instance) unusedSince(since time.Time) bool {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	return inst.unusedSinceLocked(since)
+}
+
+func (inst *instance) unusedSinceLocked(since time.Time) bool {
+	last := inst.used
+	if inst.started.After(last) {
+		last = inst.started
+	}
+	return inst.leases == 0 && !last.After(since)
 }
 
 func (inst *instance) gone() bool {

@@ -41,6 +41,7 @@ func newFingerprint(path, file string, optionsJSON []byte) fingerprint {
 type launch struct {
 	block    config.Plugin
 	id       string
+	isolate  string
 	detached bool
 	file     string
 	logFile  string
@@ -51,12 +52,12 @@ type launch struct {
 
 // bring starts a process of a plugin and takes it through Describe, Configure and Health. Whatever fails, nothing of it
 // is left; the error is a *LaunchError.
-func (m *Manager) bring(ctx context.Context, block config.Plugin) (*instance, error) {
+func (m *Manager) bring(ctx context.Context, block config.Plugin, isolate string) (*instance, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.life, cancel)()
 
-	l := &launch{block: block, id: uuid.NewString(), detached: block.Kind == sdk.KindRecorder}
+	l := &launch{block: block, id: uuid.NewString(), isolate: isolate, detached: block.Kind == sdk.KindRecorder}
 	var err error
 	if l.file, err = hashFile(block.Path); err != nil {
 		return nil, explainFile(block, err)
@@ -113,7 +114,7 @@ func (m *Manager) start(ctx context.Context, l *launch) (*instance, error) {
 		_ = os.RemoveAll(dir)
 		return nil, explained
 	}
-	inst := newInstance(l.block, l.id, l.child)
+	inst := newInstance(l.block, l.id, l.isolate, l.child)
 	inst.file, inst.logFile, inst.lines, inst.protocol = l.file, l.logFile, l.lines, l.client.NegotiatedVersion()
 	inst.socket = l.client.ReattachConfig().Addr.String()
 	inst.connect(l.client, protocol, conn)
@@ -265,7 +266,7 @@ func where(block config.Plugin) string {
 // record is how the next host finds this process.
 func (inst *instance) record() record {
 	return record{
-		Plugin: inst.label, Instance: inst.id, Version: inst.description().Version, Protocol: inst.protocol,
+		Plugin: inst.label, Instance: inst.id, Isolate: inst.isolate, Version: inst.description().Version, Protocol: inst.protocol,
 		Pid: inst.process.Pid(), Start: processStart(inst.process.Pid()), Socket: inst.socket, Log: inst.logFile,
 		LaunchedAt: time.Now().UTC(), Print: inst.print,
 	}

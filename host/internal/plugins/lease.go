@@ -59,9 +59,74 @@ type RecorderLease struct {
 	*wire.RecorderClient
 }
 
+// lease pins a running instance of the slot that pick chooses, and starts one if needed. pick is called under the manager's
+// lock, again after every wait, because a reload may have changed the answer. Live work waits for the next start of a plugin
+// that has failed, which is soon; an extractor that has failed is left alone until its back-off is over.
+func (m *Manager) lease(ctx context.Context, pick func() (*slot, error)) (*instance, error) {
+	if err := m.waitLoaded(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		inst, s, next, err := m.tryLease(pick)
+		if inst != nil || err != nil {
+			return inst, err
+		}
+		select {
+		case <-next.done:
+			err = next.err
+		case <-ctx.Done():
+			err = fmt.Errorf("wait for a plugin to start: %w", ctx.Err())
+		}
+		m.mu.Lock()
+		s.waiting--
+		m.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// tryLease returns an instance, or what to wait for before the next try; the caller is counted in waiting then.
+func (m *Manager) tryLease(pick func() (*slot, error)) (*instance, *slot, *attempt, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, nil, nil, ErrClosed
+	}
+	s, err := pick()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if s.current != nil && s.current.acquire() {
+		return s.current, s, nil, nil
+	}
+	if s.current != nil && s.state == Ready {
+		s.waiting++
+		m.exitedLocked(s.current) // a moment ago: this decides about back-off, whoever notices it first
+		s.waiting--
+		if s, err = pick(); err != nil { // a process of its own may have left the books with this
+			return nil, nil, nil, err
+		}
+	}
+	if down := s.attempt == nil && (s.state == Backoff || s.state == Failed); down && s.entry.works() {
+		m.hurryLocked(s)
+	} else if down {
+		return nil, nil, nil, m.downLocked(s)
+	}
+	s.waiting++
+	switch {
+	case s.attempt != nil:
+		return nil, s, s.attempt, nil
+	case s.retry != nil:
+		return nil, s, s.retry, nil
+	}
+	m.beginLocked(s)
+	return nil, s, s.attempt, nil
+}
+
 // Extractor leases the first extractor, in the order of plugins.hcl, that takes a URL. Errors: ErrNoExtractor, *DownError.
 func (m *Manager) Extractor(ctx context.Context, url string) (*ExtractorLease, error) {
-	inst, err := m.lease(ctx, func() (*entry, error) { return m.extractorLocked(url) })
+	inst, err := m.lease(ctx, func() (*slot, error) { return sharedSlot(m.extractorLocked(url)) })
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +178,7 @@ func (m *Manager) extractorLocked(url string) (*entry, error) {
 
 // Line leases the plugin that serves a line name. Errors: ErrNoLine, *DownError.
 func (m *Manager) Line(ctx context.Context, name string) (*LineLease, error) {
-	inst, err := m.lease(ctx, func() (*entry, error) { return m.lineLocked(name) })
+	inst, err := m.lease(ctx, func() (*slot, error) { return sharedSlot(m.lineLocked(name)) })
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +221,8 @@ func (m *Manager) offersLocked(kind sdk.PluginKind, intro string, offer func(*en
 		case e.block.Kind != kind:
 		case e.described:
 			offers = append(offers, strings.Join(offer(e), ", ")+" ("+e.block.Name+")")
-		case e.lastErr != nil:
-			silent = append(silent, e.lastErr.Error())
+		case e.shared.lastErr != nil:
+			silent = append(silent, e.shared.lastErr.Error())
 		}
 	}
 	text := "no " + string(kind) + " is installed"
@@ -172,16 +237,57 @@ func (m *Manager) offersLocked(kind sdk.PluginKind, intro string, offer func(*en
 
 // Recorder leases the recorder that takes new sessions, the first of plugins.hcl. Errors: ErrNoRecorder, *DownError.
 func (m *Manager) Recorder(ctx context.Context) (*RecorderLease, error) {
-	inst, err := m.lease(ctx, func() (*entry, error) {
-		if e := m.firstLocked(sdk.KindRecorder, func(*entry) bool { return true }); e != nil {
-			return e, nil
+	return m.leaseRecorder(ctx, func() (*slot, error) { return sharedSlot(m.firstRecorderLocked()) })
+}
+
+// RecorderOf leases the recorder of a label, whether it is the first or not: what it recorded is finished by it. Errors:
+// ErrUnknownPlugin, *DownError.
+func (m *Manager) RecorderOf(ctx context.Context, label string) (*RecorderLease, error) {
+	return m.leaseRecorder(ctx, func() (*slot, error) { return sharedSlot(m.recorderLocked(label)) })
+}
+
+// IsolatedRecorder is RecorderOf, or Recorder for an empty label, in a process that only those use who name the same key: what
+// brings it down brings nobody else down. It ends some time after it is not used any more.
+func (m *Manager) IsolatedRecorder(ctx context.Context, label, key string) (*RecorderLease, error) {
+	return m.leaseRecorder(ctx, func() (*slot, error) {
+		e, err := m.firstRecorderLocked()
+		if label != "" {
+			e, err = m.recorderLocked(label)
 		}
-		return nil, ErrNoRecorder
+		if err != nil || key == "" {
+			return sharedSlot(e, err)
+		}
+		return m.isolatedLocked(e, key), nil
 	})
+}
+
+func (m *Manager) leaseRecorder(ctx context.Context, pick func() (*slot, error)) (*RecorderLease, error) {
+	inst, err := m.lease(ctx, pick)
 	if err != nil {
 		return nil, err
 	}
 	return m.recorderLease(inst), nil
+}
+
+func (m *Manager) firstRecorderLocked() (*entry, error) {
+	if e := m.firstLocked(sdk.KindRecorder, func(*entry) bool { return true }); e != nil {
+		return e, nil
+	}
+	return nil, ErrNoRecorder
+}
+
+func (m *Manager) recorderLocked(label string) (*entry, error) {
+	if e := m.entryLocked(label); e != nil && e.block.Kind == sdk.KindRecorder {
+		return e, nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrUnknownPlugin, label)
+}
+
+func sharedSlot(e *entry, err error) (*slot, error) {
+	if err != nil {
+		return nil, err
+	}
+	return e.shared, nil
 }
 
 // RecorderInstance leases the very process in which sessions were started, also after a restart of the host and after

@@ -2,20 +2,18 @@ package plugins
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sync"
 	"time"
-
-	"github.com/lubod/lubod/host/internal/config"
-	"github.com/lubod/lubod/sdk"
 )
 
 // Manager runs the plugins of one host. Its methods can be called from several goroutines.
+//
+// There are two kinds of locks: Manager.mu, which guards what is installed and where it stands, and instance.mu, which guards
+// the leases of one process. Whoever needs both takes Manager.mu first. Neither is held over a call to a plugin.
 type Manager struct {
 	options Options
 	logger  *slog.Logger
@@ -42,48 +40,6 @@ type Manager struct {
 	entries []*entry
 	// instances are all living processes: those in use, and those that are ending.
 	instances map[*instance]struct{}
-}
-
-// State is where a plugin stands.
-type State string
-
-// The states of a plugin.
-const (
-	Stopped  State = "stopped"  // no process; the next lease starts one
-	Starting State = "starting" // a process is being brought up
-	Ready    State = "ready"
-	Draining State = "draining" // idle for long; the process is being stopped
-	Backoff  State = "backoff"  // failed; the next start is scheduled
-	Failed   State = "failed"   // failed for good, until a reload
-)
-
-// entry is one plugin of plugins.hcl. Guarded by Manager.mu.
-type entry struct {
-	block   config.Plugin
-	state   State
-	current *instance
-	// about and patterns are what the plugin last said about itself; described is false when it never came up.
-	described bool
-	about     sdk.Description
-	patterns  []*regexp.Regexp
-	print     fingerprint
-
-	// attempt is the start that is under way; nil: none.
-	attempt *attempt
-	// cancelRetry ends the wait for the next start.
-	cancelRetry context.CancelFunc
-	backoff     backoff
-	next        time.Time
-	lastErr     error
-	restarts    int
-	// removed: no longer in plugins.hcl, or replaced.
-	removed bool
-}
-
-// attempt is one start; err is set before done is closed.
-type attempt struct {
-	done chan struct{}
-	err  error
 }
 
 // New makes a manager and its directories. It starts nothing: Apply, Run and the first lease do.
@@ -121,7 +77,9 @@ func (m *Manager) Close() {
 	m.closed = true
 	running := m.runningLocked()
 	for _, e := range m.entries {
-		e.cancelPendingRetry()
+		for s := range e.slots() {
+			s.endRetry()
+		}
 	}
 	m.mu.Unlock()
 
@@ -209,68 +167,4 @@ func (m *Manager) taskLocked(f func()) bool {
 	}
 	m.tasks.Go(f)
 	return true
-}
-
-// lease pins a running instance of the plugin that pick chooses, and starts one if needed. pick is called under the
-// manager's lock, again after every wait, because a reload may have changed the answer.
-func (m *Manager) lease(ctx context.Context, pick func() (*entry, error)) (*instance, error) {
-	if err := m.waitLoaded(ctx); err != nil {
-		return nil, err
-	}
-	for {
-		inst, waiting, err := m.tryLease(pick)
-		if inst != nil || err != nil {
-			return inst, err
-		}
-		select {
-		case <-waiting.done:
-			var down *DownError
-			if errors.As(waiting.err, &down) {
-				return nil, down
-			}
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for a plugin to start: %w", ctx.Err())
-		}
-	}
-}
-
-func (m *Manager) tryLease(pick func() (*entry, error)) (*instance, *attempt, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return nil, nil, ErrClosed
-	}
-	e, err := pick()
-	if err != nil {
-		return nil, nil, err
-	}
-	if e.current != nil && e.current.acquire() {
-		return e.current, nil, nil
-	}
-	if e.attempt != nil {
-		return nil, e.attempt, nil
-	}
-	if e.current != nil && e.state == Ready {
-		m.exitedLocked(e.current) // a moment ago: this decides about back-off, whoever notices it first
-	}
-	if e.state == Backoff || e.state == Failed {
-		return nil, nil, m.downLocked(e)
-	}
-	m.beginLocked(e)
-	return nil, e.attempt, nil
-}
-
-func (m *Manager) downLocked(e *entry) *DownError {
-	down := &DownError{Plugin: e.block.Name, State: e.state, Next: e.next, Err: e.lastErr}
-	if !e.next.IsZero() {
-		down.RetryAfter = max(0, e.next.Sub(m.options.clock.Now()))
-	}
-	return down
-}
-
-func (e *entry) cancelPendingRetry() {
-	if e.cancelRetry != nil {
-		e.cancelRetry()
-		e.cancelRetry = nil
-	}
 }

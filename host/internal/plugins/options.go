@@ -3,7 +3,6 @@ package plugins
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"time"
 )
@@ -42,8 +41,8 @@ type Options struct {
 	pingTimeout time.Duration
 	// clock is what back-off, idle time and the breaker go by; nil: the real one.
 	clock clock
-	// jitter returns a number in [0, 1); nil: random.
-	jitter func() float64
+	// jitter is the share by which the waits of back-offs are spread; 0: a fifth, below 0: not at all.
+	jitter float64
 }
 
 const (
@@ -74,9 +73,10 @@ func (o *Options) setDefaults() {
 	if o.clock == nil {
 		o.clock = realClock{}
 	}
-	if o.jitter == nil {
-		o.jitter = rand.Float64
+	if o.jitter == 0 {
+		o.jitter = jitterShare
 	}
+	o.jitter = max(0, o.jitter)
 }
 
 func setDefault(value *time.Duration, byDefault time.Duration) {

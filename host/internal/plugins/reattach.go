@@ -117,7 +117,7 @@ func (m *Manager) attach(ctx context.Context, r record) (*instance, error) {
 		found.LetGo()
 		return nil, err
 	}
-	inst := newInstance(config.Plugin{Name: r.Plugin, Kind: sdk.KindRecorder}, r.Instance, found)
+	inst := newInstance(config.Plugin{Name: r.Plugin, Kind: sdk.KindRecorder}, r.Instance, r.Isolate, found)
 	inst.lines = newLines(m.logger, r.Plugin)
 	inst.lines.setPid(r.Pid)
 	inst.print, inst.file, inst.socket, inst.logFile, inst.protocol = r.Print, r.Print.File, r.Socket, r.Log, r.Protocol

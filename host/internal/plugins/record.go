@@ -16,7 +16,9 @@ import (
 type record struct {
 	Plugin   string `json:"plugin"`
 	Instance string `json:"instance"`
-	Version  string `json:"version"`
+	// Isolate is the key of those for whom the process is; empty: everybody.
+	Isolate string `json:"isolate,omitempty"`
+	Version string `json:"version"`
 	// Protocol is the version of the contract that the process speaks; go-plugin does not keep it.
 	Protocol int `json:"protocol"`
 	Pid      int `json:"pid"`

@@ -24,6 +24,8 @@ type Status struct {
 	Options      []sdk.Option
 	// Process is the running one; nil: none.
 	Process *ProcessStatus
+	// Isolated are the recorder processes that only some rooms use.
+	Isolated []IsolatedStatus
 	// Draining lists replaced processes that still finish something.
 	Draining []ProcessStatus
 	// Failures in a row, and when the next start is tried (zero: none is scheduled).
@@ -31,8 +33,29 @@ type Status struct {
 	NextTry  time.Time
 	// Restarts counts the starts after the first one, idle stops included.
 	Restarts int
-	// LastError is why the plugin is in Backoff or Failed; empty otherwise.
+	// LastError is why the plugin is down, or cannot be relied on because it fails again and again; empty otherwise.
 	LastError string
+}
+
+// IsolatedStatus is where a recorder process stands that only some rooms use.
+type IsolatedStatus struct {
+	// Key is what its users named it by.
+	Key       string
+	State     State
+	Process   *ProcessStatus
+	Failures  int
+	LastError string
+}
+
+// IsolatedProcesses counts the processes that only some rooms use.
+func (s Status) IsolatedProcesses() int {
+	n := 0
+	for _, one := range s.Isolated {
+		if one.Process != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // ProcessStatus is where one process stands.
@@ -66,7 +89,7 @@ func (m *Manager) Status() []Status {
 	defer m.mu.Unlock()
 	all := make([]Status, 0, len(m.entries))
 	for _, e := range m.entries {
-		all = append(all, e.status())
+		all = append(all, e.status(m.options.clock.Now()))
 	}
 	for _, inst := range m.runningLocked() {
 		if m.ownerLocked(inst) != nil {
@@ -85,20 +108,56 @@ func (m *Manager) Status() []Status {
 	return all
 }
 
-func (e *entry) status() Status {
+func (e *entry) status(now time.Time) Status {
+	shared := e.shared
 	s := Status{
-		Plugin: e.block.Name, Kind: e.block.Kind, Path: e.block.Path, State: e.state,
+		Plugin: e.block.Name, Kind: e.block.Kind, Path: e.block.Path, State: shared.state,
 		Version: e.about.Version, Match: e.about.Match, Lines: e.about.Lines, Capabilities: e.about.Capabilities,
-		Options: e.about.Options, Failures: e.backoff.failures, NextTry: e.next, Restarts: e.restarts,
+		Options: e.about.Options, Failures: shared.failures.inARow, NextTry: shared.next, Restarts: shared.restarts,
+		Process: shared.process(), LastError: shared.trouble(now),
 	}
-	if e.lastErr != nil {
-		s.LastError = e.lastErr.Error()
+	for key, one := range e.isolated {
+		s.Isolated = append(s.Isolated, IsolatedStatus{
+			Key: key, State: one.state, Process: one.process(), Failures: one.failures.inARow, LastError: one.trouble(now),
+		})
 	}
-	if e.current != nil {
-		process := e.current.status()
-		s.Process = &process
-	}
+	slices.SortFunc(s.Isolated, func(a, b IsolatedStatus) int { return cmp.Compare(a.Key, b.Key) })
 	return s
+}
+
+func (s *slot) process() *ProcessStatus {
+	if s.current == nil {
+		return nil
+	}
+	process := s.current.status()
+	return &process
+}
+
+// trouble is why a slot is down, or why its process cannot be relied on; empty: neither.
+func (s *slot) trouble(now time.Time) string {
+	steady := s.state == Ready && (s.failures.inARow < unsteadyFailures || now.Sub(s.current.started) >= steadyAfter)
+	if s.lastErr == nil || steady {
+		return ""
+	}
+	return s.lastErr.Error()
+}
+
+// RecorderTrouble returns why a recorder takes no sessions now, or fails again and again, as a *DownError; nil: neither. An
+// empty label means the first of plugins.hcl. It starts nothing and waits for nothing.
+func (m *Manager) RecorderTrouble(label string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := m.firstRecorderLocked()
+	if label != "" {
+		e, err = m.recorderLocked(label)
+	}
+	if err != nil {
+		return err
+	}
+	if e.shared.trouble(m.options.clock.Now()) == "" {
+		return nil
+	}
+	return m.downLocked(e.shared)
 }
 
 func (inst *instance) status() ProcessStatus {

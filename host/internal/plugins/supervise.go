@@ -2,11 +2,7 @@ package plugins
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/lubod/lubod/sdk"
-	"github.com/lubod/lubod/sdk/wire"
 )
 
 const (
@@ -17,63 +13,6 @@ const (
 	// healthEvery is how many pings lie between two Health calls: about a minute.
 	healthEvery = 6
 )
-
-// beginLocked starts a process for an entry.
-func (m *Manager) beginLocked(e *entry) {
-	defer m.noteChange()
-	attempt := &attempt{done: make(chan struct{})}
-	e.attempt, e.state, e.current = attempt, Starting, nil
-	e.cancelPendingRetry()
-	block := e.block
-	started := m.taskLocked(func() {
-		inst, err := m.bring(m.life, block)
-		if superfluous := m.finish(e, attempt, inst, err); superfluous != nil {
-			m.discard(superfluous)
-		}
-	})
-	if !started {
-		e.attempt, e.state = nil, Stopped
-		attempt.err = &DownError{Plugin: block.Name, State: Stopped, Err: ErrClosed}
-		close(attempt.done)
-	}
-}
-
-// finish stores the outcome of a start. It returns the process when nobody wants it any more.
-func (m *Manager) finish(e *entry, a *attempt, inst *instance, err error) *instance {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	defer close(a.done)
-	if e.attempt != a || e.removed || m.closed { // a reload or the end came first
-		a.err = &DownError{Plugin: e.block.Name, State: e.state, Err: ErrClosed}
-		if !m.closed {
-			a.err = nil // whoever waits asks again
-		}
-		return inst
-	}
-	e.attempt = nil
-	if err != nil {
-		m.failLocked(e, err, 0)
-		a.err = m.downLocked(e)
-		return nil
-	}
-	e.restarts++
-	m.installLocked(e, inst)
-	return nil
-}
-
-// installLocked makes an instance the current one of an entry and begins to supervise it.
-func (m *Manager) installLocked(e *entry, inst *instance) {
-	defer m.noteChange()
-	e.cancelPendingRetry()
-	e.described, e.about, e.patterns, e.print = true, inst.about, inst.patterns, inst.print
-	if inst.over { // it died between being chosen and being used
-		m.beginLocked(e)
-		return
-	}
-	e.current, e.state, e.next, e.lastErr = inst, Ready, time.Time{}, nil
-	m.watchLocked(inst)
-	m.logger.Info("plugin is ready", "plugin", inst.label, "version", inst.about.Version, "pid", inst.process.Pid(), "instance", inst.id)
-}
 
 // watchLocked begins to supervise a process, once.
 func (m *Manager) watchLocked(inst *instance) {
@@ -126,9 +65,26 @@ func (m *Manager) check(inst *instance, health bool) {
 	if health {
 		m.noteHealth(inst, inst.health(m.life))
 	}
+	m.forgive(inst)
+	m.retireIfIdle(inst)
 	if inst.detached && inst.isRetired() {
 		// Once is enough; again costs nothing and helps when the first call was lost.
 		_ = inst.drainCall(m.life)
+	}
+}
+
+// forgive forgets the failures before a process that has run for long.
+func (m *Manager) forgive(inst *instance) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.ownerLocked(inst)
+	if s == nil || s.failures.inARow == 0 {
+		return
+	}
+	before := s.failures.inARow
+	if s.failures.forgive(m.options.clock.Now().Sub(inst.started)); s.failures.inARow == 0 {
+		m.noteChange()
+		m.logger.Info("plugin is stable again", "plugin", inst.label, "pid", inst.process.Pid(), "failures", before)
 	}
 }
 
@@ -179,20 +135,20 @@ func (m *Manager) noteHealth(inst *instance, err error) {
 // stopIdle stops an extractor or line that nobody has used for long; the next lease starts it again.
 func (m *Manager) stopIdle(inst *instance) bool {
 	m.mu.Lock()
-	e := m.ownerLocked(inst)
-	if e == nil || inst.detached || e.state != Ready {
+	s := m.ownerLocked(inst)
+	if s == nil || inst.detached || s.state != Ready {
 		m.mu.Unlock()
 		return false
 	}
 	limit := m.options.IdleStop
-	if e.block.Limits.IdleStop > 0 {
-		limit = e.block.Limits.IdleStop
+	if own := s.entry.block.Limits.IdleStop; own > 0 {
+		limit = own
 	}
 	if !inst.closeIfUnused(m.options.clock.Now().Add(-limit)) {
 		m.mu.Unlock()
 		return false
 	}
-	e.state = Draining
+	s.state = Draining
 	m.noteChange()
 	m.mu.Unlock()
 
@@ -239,11 +195,7 @@ func (m *Manager) retireLocked(inst *instance) {
 			}
 			return
 		}
-		limit := m.options.ExtractorDrain
-		if inst.kind == sdk.KindLine {
-			limit = m.options.LineDrain
-		}
-		m.drainUntilClose(inst, limit)
+		m.drainUntilClose(inst, m.limitOf(inst.kind))
 	})
 }
 
@@ -274,87 +226,8 @@ func (m *Manager) exited(inst *instance) {
 	m.runDir.forget(inst.id)
 }
 
-// exitedLocked takes a process that is gone off the books, once.
-func (m *Manager) exitedLocked(inst *instance) {
-	if inst.over {
-		return
-	}
-	inst.over = true
-	delete(m.instances, inst)
-	inst.letGo()
-	defer m.noteChange()
-	e := m.ownerLocked(inst)
-	if e == nil {
-		m.logger.Info("plugin process has ended", "plugin", inst.label, "pid", inst.process.Pid(), "reason", inst.process.Reason())
-		return
-	}
-	e.current = nil
-	if m.closed || e.state == Draining || inst.endedIdle() {
-		e.state = Stopped
-		m.logger.Info("plugin has stopped", "plugin", inst.label, "pid", inst.process.Pid(), "reason", inst.process.Reason())
-		return
-	}
-	err := fmt.Errorf("the process ended unexpectedly (%s): %w", inst.process.Reason(), wire.ErrPluginDown)
-	m.failLocked(e, err, m.options.clock.Now().Sub(inst.started))
-}
-
-// endedIdle reports whether a recorder went of its own accord because nothing was recorded: not a failure.
-func (inst *instance) endedIdle() bool {
-	inst.mu.Lock()
-	defer inst.mu.Unlock()
-	return inst.detached && inst.leases == 0 && inst.process.Clean()
-}
-
 func (inst *instance) isRetired() bool {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
 	return inst.retired
-}
-
-// failLocked counts a failure and schedules the next start, or gives up. uptime is 0 when the process did not come up.
-func (m *Manager) failLocked(e *entry, err error, uptime time.Duration) {
-	defer m.noteChange()
-	e.lastErr, e.next = err, time.Time{}
-	delay, broken := e.backoff.fail(uptime, m.options.jitter())
-	// What has worked before may work again without anybody's help: a file can be missing during an upgrade.
-	if broken || (permanent(err) && !e.described) {
-		e.state = Failed
-		m.logger.Error("plugin has failed; it stays down until it is repaired and reloaded", "plugin", e.block.Name,
-			"failures", e.backoff.failures, "error", err)
-		return
-	}
-	e.state, e.next = Backoff, m.options.clock.Now().Add(delay)
-	m.logger.Error("plugin has failed and is started again", "plugin", e.block.Name, "failures", e.backoff.failures,
-		"retry_in", delay.Round(time.Millisecond), "error", err)
-	m.scheduleLocked(e, delay)
-}
-
-func (m *Manager) scheduleLocked(e *entry, delay time.Duration) {
-	ctx, cancel := context.WithCancel(m.life)
-	e.cancelRetry = cancel
-	scheduled := m.taskLocked(func() {
-		defer cancel()
-		if m.options.clock.Wait(ctx, delay) != nil {
-			return
-		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if ctx.Err() == nil && e.state == Backoff && e.attempt == nil && !e.removed {
-			e.cancelRetry = nil
-			m.beginLocked(e)
-		}
-	})
-	if !scheduled {
-		cancel()
-	}
-}
-
-// ownerLocked returns the entry whose current instance this is; nil: none.
-func (m *Manager) ownerLocked(inst *instance) *entry {
-	for _, e := range m.entries {
-		if e.current == inst {
-			return e
-		}
-	}
-	return nil
 }
