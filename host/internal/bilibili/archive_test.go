@@ -41,7 +41,7 @@ func newWorldOf(t *testing.T, options simulator.Options) *world {
 // archive is one of so many parts, whose files are stored already.
 func (w *world) archive(title string, parts int) Archive {
 	w.t.Helper()
-	archive := Archive{Copyright: 1, TID: 171, Title: title, Tag: "live"}
+	archive := Archive{Copyright: 1, TID: 171, Title: title, Desc: "recorded", Tag: "live"}
 	for i := range parts {
 		object, err := w.sim.Store(w.mid, "bda2", "file.flv", []byte(title))
 		if err != nil {

@@ -1,25 +1,19 @@
-// Package naming makes the names of recorded files from a template: variables that the room fills, and strftime
-// directives that the clock fills.
+// Package naming fills templates: variables with what the room says, and strftime directives with a time. It makes the names of
+// recorded files, and the texts that are published with them.
 package naming
 
 import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/ncruces/go-strftime"
 )
 
 // Default names a room's folder and, in it, its files as biliup does.
 const Default = "{streamer}/{streamer}%Y-%m-%dT%H_%M_%S"
-
-// Values are what a template's variables stand for.
-type Values struct{ Streamer, Title, URL string }
 
 const (
 	// maxTemplate and maxDepth bound a template.
@@ -30,26 +24,6 @@ const (
 	maxValue = 120
 	maxName  = 200
 )
-
-// placeholder is a variable in biliup's form {title} or in the form {{title}}.
-var placeholder = regexp.MustCompile(`\{\{\s*([a-z_]+)\s*\}\}|\{([a-z_]+)\}`)
-
-// variables lists the names that value knows. date and time are in biliup's guides, and nowhere in its code.
-var variables = []string{"streamer", "title", "url", "date", "time"}
-
-func (v Values) value(name string, at time.Time) string {
-	switch name {
-	case "streamer":
-		return v.Streamer
-	case "title":
-		return v.Title
-	case "url":
-		return v.URL
-	case "date":
-		return at.Format("2006-01-02")
-	}
-	return at.Format("15_04_05")
-}
 
 // Check tells what keeps a template from being used.
 func Check(template string) error {
@@ -87,49 +61,23 @@ func Check(template string) error {
 func Render(template string, values Values, at time.Time) string {
 	names := strings.Split(template, "/")
 	for i, name := range names {
-		if names[i] = clean(render(name, values, at), maxName); names[i] == "" {
+		if names[i] = clean(fill(name, values, at, cleanValue), maxName); names[i] == "" {
 			names[i] = "_"
 		}
 	}
 	return path.Join(names...)
 }
 
-// render fills one name. What comes from the room is put in as it is: a percent sign in it is no directive.
-func render(text string, values Values, at time.Time) string {
-	var out strings.Builder
-	rest := 0
-	for _, match := range placeholder.FindAllStringSubmatchIndex(text, -1) {
-		out.WriteString(directives(text[rest:match[0]], at))
-		out.WriteString(clean(values.value(group(text, match, 1)+group(text, match, 2), at), maxValue))
-		rest = match[1]
-	}
-	out.WriteString(directives(text[rest:], at))
-	return out.String()
-}
-
-func group(text string, match []int, n int) string {
-	if match[2*n] < 0 {
-		return ""
-	}
-	return text[match[2*n]:match[2*n+1]]
-}
-
-func directives(text string, at time.Time) string {
-	if !strings.Contains(text, "%") {
-		return text
-	}
-	return strftime.Format(text, at)
-}
+func cleanValue(text string) string { return clean(text, maxValue) }
 
 // clean makes a text safe as a part of a name, and cuts it to a number of bytes.
 func clean(text string, most int) string {
 	mapped := strings.Map(func(r rune) rune {
-		switch {
-		case strings.ContainsRune(`\/:*?"<>|`, r), unicode.IsControl(r), r == unicode.ReplacementChar:
+		if strings.ContainsRune(`\/:*?"<>|`, r) {
 			return '_'
 		}
 		return r
-	}, text)
+	}, PlainLine(text))
 	for i, r := range mapped {
 		if i+len(string(r)) > most {
 			mapped = mapped[:i]

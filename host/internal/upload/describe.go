@@ -1,39 +1,56 @@
 package upload
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/naming"
 )
 
-// describe renders a template for a recording, cut to Bilibili's limits.
+// describe renders a template for a recording, cut to Bilibili's limits. Whatever the template and the room say, no text of the
+// archive holds secrets of an address or what cannot be read.
 func describe(recording db.Recording, template db.Template, parts []bilibili.Part) bilibili.Archive {
 	start := recording.StartedAt.Local()
-	variables := map[string]string{
-		"streamer": firstOf(recording.Remark, recording.StreamerName),
-		"title":    firstOf(recording.Title, recording.Remark, recording.StreamerName),
-		"url":      recording.URL,
-		"date":     start.Format("2006-01-02"),
-		"time":     start.Format("15:04:05"),
+	values := naming.Values{
+		Streamer: firstOf(recording.Remark, recording.StreamerName),
+		Title:    firstOf(recording.Title, recording.Remark, recording.StreamerName),
+		URL:      recording.URL,
 	}
-	fill := func(text string, most int) string {
-		return clip(strings.TrimSpace(render(text, variables, start)), most)
-	}
-	title := fill(template.Title, maxTitle)
+	line := func(text string, most int) string { return clip(naming.Line(text, values, start), most) }
+	text := func(text string, most int) string { return clip(naming.Text(text, values, start), most) }
+	title := line(template.Title, maxTitle)
 	if title == "" {
-		title = fill("%Y.%m.%d {streamer}", maxTitle)
+		title = line("%Y.%m.%d {streamer}", maxTitle)
 	}
-	source := fill(template.Source, maxSource)
-	if source == "" && template.Copyright == 2 {
-		source = clip(recording.URL, maxSource) // a repost without a source is refused
+	source := line(template.Source, maxSource)
+	if source == "" && template.Copyright == reposted {
+		source = line("{url}", maxSource) // a repost without a source is refused
+	}
+	description := text(template.Description, maxDesc)
+	if description == "" && template.Copyright != reposted {
+		description = text("{streamer} 直播录像，%Y-%m-%d %H:%M 开播。", maxDesc) // own work without one is refused
+	}
+	for i := range parts {
+		if parts[i].Title = partTitle(parts[i].Title); parts[i].Title == "" {
+			parts[i].Title = fmt.Sprintf("P%d", i+1)
+		}
 	}
 	return bilibili.Archive{
 		Copyright: int(template.Copyright), Source: source, TID: int(template.TID), Title: title,
-		Desc: fill(template.Description, maxDesc), Dynamic: fill(template.Dynamic, maxDynamic),
-		Tag: tags(fill(template.Tag, maxDesc)), Videos: parts,
+		Desc: description, Dynamic: text(template.Dynamic, maxDynamic),
+		Tag: tags(line(template.Tag, maxDesc)), Videos: parts,
 		Dolby: int(template.Dolby), HiRes: int(template.Hires), NoReprint: int(template.NoReprint), ChargingPay: int(template.OpenElec),
 	}
+}
+
+// reposted is the copyright of somebody else's work.
+const reposted = 2
+
+// partTitle makes the title of a part of the name of its file. Files that were not recorded here can have any name.
+func partTitle(stem string) string {
+	return clip(naming.PlainLine(naming.WithoutSecrets(stem)), maxTitle)
 }
 
 func firstOf(texts ...string) string {
@@ -64,7 +81,7 @@ func tags(list string) string {
 func clip(text string, most int) string {
 	for i := range text {
 		if most == 0 {
-			return text[:i]
+			return strings.TrimSpace(text[:i])
 		}
 		most--
 	}

@@ -14,6 +14,7 @@ const (
 	codeParameter     = 21001
 	codeTags          = 21005
 	codePublishTime   = 21006
+	codeNoDescription = 21010
 	codeNoVideos      = 21011
 	codeDuplicate     = 21012
 	codeNoSource      = 21021
@@ -55,6 +56,7 @@ var messages = map[int]string{
 	codeParameter:     "参数错误",
 	codeTags:          "标签不符合规则",
 	codePublishTime:   "定时发布时间不合法",
+	codeNoDescription: "简介不能为空",
 	codeNoVideos:      "没有视频",
 	codeDuplicate:     "请不要重复提交稿件",
 	codeNoSource:      "转载来源不能为空",

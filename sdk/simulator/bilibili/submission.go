@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -107,6 +108,7 @@ func (x *exchange) checkSubmission(sub submission, rules rules) int {
 	checkTags(need, sub.Tag)
 	need(len(sub.Videos) > 0, codeNoVideos, "a submission needs at least one part")
 	for i, v := range sub.Videos {
+		need(!strings.ContainsFunc(v.Title, unicode.IsControl), codeParameter, "title of part %d, %q, holds control characters", i+1, v.Title)
 		need(utf8.RuneCountInString(v.Title) <= maxPartTitle, codePartTitle, "title of part %d has more than %d characters", i+1, maxPartTitle)
 		need(!rules.needCID || v.CID > 0, codeParameter, "part %d has no cid", i+1)
 	}
@@ -126,6 +128,14 @@ func checkText(need needFunc, sub submission) {
 	title := utf8.RuneCountInString(sub.Title)
 	need(strings.TrimSpace(sub.Title) != "", codeParameter, "title is empty")
 	need(title <= maxTitle, codeTitle, "title has %d characters, at most %d are allowed", title, maxTitle)
+	need(sub.Copyright == 2 || strings.TrimSpace(sub.Desc) != "", codeNoDescription, "own work needs a description")
+	for name, text := range map[string]string{"title": sub.Title, "source": sub.Source, "tag": sub.Tag} {
+		need(!strings.ContainsFunc(text, unicode.IsControl), codeParameter, "%s %q holds control characters", name, text)
+	}
+	for name, text := range map[string]string{"desc": sub.Desc, "dynamic": sub.Dynamic} {
+		odd := strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' })
+		need(!odd, codeParameter, "%s %q holds control characters", name, text)
+	}
 	need(utf8.RuneCountInString(sub.Desc) <= maxDescription, codeDescription, "desc has more than %d characters", maxDescription)
 	need(utf8.RuneCountInString(sub.Dynamic) <= maxDynamic, codeParameter, "dynamic has more than %d characters", maxDynamic)
 	need(sub.Copyright != 2 || strings.TrimSpace(sub.Source) != "", codeNoSource, "copyright 2 needs a source")
