@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,6 +23,8 @@ import (
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/upload"
 	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/recorder"
+	"github.com/lubod/lubod/sdk/wire"
 )
 
 // The rooms of the host do not know each other: each declares the little that it needs, and this file joins them.
@@ -62,6 +65,46 @@ func (r recorders) Instance(ctx context.Context, plugin, instance string) (recor
 		return nil, err
 	}
 	return recorderProcess{lease, r.options}, nil
+}
+
+func (r recorders) Of(ctx context.Context, plugin, key string) (record.Process, error) {
+	lease, err := r.manager.IsolatedRecorder(ctx, plugin, key)
+	if errors.Is(err, plugins.ErrUnknownPlugin) {
+		return nil, fmt.Errorf("%w: %s", record.ErrUninstalled, plugin)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return recorderProcess{lease, r.options}, nil
+}
+
+func (p recorderProcess) Watch(ctx context.Context, sessionID string, afterSeq int64, handle func(recorder.Event) error) error {
+	return p.orGone(ctx, p.RecorderLease.Watch(ctx, sessionID, afterSeq, handle))
+}
+
+func (p recorderProcess) Recover(ctx context.Context, pathPrefix string) ([]recorder.Segment, error) {
+	segments, err := p.RecorderLease.Recover(ctx, pathPrefix)
+	return segments, p.orGone(ctx, err)
+}
+
+// deathNotice is how much later than its connection the end of a process is known at most.
+const deathNotice = 100 * time.Millisecond
+
+// orGone tells a call that ended with its process from one that lost its connection: after the first there is nothing to wait
+// for.
+func (p recorderProcess) orGone(ctx context.Context, err error) error {
+	if !errors.Is(err, wire.ErrPluginDown) {
+		return err
+	}
+	notice := time.NewTimer(deathNotice)
+	defer notice.Stop()
+	select {
+	case <-p.Done():
+		return fmt.Errorf("%w: %w", record.ErrGone, err)
+	case <-notice.C:
+	case <-ctx.Done():
+	}
+	return err
 }
 
 // lines gives upload the processes of line plugins.

@@ -216,7 +216,18 @@ func (p *fakeProcess) kill() {
 }
 
 // fakeRecorders knows some processes; the last one that lives is current.
-type fakeRecorders struct{ processes []*fakeProcess }
+type fakeRecorders struct {
+	processes []*fakeProcess
+	// alone makes a process for a key; nil: everybody shares one.
+	alone func(plugin, key string) (*fakeProcess, error)
+}
+
+func (f *fakeRecorders) Of(ctx context.Context, plugin, key string) (Process, error) {
+	if f.alone != nil {
+		return f.alone(plugin, key)
+	}
+	return f.Current(ctx)
+}
 
 func (f *fakeRecorders) Current(context.Context) (Process, error) {
 	for i := len(f.processes) - 1; i >= 0; i-- {

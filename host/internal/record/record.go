@@ -28,6 +28,9 @@ type Recorders interface {
 	Current(ctx context.Context) (Process, error)
 	// Instance is one certain process, also one that an earlier host launched. ErrGone when it is dead.
 	Instance(ctx context.Context, plugin, instance string) (Process, error)
+	// Of is a process of the named plugin, also of one that takes no new sessions; empty: of the one that does. With a key it
+	// is one that only those rooms use that name the same key. ErrUninstalled when there is no such plugin any more.
+	Of(ctx context.Context, plugin, key string) (Process, error)
 }
 
 // Process is one pinned recorder process.
@@ -47,6 +50,9 @@ type Process interface {
 
 // ErrGone means that a recorder process is dead.
 var ErrGone = errors.New("the recorder process is gone")
+
+// ErrUninstalled means that the plugin of a session is not installed any more.
+var ErrUninstalled = errors.New("the recorder is not installed any more")
 
 // ErrNoSlot means that download_limit sessions are running.
 var ErrNoSlot = errors.New("all recording slots are in use (download_limit)")
@@ -86,6 +92,7 @@ type Service struct {
 	Options
 	mu       sync.Mutex
 	sessions map[uuid.UUID]*session
+	suspects suspects
 	// base ends with Run, and with it every follower.
 	base     context.Context
 	running  sync.WaitGroup
@@ -222,7 +229,7 @@ func (s *Service) Start(ctx context.Context, streamer db.Streamer, status extrac
 	if err != nil {
 		return err
 	}
-	process, err := s.Recorders.Current(ctx)
+	process, err := s.processFor(ctx, streamer.ID)
 	if err != nil {
 		return fmt.Errorf("start recorder: %w", err)
 	}

@@ -42,8 +42,12 @@ func (s *Service) follow(ctx context.Context, followed *session) bool {
 		err := s.watch(ctx, followed)
 		switch {
 		case errors.Is(err, errEnded):
+			s.suspects.cleared(followed.streamerID)
 			return true
 		case gone(err):
+			if errors.Is(err, ErrGone) {
+				s.noteCrash(followed)
+			}
 			logger.Warn("the recorder lost a session; finishing its files", "error", err)
 			if s.retry(ctx, logger, "recover session", func(ctx context.Context) error { return s.recoverSession(ctx, followed) }) == nil {
 				return true
@@ -360,13 +364,16 @@ func (s *Service) closes(timeRange []byte, now time.Time, streamerID *int64) tim
 
 // recoverSession adopts every file of a session that no recorder knows any more, and ends it.
 func (s *Service) recoverSession(ctx context.Context, followed *session) error {
-	process, err := s.Recorders.Current(ctx)
+	process, err := s.recoverer(ctx, followed)
 	if err != nil {
 		return err
 	}
 	defer process.Release()
 	segments, err := process.Recover(ctx, followed.prefix)
 	switch {
+	case errors.Is(err, ErrGone):
+		s.noteCrash(followed)
+		return fmt.Errorf("recover files: %w", err)
 	case sdk.KindOf(err) == sdk.Unsupported:
 		s.about(followed.streamer()).Error("this recorder cannot finish the files of a lost session; look at them", "session", followed.id, "path_prefix", followed.prefix)
 	case err != nil:
