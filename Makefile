@@ -56,6 +56,13 @@ test: deps build ## Run all tests, with the race detector
 	go test -race -count=1 -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
 	@for module in $(EXAMPLES); do echo "go test $$module"; (cd $$module && go test -race -count=1 -timeout $(TEST_TIMEOUT) ./...); done
 
+RUNS ?= 20
+SEED ?= 0
+
+.PHONY: crash
+crash: deps build ## Kill and cut everything at random, then look for every frame (RUNS=200 SEED=7)
+	@exec bin/lubod-sim crash --runs $(RUNS) --seed $(SEED) $(ARGS)
+
 .PHONY: bench
 bench: deps ## Run all benchmarks
 	go test -run '^$$' -bench . -benchmem -timeout 60m ./...

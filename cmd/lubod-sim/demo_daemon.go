@@ -77,7 +77,7 @@ func findLubod(path string) (string, error) {
 		path = filepath.Join(filepath.Dir(self), "lubod")
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("no lubod to demonstrate: %w; run make build, or name it with --lubod", err)
+		return "", fmt.Errorf("no lubod to run: %w; run make build, or name it with --lubod", err)
 	}
 	return filepath.Abs(path)
 }

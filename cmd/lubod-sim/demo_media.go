@@ -83,7 +83,7 @@ func startFFmpegLive(clip string) (*ffmpegLive, error) {
 		}
 		live.doing.Add(1)
 		defer live.doing.Done()
-		command := exec.CommandContext(r.Context(), "ffmpeg", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", "pipe:1")
+		command := exec.CommandContext(r.Context(), "ffmpeg", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", "pipe:1") //nolint:gosec // the clip of the demonstration
 		// Ctrl-C in the terminal is for the demonstration, which ends its processes in order.
 		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		command.Stdout = flushing{w, http.NewResponseController(w)}

@@ -29,6 +29,6 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newArchivesCommand(), newObjectsCommand(), newViolationsCommand(), newRequestsCommand(),
-		newFaultCommand(), newDemoCommand())
+		newFaultCommand(), newDemoCommand(), newCrashCommand())
 	return root
 }

@@ -58,7 +58,7 @@ var rules = []rule{
 		why: "commands see the facade of the host",
 	},
 	{
-		part: "cmd/lubod-sim", may: []string{"sdk/...", "!sdk/wire/...", "!sdk/internal/..."},
+		part: "cmd/lubod-sim/...", may: []string{"cmd/lubod-sim/internal/...", "sdk/...", "!sdk/wire/...", "!sdk/internal/..."},
 		why: "the simulated world must not know the host that it is a test for",
 	},
 }
