@@ -101,6 +101,11 @@ type EventLog struct {
 	RemovedID  int64
 }
 
+// Written every few seconds, to know whether the database takes writes. It holds nothing.
+type HealthProbe struct {
+	HostID uuid.UUID
+}
+
 // One hook of a streamer that became due for a segment or a recording.
 type HookRun struct {
 	ID          int64

@@ -270,6 +270,8 @@ WITH open_uploads AS (
     FROM hook_runs h JOIN recordings r ON r.id = h.recording_id
     WHERE h.state = 'held' AND r.streamer_id IS NOT NULL
     ORDER BY r.streamer_id, h.id
+), open_sessions AS (
+    SELECT streamer_id, min(plugin) AS plugin FROM recorder_sessions WHERE ended_at IS NULL AND streamer_id IS NOT NULL GROUP BY streamer_id
 )
 SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor, streamers.publish,
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
@@ -277,10 +279,12 @@ SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, s
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
        coalesce(os.error, '')::text AS submission_error,
        coalesce(ou.error, '')::text AS upload_error,
-       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error
+       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error,
+       coalesce(oe.plugin, '')::text AS recorder
 FROM streamers
 LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
 LEFT JOIN open_submissions os ON os.streamer_id = streamers.id
+LEFT JOIN open_sessions oe ON oe.streamer_id = streamers.id
 LEFT JOIN held_hooks hh ON hh.streamer_id = streamers.id
 LEFT JOIN templates t ON t.template_name = streamers.template_name
 WHERE $1::bigint IS NULL OR streamers.id = $1::bigint
@@ -296,6 +300,7 @@ type StreamerStatesRow struct {
 	UploadError     string
 	HeldHook        int64
 	HookError       string
+	Recorder        string
 }
 
 // All streamers, or one, with what they do: two passes over the open work, whatever the number of rooms. What waits for a
@@ -337,6 +342,7 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.UploadError,
 			&i.HeldHook,
 			&i.HookError,
+			&i.Recorder,
 		); err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/biliup"
 	"github.com/lubod/lubod/host/internal/events"
+	"github.com/lubod/lubod/host/internal/health"
 	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/outgoing"
@@ -35,6 +36,7 @@ type services struct {
 	watcher    *monitor.Monitor
 	events     *events.Bus
 	plugins    pluginStates
+	health     *health.Board
 	api        *api.Server
 }
 
@@ -55,6 +57,7 @@ func (h *Host) build(hostID uuid.UUID, manager *plugins.Manager, database *db.DB
 		s.close()
 		return nil, err
 	}
+	s.health = s.healthBoard(h, hostID, manager, database)
 	if err := s.buildAPI(h, manager, database); err != nil {
 		s.close()
 		return nil, err
@@ -108,7 +111,7 @@ func (s *services) buildAPI(h *Host, manager *plugins.Manager, database *db.DB) 
 		DB: database, Rooms: rooms{s.watcher, s.recordings}, Uploads: s.uploads, Plugins: catalog{manager, h}, Hooks: s.hooks, Bilibili: s.client,
 		Accounts: s.accounts, QRLogin: h.config.QRLogin, RunHooks: h.config.AllowRunHooks, Outgoing: s.outside, Around: h.aroundAPI(database),
 		Hosts:  strings.FieldsFunc(h.config.Hosts, func(r rune) bool { return r == ',' }),
-		Events: s.events, Logs: h.logs, Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
+		Events: s.events, Health: s.health, Logs: h.logs, Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	return err
 }
@@ -134,6 +137,7 @@ func (h *Host) aroundAPI(database *db.DB) func(http.Handler) http.Handler {
 // rooms are watched only then.
 func (s *services) start(ctx context.Context, parts *stages) (following bool, err error) {
 	parts.start(ctx, "events", 2*time.Second, s.events.Run)
+	parts.start(ctx, "health", time.Second, s.health.Run)
 	parts.start(ctx, "plugin states", time.Second, s.plugins.run)
 	parts.start(ctx, "accounts", 2*time.Second, s.accounts.Run)
 	parts.start(ctx, "upload", 4*time.Second, s.uploads.Run)

@@ -20,6 +20,8 @@ WITH open_uploads AS (
     FROM hook_runs h JOIN recordings r ON r.id = h.recording_id
     WHERE h.state = 'held' AND r.streamer_id IS NOT NULL
     ORDER BY r.streamer_id, h.id
+), open_sessions AS (
+    SELECT streamer_id, min(plugin) AS plugin FROM recorder_sessions WHERE ended_at IS NULL AND streamer_id IS NOT NULL GROUP BY streamer_id
 )
 SELECT sqlc.embed(streamers),
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
@@ -27,10 +29,12 @@ SELECT sqlc.embed(streamers),
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
        coalesce(os.error, '')::text AS submission_error,
        coalesce(ou.error, '')::text AS upload_error,
-       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error
+       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error,
+       coalesce(oe.plugin, '')::text AS recorder
 FROM streamers
 LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
 LEFT JOIN open_submissions os ON os.streamer_id = streamers.id
+LEFT JOIN open_sessions oe ON oe.streamer_id = streamers.id
 LEFT JOIN held_hooks hh ON hh.streamer_id = streamers.id
 LEFT JOIN templates t ON t.template_name = streamers.template_name
 WHERE sqlc.narg(id)::bigint IS NULL OR streamers.id = sqlc.narg(id)::bigint

@@ -23,6 +23,7 @@ import (
 	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/events"
+	"github.com/lubod/lubod/host/internal/health"
 	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/pages"
@@ -113,6 +114,8 @@ type Deps struct {
 	// Events and Logs are what clients watch.
 	Events *events.Bus
 	Logs   *logs.Ring
+	// Health knows what is not well.
+	Health Healths
 	Logger *slog.Logger
 	// DataDir is where cookie files are.
 	DataDir string
@@ -155,6 +158,7 @@ type Server struct {
 	runHooks bool
 	events   *events.Bus
 	logs     *logs.Ring
+	health   Healths
 	dataDir  string
 	version  string
 	outgoing *outgoing.Client
@@ -219,10 +223,13 @@ func New(deps Deps) (*Server, error) {
 		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout, headerTimeout: headerTimeout, watchFiles: watchFiles, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
-		events: deps.Events, logs: deps.Logs, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),
+		events: deps.Events, logs: deps.Logs, health: deps.Health, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),
 	}
 	if s.events == nil {
 		s.events = events.New(events.Options{DB: deps.DB, Logger: deps.Logger})
+	}
+	if s.health == nil {
+		s.health = health.New(health.Options{})
 	}
 	if s.logs == nil {
 		s.logs = logs.NewRing()
@@ -256,7 +263,7 @@ func (s *Server) routes() *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
 	e.Binder = bodyBinder{}
-	e.Use(s.observe, s.contain, secureHeaders, s.refuseUnknownHost, s.limit, s.refuseForeignOrigin, s.identify, s.check, s.stream)
+	e.Use(s.observe, s.contain, secureHeaders, s.speak, s.refuseUnknownHost, s.limit, s.refuseForeignOrigin, s.identify, s.check, s.stream)
 	RegisterHandlers(e, NewStrictHandler(s, nil))
 	s.registerPages(e)
 	return e

@@ -41,7 +41,9 @@ func (s *Server) StreamEvents(ctx context.Context, request StreamEventsRequestOb
 	if err != nil {
 		return nil, cannotSubscribe(err)
 	}
-	return eventStream{stream: streamOf(ctx), subscription: subscription, filter: filter}, nil
+	answer := eventStream{stream: streamOf(ctx), subscription: subscription, filter: filter}
+	answer.resumed = last != ""
+	return answer, nil
 }
 
 func cannotSubscribe(err error) error {
@@ -58,6 +60,8 @@ type eventStream struct {
 	stream       *stream
 	subscription *events.Subscription
 	filter       events.Filter
+	// resumed: the client was here before, and may have missed what is in no table.
+	resumed bool
 }
 
 // VisitStreamEventsResponse writes events until one side ends.
@@ -70,7 +74,7 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	// nginx would keep events until it has a buffer full of them.
 	header.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	out := &eventWriter{w: w, control: http.NewResponseController(w), filter: e.filter}
+	out := &eventWriter{w: w, control: http.NewResponseController(w), filter: e.filter, missed: e.resumed}
 	out.text.WriteString("retry: " + strconv.FormatInt(clientRetry.Milliseconds(), 10) + "\n\n")
 	for {
 		if err := out.flush(); err != nil {
@@ -107,6 +111,12 @@ func (e eventStream) next(ctx context.Context, out *eventWriter) error {
 		return errNotAllowed
 	}
 	out.beat()
+	if out.missed {
+		out.missed = false
+		return out.add(events.Batch{Position: out.position, Events: []events.Event{
+			events.Passing(events.KindHealth, HealthChanged(e.stream.server.health.Checks())),
+		}})
+	}
 	return nil
 }
 
@@ -119,6 +129,8 @@ type eventWriter struct {
 	// position is what was read, and told what the client knows of it: it would come back with that.
 	position, told events.Position
 	checked        time.Time
+	// missed: the client is to be told what is in no table.
+	missed bool
 }
 
 // nextCheck is when the client is to be looked at again, however much there is to send.
@@ -138,8 +150,11 @@ func (o *eventWriter) add(batch events.Batch) error {
 		if err != nil {
 			return err //nolint:wrapcheck // says it all
 		}
-		_, _ = fmt.Fprintf(&o.text, "id: %s\nevent: %s\ndata: %s\n\n", event.Position, event.Kind, data)
-		o.told = event.Position
+		if !event.Position.IsZero() {
+			o.text.WriteString("id: " + event.Position.String() + "\n")
+			o.told = event.Position
+		}
+		_, _ = fmt.Fprintf(&o.text, "event: %s\ndata: %s\n\n", event.Kind, data)
 	}
 	o.position = batch.Position
 	return nil

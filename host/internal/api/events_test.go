@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/host/internal/events"
+	"github.com/lubod/lubod/host/internal/health"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 func TestEventsTellWhatRequestsChanged(t *testing.T) {
@@ -33,7 +35,14 @@ func TestEveryKindOfEventIsInTheContract(t *testing.T) {
 	h := newWatched(t)
 	s := h.watchEvents(t, "")
 	s.want(t, "ready")
-	missing := events.Kinds()
+	h.server.events.Tell(events.KindHealth, HealthChanged(health.Failing, []health.Check{
+		{Code: health.CodeDisk, Finding: health.Finding{Subject: "/a", Level: health.Failing, Since: time.Now(), Reason: reason.New(reason.HealthDiskLow, "folder", "/a", "free_mb", "1")}},
+		{Code: health.CodeDatabase, Finding: health.Finding{Level: health.OK, Since: time.Now()}},
+	}))
+	if m := s.want(t, "health.changed", `"reason_code":"health.disk_low"`, `"level":"error"`); m.id != "" || strings.Contains(m.data, "database") {
+		t.Errorf("the health has the place %q among the events, and tells %s", m.id, m.data)
+	}
+	missing := slices.DeleteFunc(events.Kinds(), func(kind string) bool { return kind == events.KindHealth })
 	for _, statement := range []string{
 		`INSERT INTO streamers (url) VALUES ('https://a.example/1')`,
 		`UPDATE streamers SET remark = 'b'`, `UPDATE streamers SET paused = true`, `UPDATE streamers SET paused = false`, `UPDATE streamers SET last_error = E'no\n"room"'`,
@@ -88,6 +97,21 @@ func TestEventsResumeAfterARestart(t *testing.T) {
 	for _, id := range []string{"nonsense", "1-2-3", "zzzzzzzzzzzzzzzzzzzzzzzzzz-1-1", strings.Repeat("x", 5000)} {
 		h.watchEvents(t, "", "Last-Event-ID", id).want(t, "reset")
 	}
+}
+
+// TestEventsTellTheHealthToThoseWhoComeBack holds that a change of the health, which is in no table, is not missed.
+func TestEventsTellTheHealthToThoseWhoComeBack(t *testing.T) {
+	h := newWatched(t, quick)
+	last := h.watchEvents(t, "").want(t, "ready").id
+	s := h.watchEvents(t, "", "Last-Event-ID", last)
+	s.want(t, "health.changed", `"level":"ok"`)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1"}`).must(t, 200)
+	s.want(t, "streamer.created")
+	h.server.events.Tell(events.KindHealth, HealthChanged(health.OK, nil))
+	if m := s.want(t, "health.changed"); m.id != "" {
+		t.Errorf("it has the place %q", m.id)
+	}
+	h.watchEvents(t, "?types=streamer", "Last-Event-ID", last).want(t, "streamer.created")
 }
 
 func TestEventsAreFiltered(t *testing.T) {

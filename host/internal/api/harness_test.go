@@ -88,6 +88,7 @@ type harness struct {
 	upstream *bilibili.Client
 	accounts *accounts.Keeper
 	bus      *events.Bus
+	health   *fakeHealth
 	notes    *notes
 	log      *notes
 	dataDir  string
@@ -158,7 +159,7 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 		reload:  func(context.Context) error { return nil },
 		options: func() *settings.Catalog { return settings.NewCatalog(nil, nil) },
 	}
-	h.bus = runBus(t, database)
+	h.bus, h.health = runBus(t, database), &fakeHealth{}
 	h.server = h.start(t)
 	h.browser = newBrowser(t, serve(t, h.server))
 	return h
@@ -207,7 +208,7 @@ func (h *harness) startWith(t testing.TB, options Deps) *Server {
 		t.Fatal(err)
 	}
 	server, err := New(Deps{
-		Hooks: steps, Events: options.Events, Logs: options.Logs,
+		Hooks: steps, Events: options.Events, Health: h.health, Logs: options.Logs,
 		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Outgoing: options.Outgoing, Accounts: h.accounts,
 		Hosts: append([]string{"rec.example"}, options.Hosts...),
 		DB:    h.db, Rooms: h.rooms, Uploads: h.uploads, Plugins: h.plugins, Bilibili: h.upstream, DataDir: h.dataDir, Version: "0.0.1-test",

@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"strconv"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/hooks"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // Hooks runs the hooks of recordings.
@@ -60,6 +61,6 @@ func hookRun(run db.HookRun, streamerID *int64) HookRun {
 }
 
 // heldReason says what a person has to do about a held hook.
-func heldReason(id int64, reason string) string {
-	return fmt.Sprintf("%s: held; after mending it, POST /api/v1/hooks/%d/retry", reason, id)
+func heldReason(id int64, cause string) reason.Reason {
+	return reason.New(reason.HookHeld, "id", strconv.FormatInt(id, 10), "cause", cause)
 }

@@ -32,6 +32,36 @@ func (e AccountDraftKey) Valid() bool {
 	}
 }
 
+// Defines values for ActionKind.
+const (
+	ActionKindEdit      ActionKind = "edit"
+	ActionKindFreeSpace ActionKind = "free_space"
+	ActionKindLogin     ActionKind = "login"
+	ActionKindOpen      ActionKind = "open"
+	ActionKindRetry     ActionKind = "retry"
+	ActionKindWait      ActionKind = "wait"
+)
+
+// Valid indicates whether the value is a known member of the ActionKind enum.
+func (e ActionKind) Valid() bool {
+	switch e {
+	case ActionKindEdit:
+		return true
+	case ActionKindFreeSpace:
+		return true
+	case ActionKindLogin:
+		return true
+	case ActionKindOpen:
+		return true
+	case ActionKindRetry:
+		return true
+	case ActionKindWait:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Format.
 const (
 	FormatFlv Format = "flv"
@@ -85,13 +115,58 @@ func (e FormatChoice) Valid() bool {
 
 // Defines values for HealthStatus.
 const (
-	Ok HealthStatus = "ok"
+	HealthStatusOk HealthStatus = "ok"
 )
 
 // Valid indicates whether the value is a known member of the HealthStatus enum.
 func (e HealthStatus) Valid() bool {
 	switch e {
-	case Ok:
+	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HealthCode.
+const (
+	HealthCodeAccount  HealthCode = "account"
+	HealthCodeDatabase HealthCode = "database"
+	HealthCodeDisk     HealthCode = "disk"
+	HealthCodePlugin   HealthCode = "plugin"
+)
+
+// Valid indicates whether the value is a known member of the HealthCode enum.
+func (e HealthCode) Valid() bool {
+	switch e {
+	case HealthCodeAccount:
+		return true
+	case HealthCodeDatabase:
+		return true
+	case HealthCodeDisk:
+		return true
+	case HealthCodePlugin:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HealthLevel.
+const (
+	HealthLevelError   HealthLevel = "error"
+	HealthLevelOk      HealthLevel = "ok"
+	HealthLevelWarning HealthLevel = "warning"
+)
+
+// Valid indicates whether the value is a known member of the HealthLevel enum.
+func (e HealthLevel) Valid() bool {
+	switch e {
+	case HealthLevelError:
+		return true
+	case HealthLevelOk:
+		return true
+	case HealthLevelWarning:
 		return true
 	default:
 		return false
@@ -547,6 +622,18 @@ type AccountEvent = json.RawMessage
 // AccountStateEvent defines model for AccountStateEvent.
 type AccountStateEvent = json.RawMessage
 
+// Action What helps.
+type Action struct {
+	// Kind wait: nothing is to be done; retry: order another try; edit: change the target; login: log in again; free_space: make room on a disk; open: look at the target.
+	Kind ActionKind `json:"kind"`
+
+	// Target A resource of this API (streamer, template, account, configuration, submission, …), plugins (plugins.hcl) or host (the machine and its start options); absent: what the reason is shown with.
+	Target *string `json:"target,omitempty"`
+}
+
+// ActionKind wait: nothing is to be done; retry: order another try; edit: change the target; login: log in again; free_space: make room on a disk; open: look at the target.
+type ActionKind string
+
 // ArchivePre defines model for ArchivePre.
 type ArchivePre = map[string]json.RawMessage
 
@@ -597,11 +684,55 @@ type FormatChoice string
 
 // Health defines model for Health.
 type Health struct {
-	Status HealthStatus `json:"status"`
+	// Degraded What is not well; absent when all is.
+	Degraded *[]HealthCode `json:"degraded,omitempty"`
+	Status   HealthStatus  `json:"status"`
 }
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// HealthCheck defines model for HealthCheck.
+type HealthCheck struct {
+	// Action What helps.
+	Action *Action    `json:"action,omitempty"`
+	Code   HealthCode `json:"code"`
+
+	// Level warning: it works, and will not for long, or not all of it; error: it does not work.
+	Level HealthLevel `json:"level"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
+
+	// Since Since when it is at this level; of a database that takes no writes, when it took the last one.
+	Since time.Time `json:"since"`
+
+	// Subject The folder, plugin or cookie file that it is about; empty: there is one.
+	Subject string `json:"subject"`
+
+	// Text What is wrong; empty: nothing.
+	Text string `json:"text"`
+}
+
+// HealthCode defines model for HealthCode.
+type HealthCode string
+
+// HealthEvent It comes without an id, so that it does not count for Last-Event-ID; who comes back is told of the health with the first sign of life.
+type HealthEvent = json.RawMessage
+
+// HealthLevel warning: it works, and will not for long, or not all of it; error: it does not work.
+type HealthLevel string
+
+// HealthReport defines model for HealthReport.
+type HealthReport struct {
+	Checks []HealthCheck `json:"checks"`
+
+	// Level warning: it works, and will not for long, or not all of it; error: it does not work.
+	Level HealthLevel `json:"level"`
+}
 
 // HookEvent defines model for HookEvent.
 type HookEvent = json.RawMessage
@@ -853,6 +984,9 @@ type QRLogin struct {
 	QrcodeKey string `json:"qrcode_key"`
 }
 
+// ReasonArgs What the text of the reason names, by placeholder.
+type ReasonArgs map[string]string
+
 // RecordStatus defines model for RecordStatus.
 type RecordStatus string
 
@@ -909,9 +1043,20 @@ type Retried struct {
 
 // Room defines model for Room.
 type Room struct {
+	// Action What helps.
+	Action           *Action      `json:"action,omitempty"`
 	DownloaderStatus RecordStatus `json:"downloader_status"`
 	LiveStreamer     Streamer     `json:"live_streamer"`
 	Reason           *string      `json:"reason,omitempty"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
+
+	// StateKnownAt There while the server cannot know what the room does: its database takes no writes, or the recorder is away. When it knew last.
+	StateKnownAt *time.Time `json:"state_known_at,omitempty"`
 
 	// UploadStreamer null: the streamer names no template, or one that does not exist.
 	UploadStreamer nullable.Nullable[Template] `json:"upload_streamer"`
@@ -1198,10 +1343,21 @@ type StreamerReasonEvent = json.RawMessage
 
 // StreamerState defines model for StreamerState.
 type StreamerState struct {
-	Inner Streamer `json:"inner"`
+	// Action What helps.
+	Action *Action  `json:"action,omitempty"`
+	Inner  Streamer `json:"inner"`
 
 	// Reason Why the room is not recorded, or why something of it is not published; absent when all is well.
-	Reason       *string      `json:"reason,omitempty"`
+	Reason *string `json:"reason,omitempty"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
+
+	// StateKnownAt There while the server cannot know what the room does: its database takes no writes, or the recorder is away. When it knew last.
+	StateKnownAt *time.Time   `json:"state_known_at,omitempty"`
 	Status       RecordStatus `json:"status"`
 	UploadStatus UploadStatus `json:"upload_status"`
 }
@@ -1603,6 +1759,9 @@ type ServerInterface interface {
 	// StreamEvents What changes, as it happens
 	// (GET /api/v1/events)
 	StreamEvents(ctx echo.Context, params StreamEventsParams) error
+	// GetHealthReport What is well and what is not
+	// (GET /api/v1/health)
+	GetHealthReport(ctx echo.Context) error
 	// RetryHook Let a held hook go on
 	// (POST /api/v1/hooks/{id}/retry)
 	RetryHook(ctx echo.Context, id ID, params RetryHookParams) error
@@ -1835,6 +1994,15 @@ func (w *ServerInterfaceWrapper) StreamEvents(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StreamEvents(ctx, params)
+	return err
+}
+
+// GetHealthReport converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHealthReport(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHealthReport(ctx)
 	return err
 }
 
@@ -2412,6 +2580,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
+	router.GET(options.BaseURL+"/api/v1/health", wrapper.GetHealthReport, options.OperationMiddlewares["getHealthReport"]...)
 	router.GET(options.BaseURL+"/api/v1/openapi.yaml", wrapper.GetContract, options.OperationMiddlewares["getContract"]...)
 	router.GET(options.BaseURL+"/api/v1/docs", wrapper.GetDocs, options.OperationMiddlewares["getDocs"]...)
 	router.POST(options.BaseURL+"/api/v1/users/register", wrapper.RegisterUser, options.OperationMiddlewares["registerUser"]...)
@@ -3097,6 +3266,101 @@ func (response StreamEvents500JSONResponse) VisitStreamEventsResponse(w http.Res
 type StreamEvents503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response StreamEvents503JSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHealthReportRequestObject struct {
+}
+
+type GetHealthReportResponseObject interface {
+	VisitGetHealthReportResponse(w http.ResponseWriter) error
+}
+
+type GetHealthReport200JSONResponse HealthReport
+
+func (response GetHealthReport200JSONResponse) VisitGetHealthReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHealthReport401JSONResponse struct{ UnauthenticatedJSONResponse }
+
+func (response GetHealthReport401JSONResponse) VisitGetHealthReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHealthReport403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetHealthReport403JSONResponse) VisitGetHealthReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHealthReport429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetHealthReport429JSONResponse) VisitGetHealthReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHealthReport500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetHealthReport500JSONResponse) VisitGetHealthReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHealthReport503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetHealthReport503JSONResponse) VisitGetHealthReportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7996,6 +8260,9 @@ type StrictServerInterface interface {
 	// StreamEvents What changes, as it happens
 	// (GET /api/v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+	// GetHealthReport What is well and what is not
+	// (GET /api/v1/health)
+	GetHealthReport(ctx context.Context, request GetHealthReportRequestObject) (GetHealthReportResponseObject, error)
 	// RetryHook Let a held hook go on
 	// (POST /api/v1/hooks/{id}/retry)
 	RetryHook(ctx context.Context, request RetryHookRequestObject) (RetryHookResponseObject, error)
@@ -8262,6 +8529,29 @@ func (sh *strictHandler) StreamEvents(ctx echo.Context, params StreamEventsParam
 		return err
 	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
 		return validResponse.VisitStreamEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetHealthReport operation middleware
+func (sh *strictHandler) GetHealthReport(ctx echo.Context) error {
+	var request GetHealthReportRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHealthReport(ctx.Request().Context(), request.(GetHealthReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHealthReport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHealthReportResponseObject); ok {
+		return validResponse.VisitGetHealthReportResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -61,11 +61,14 @@ func (s *Server) statusRooms(ctx context.Context, catalog *settings.Catalog) ([]
 	for _, t := range templates {
 		byName[t.TemplateName] = template(t)
 	}
-	shown := masked(catalog)
+	shown, doubts := masked(catalog), s.doubts(ctx)
 	rooms := make([]Room, 0, len(streamers))
 	for _, row := range streamers {
-		state := streamerState(row, shown)
-		room := Room{DownloaderStatus: state.Status, UploaderStatus: state.UploadStatus, Reason: state.Reason, LiveStreamer: state.Inner, UploadStreamer: orNull[Template](nil)}
+		state := streamerState(row, shown, doubts)
+		room := Room{
+			DownloaderStatus: state.Status, UploaderStatus: state.UploadStatus, LiveStreamer: state.Inner, UploadStreamer: orNull[Template](nil),
+			Reason: state.Reason, ReasonCode: state.ReasonCode, ReasonArgs: state.ReasonArgs, Action: state.Action, StateKnownAt: state.StateKnownAt,
+		}
 		if t, ok := byName[text(row.Streamer.TemplateName)]; ok {
 			room.UploadStreamer.Set(t)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/logs"
 )
 
@@ -134,7 +135,7 @@ func (s *sse) check(t *testing.T, m message) {
 	if err := s.schema(m.data); err != nil {
 		t.Errorf("%s\nis not in the contract: %v", m.data, err)
 	}
-	if !strings.Contains(m.data, fmt.Sprintf(`"type":%q`, m.kind)) || m.id == "" {
+	if !strings.Contains(m.data, fmt.Sprintf(`"type":%q`, m.kind)) || (m.id == "") != (m.kind == events.KindHealth) {
 		t.Errorf("event %q has the id %q and the data %s", m.kind, m.id, m.data)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"reflect"
@@ -15,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 )
 
@@ -32,9 +32,9 @@ func (s *Server) ListStreamers(ctx context.Context, _ ListStreamersRequestObject
 		return nil, err
 	}
 	states := make([]StreamerState, 0, len(rows))
-	shown := masked(s.plugins.Options())
+	shown, doubts := masked(s.plugins.Options()), s.doubts(ctx)
 	for _, row := range rows {
-		states = append(states, streamerState(row, shown))
+		states = append(states, streamerState(row, shown, doubts))
 	}
 	return ListStreamers200JSONResponse(states), nil
 }
@@ -258,7 +258,7 @@ func (s *Server) PauseStreamer(ctx context.Context, request PauseStreamerRequest
 	if len(rows) == 0 {
 		return nil, notFound("streamer", request.ID)
 	}
-	return PauseStreamer200JSONResponse(streamerState(rows[0], s.plugins.Options().Masked)), nil
+	return PauseStreamer200JSONResponse(streamerState(rows[0], s.plugins.Options().Masked, s.doubts(ctx))), nil
 }
 
 // stop ends a recording after the row was changed. The change stands whether that works or not, and an error answer
@@ -317,7 +317,7 @@ func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byt
 }
 
 // streamerState says what a streamer does, and why not.
-func streamerState(row db.StreamerStatesRow, shown masker) StreamerState {
+func streamerState(row db.StreamerStatesRow, shown masker, doubts doubts) StreamerState {
 	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: streamer(row.Streamer, shown)}
 	switch {
 	case row.Streamer.Paused:
@@ -328,25 +328,30 @@ func streamerState(row db.StreamerStatesRow, shown masker) StreamerState {
 	if row.Uploading {
 		state.UploadStatus = UploadStatusWorking
 	}
-	if reason := streamerReason(row); reason != "" {
-		state.Reason = &reason
+	why := streamerReason(row)
+	if !row.Streamer.Paused {
+		if since, doubt := doubts.about(row.Recorder); since != nil {
+			state.StateKnownAt, why = since, doubt
+		}
 	}
+	shownReason := tell(doubts.in, why)
+	state.Reason, state.ReasonCode, state.ReasonArgs, state.Action = shownReason.textOrNil(), shownReason.code, shownReason.args, shownReason.action
 	return state
 }
 
 // streamerReason picks what a person should look at first: no recording, then nothing published.
-func streamerReason(row db.StreamerStatesRow) string {
+func streamerReason(row db.StreamerStatesRow) reason.Reason {
 	switch {
 	case row.Streamer.LastError != "" && !row.Streamer.Paused:
-		return row.Streamer.LastError
+		return generic(row.Streamer.LastError)
 	case row.TemplateMissing:
-		return fmt.Sprintf("there is no template %q: nothing that is recorded of the room is published until there is", text(row.Streamer.TemplateName))
+		return reason.New(reason.RoomNoTemplate, "template", text(row.Streamer.TemplateName))
 	case row.HeldHook != 0:
 		return heldReason(row.HeldHook, row.HookError)
 	case row.SubmissionError != "":
-		return row.SubmissionError
+		return generic(row.SubmissionError)
 	}
-	return row.UploadError
+	return generic(row.UploadError)
 }
 
 // masker returns an override as it may be shown: without its secrets.

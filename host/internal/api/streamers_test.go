@@ -44,6 +44,7 @@ func TestStreamerFromCreationToDeletion(t *testing.T) {
 	}
 	equalJSON(t, h.api(t, "GET", "/streamers", "").must(t, 200).body, `[{"status":"Idle","upload_status":"Idle",
 		"reason":"there is no template \"默认模板\": nothing that is recorded of the room is published until there is",
+		"reason_code":"room.no_template","reason_args":{"template":"默认模板"},"action":{"kind":"edit","target":"template"},
 		"inner":{"id":1,"url":"https://live.bilibili.com/123456","template_name":"默认模板","remark":"主播备注","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}}]`)
 
 	updated := h.api(t, "PUT", "/streamers", `{"id":1,"url":"https://live.bilibili.com/123456","template_name":"新模板","remark":"更新后的备注"}`).must(t, 200)

@@ -3,18 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 )
-
-// GetHealth answers whether the database does.
-func (s *Server) GetHealth(ctx context.Context, _ GetHealthRequestObject) (GetHealthResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := s.db.Pool.Ping(ctx); err != nil {
-		return nil, unavailable(err, "the database does not answer")
-	}
-	return GetHealth200JSONResponse{Status: Ok}, nil
-}
 
 // ListPlugins answers how the plugins are.
 func (s *Server) ListPlugins(_ context.Context, _ ListPluginsRequestObject) (ListPluginsResponseObject, error) {

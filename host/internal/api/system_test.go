@@ -98,7 +98,7 @@ func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {
 	equalJSON(t, got.body, `{"version":"0.0.1-test","download_semaphore":4,"update_semaphore":1,
 		"config":{"lines":"AUTO","threads":3,"submit_api":null,"use_live_cover":false,"download_limit":5,"upload_limit":2,"delay":300,"event_loop_interval":30,"filtering_threshold":20,"filename_prefix":"{streamer}/{streamer}%Y-%m-%dT%H_%M_%S"},
 		"rooms":[
-			{"downloader_status":"Working","uploader_status":"Working","reason":"the file is gone","upload_streamer":`+template+`,
+			{"downloader_status":"Working","uploader_status":"Working","reason":"the file is gone","reason_code":"error.other","reason_args":{"text":"the file is gone"},"action":{"kind":"open"},"upload_streamer":`+template+`,
 			 "live_streamer":{"id":1,"url":"https://a.example/1","template_name":"默认模板","remark":"","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}},
 			{"downloader_status":"Idle","uploader_status":"Idle","upload_streamer":null,
 			 "live_streamer":{"id":2,"url":"https://a.example/2","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}}],

@@ -25,9 +25,12 @@ const (
 	KindReady = "ready"
 	// KindReset tells that events are missing here: read everything again.
 	KindReset = "reset"
+	// KindHealth is told by a host about itself, also while the database is away. It has no position: nobody can come back
+	// for it.
+	KindHealth = "health.changed"
 )
 
-// Kinds are the kinds of events that the database writes, by their subject.
+// Kinds are the kinds of events that there are, by their subject.
 func Kinds() []string {
 	return []string{
 		"streamer.created", "streamer.changed", "streamer.paused", "streamer.resumed", "streamer.reason", "streamer.deleted",
@@ -35,6 +38,7 @@ func Kinds() []string {
 		"segment.closed", "segment.ordered", "segment.changed", "segment.removed", "hook.state", "upload.state", "submission.state",
 		"template.created", "template.changed", "template.deleted",
 		"account.added", "account.changed", "account.removed", "account.state", "configuration.changed", "plugin.state", "plugin.removed",
+		KindHealth,
 	}
 }
 

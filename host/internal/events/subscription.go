@@ -2,8 +2,10 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // queueLength is how many batches may wait for a subscriber. They are shared: a slow one costs pointers.
@@ -23,6 +25,8 @@ type Batch struct {
 	Events []Event
 	// Position is where a subscriber is after them: who comes back with it gets the rest.
 	Position Position
+	// passing is a batch that is in no table, and has no place among the others.
+	passing bool
 }
 
 // Subscription is one reader of events. It belongs to one goroutine.
@@ -110,6 +114,10 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 			if !ok {
 				return Batch{}, s.failure
 			}
+			if batch.passing {
+				// Where the subscriber is does not change: it may be ahead of this bus.
+				return Batch{Events: batch.Events, Position: s.position}, nil
+			}
 			if batch = s.unknown(batch); len(batch.Events) > 0 {
 				s.position, s.live = batch.Position, batch.Position
 				return batch, nil
@@ -152,7 +160,9 @@ func (s *Subscription) unknown(batch Batch) Batch {
 func (b *Bus) hand(batch Batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.position = batch.Position
+	if !batch.passing {
+		b.position = batch.Position
+	}
 	for s := range b.subscribers {
 		select {
 		case s.queue <- batch:
@@ -160,6 +170,16 @@ func (b *Bus) hand(batch Batch) {
 			b.end(s, ErrTooSlow)
 		}
 	}
+}
+
+// Tell hands on what is in no table: only those who watch at this moment hear of it.
+func (b *Bus) Tell(kind string, data json.RawMessage) {
+	b.hand(Batch{Events: []Event{Passing(kind, data)}, passing: true})
+}
+
+// Passing is an event without a position.
+func Passing(kind string, data json.RawMessage) Event {
+	return Event{Kind: kind, Time: time.Now(), Data: data}
 }
 
 // end lets go of a subscription. The lock is held.

@@ -9,6 +9,7 @@ const (
 	RoomNoExtractor = "room.no_extractor"
 	RoomBroke       = "room.broke"
 	RoomNotStarted  = "room.not_started"
+	RoomNoTemplate  = "room.no_template"
 )
 
 var rooms = catalogue{
@@ -18,5 +19,6 @@ var rooms = catalogue{
 	RoomNoStream:    {"the room is live and the extractor offers no stream", "正在直播，但提取器没有给出任何流", Action{Wait, ""}},
 	RoomNoExtractor: {"no extractor takes {url}", "没有提取器支持 {url}", Action{Edit, "plugins"}},
 	RoomBroke:       {"recording broke: {cause}", "录制中断：{cause}", Action{Wait, ""}},
+	RoomNoTemplate:  {"there is no template \"{template}\": nothing that is recorded of the room is published until there is", "没有名为“{template}”的模板：创建之前，该房间的录像不会投稿", Action{Edit, "template"}},
 	RoomNotStarted:  {"record: {cause}", "无法开始录制：{cause}", Action{Wait, ""}},
 }

@@ -6,5 +6,11 @@ ALTER TABLE streamers ADD COLUMN publish text CONSTRAINT streamers_publish_check
 COMMENT ON COLUMN streamers.publish IS 'never: nothing of the room is ever published, so that hooks may remove its files. NULL: they are kept until they are public.';
 ALTER TABLE streamers ADD CONSTRAINT streamers_publish_template_check CHECK (publish IS NULL OR template_name IS NULL);
 
+CREATE TABLE health_probes (
+    host_id uuid NOT NULL
+);
+COMMENT ON TABLE health_probes IS 'Written every few seconds, to know whether the database takes writes. It holds nothing.';
+
 -- +goose Down
+DROP TABLE health_probes;
 ALTER TABLE streamers DROP COLUMN publish;

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"maps"
+
+	"github.com/labstack/echo/v4"
+	textlanguage "golang.org/x/text/language"
+
+	"github.com/lubod/lubod/host/internal/reason"
+)
+
+var (
+	languages       = []reason.Language{reason.English, reason.Chinese}
+	languageMatcher = textlanguage.NewMatcher([]textlanguage.Tag{textlanguage.English, textlanguage.Chinese})
+)
+
+type languageKey struct{}
+
+// speak finds out in which language the caller reads.
+func (s *Server) speak(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Request().Header.Get("Accept-Language")
+		c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
+		if len(header) > 0 && len(header) < 500 {
+			if _, index := textlanguage.MatchStrings(languageMatcher, header); index != 0 {
+				c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), languageKey{}, languages[index])))
+			}
+		}
+		return next(c)
+	}
+}
+
+// languageOf is the caller's; English when nothing was asked for.
+func languageOf(ctx context.Context) reason.Language {
+	if asked, ok := ctx.Value(languageKey{}).(reason.Language); ok {
+		return asked
+	}
+	return reason.English
+}
+
+// told is a reason as answers show it. All is nil or empty when there is none.
+type told struct {
+	text   string
+	code   *string
+	args   *ReasonArgs
+	action *Action
+}
+
+// textOrNil is the text where it may be absent.
+func (t told) textOrNil() *string { return unlessZero(t.text) }
+
+// tell shows a reason in one language.
+func tell(in reason.Language, why reason.Reason) told {
+	if why.IsZero() {
+		return told{}
+	}
+	helps := why.Action()
+	t := told{
+		text: why.Text(in), code: &why.Code,
+		action: &Action{Kind: ActionKind(helps.Kind), Target: unlessZero(helps.Target)},
+	}
+	if len(why.Args) > 0 {
+		args := ReasonArgs(maps.Clone(why.Args))
+		t.args = &args
+	}
+	return t
+}
+
+// generic is the reason of a text that came without one.
+func generic(text string) reason.Reason {
+	if text == "" {
+		return reason.Reason{}
+	}
+	return reason.New(reason.ErrorOther, "text", text)
+}
