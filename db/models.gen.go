@@ -291,6 +291,10 @@ type Template struct {
 	UserCookie   string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+	// Category of Bilibili's newer list; 0: none.
+	HumanType2 int32
+	// 0: none; -1: nothing to declare, 1: AI, 2: fiction, 3: advertising, 4: opinion.
+	CreationStatement int32
 }
 
 type Upload struct {

@@ -10,7 +10,7 @@ import (
 )
 
 const deleteTemplate = `-- name: DeleteTemplate :one
-DELETE FROM templates WHERE id = $1 RETURNING id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at
+DELETE FROM templates WHERE id = $1 RETURNING id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at, human_type2, creation_statement
 `
 
 func (q *Queries) DeleteTemplate(ctx context.Context, id int64) (Template, error) {
@@ -34,12 +34,14 @@ func (q *Queries) DeleteTemplate(ctx context.Context, id int64) (Template, error
 		&i.UserCookie,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HumanType2,
+		&i.CreationStatement,
 	)
 	return i, err
 }
 
 const getTemplate = `-- name: GetTemplate :one
-SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at FROM templates WHERE id = $1
+SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at, human_type2, creation_statement FROM templates WHERE id = $1
 `
 
 func (q *Queries) GetTemplate(ctx context.Context, id int64) (Template, error) {
@@ -63,31 +65,36 @@ func (q *Queries) GetTemplate(ctx context.Context, id int64) (Template, error) {
 		&i.UserCookie,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HumanType2,
+		&i.CreationStatement,
 	)
 	return i, err
 }
 
 const insertTemplate = `-- name: InsertTemplate :one
-INSERT INTO templates (template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-RETURNING id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at
+INSERT INTO templates (template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie,
+    human_type2, creation_statement)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+RETURNING id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at, human_type2, creation_statement
 `
 
 type InsertTemplateParams struct {
-	TemplateName string
-	Title        string
-	TID          int32
-	Tag          string
-	Copyright    int32
-	Source       string
-	Description  string
-	Dynamic      string
-	Cover        string
-	Dolby        int32
-	Hires        int32
-	NoReprint    int32
-	OpenElec     int32
-	UserCookie   string
+	TemplateName      string
+	Title             string
+	TID               int32
+	Tag               string
+	Copyright         int32
+	Source            string
+	Description       string
+	Dynamic           string
+	Cover             string
+	Dolby             int32
+	Hires             int32
+	NoReprint         int32
+	OpenElec          int32
+	UserCookie        string
+	HumanType2        int32
+	CreationStatement int32
 }
 
 func (q *Queries) InsertTemplate(ctx context.Context, arg InsertTemplateParams) (Template, error) {
@@ -106,6 +113,8 @@ func (q *Queries) InsertTemplate(ctx context.Context, arg InsertTemplateParams) 
 		arg.NoReprint,
 		arg.OpenElec,
 		arg.UserCookie,
+		arg.HumanType2,
+		arg.CreationStatement,
 	)
 	var i Template
 	err := row.Scan(
@@ -126,12 +135,14 @@ func (q *Queries) InsertTemplate(ctx context.Context, arg InsertTemplateParams) 
 		&i.UserCookie,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HumanType2,
+		&i.CreationStatement,
 	)
 	return i, err
 }
 
 const listTemplates = `-- name: ListTemplates :many
-SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at FROM templates ORDER BY id
+SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at, human_type2, creation_statement FROM templates ORDER BY id
 `
 
 func (q *Queries) ListTemplates(ctx context.Context) ([]Template, error) {
@@ -161,6 +172,8 @@ func (q *Queries) ListTemplates(ctx context.Context) ([]Template, error) {
 			&i.UserCookie,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.HumanType2,
+			&i.CreationStatement,
 		); err != nil {
 			return nil, err
 		}
@@ -173,7 +186,7 @@ func (q *Queries) ListTemplates(ctx context.Context) ([]Template, error) {
 }
 
 const lockTemplate = `-- name: LockTemplate :one
-SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at FROM templates WHERE id = $1 FOR UPDATE
+SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at, human_type2, creation_statement FROM templates WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockTemplate(ctx context.Context, id int64) (Template, error) {
@@ -197,6 +210,8 @@ func (q *Queries) LockTemplate(ctx context.Context, id int64) (Template, error) 
 		&i.UserCookie,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HumanType2,
+		&i.CreationStatement,
 	)
 	return i, err
 }
@@ -249,27 +264,29 @@ func (q *Queries) RenameTemplateInStreamers(ctx context.Context, arg RenameTempl
 
 const updateTemplate = `-- name: UpdateTemplate :one
 UPDATE templates SET template_name = $2, title = $3, tid = $4, tag = $5, copyright = $6, source = $7, description = $8, dynamic = $9, cover = $10,
-    dolby = $11, hires = $12, no_reprint = $13, open_elec = $14, user_cookie = $15, updated_at = now()
+    dolby = $11, hires = $12, no_reprint = $13, open_elec = $14, user_cookie = $15, human_type2 = $16, creation_statement = $17, updated_at = now()
 WHERE id = $1
-RETURNING id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at
+RETURNING id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at, human_type2, creation_statement
 `
 
 type UpdateTemplateParams struct {
-	ID           int64
-	TemplateName string
-	Title        string
-	TID          int32
-	Tag          string
-	Copyright    int32
-	Source       string
-	Description  string
-	Dynamic      string
-	Cover        string
-	Dolby        int32
-	Hires        int32
-	NoReprint    int32
-	OpenElec     int32
-	UserCookie   string
+	ID                int64
+	TemplateName      string
+	Title             string
+	TID               int32
+	Tag               string
+	Copyright         int32
+	Source            string
+	Description       string
+	Dynamic           string
+	Cover             string
+	Dolby             int32
+	Hires             int32
+	NoReprint         int32
+	OpenElec          int32
+	UserCookie        string
+	HumanType2        int32
+	CreationStatement int32
 }
 
 func (q *Queries) UpdateTemplate(ctx context.Context, arg UpdateTemplateParams) (Template, error) {
@@ -289,6 +306,8 @@ func (q *Queries) UpdateTemplate(ctx context.Context, arg UpdateTemplateParams) 
 		arg.NoReprint,
 		arg.OpenElec,
 		arg.UserCookie,
+		arg.HumanType2,
+		arg.CreationStatement,
 	)
 	var i Template
 	err := row.Scan(
@@ -309,6 +328,8 @@ func (q *Queries) UpdateTemplate(ctx context.Context, arg UpdateTemplateParams) 
 		&i.UserCookie,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HumanType2,
+		&i.CreationStatement,
 	)
 	return i, err
 }

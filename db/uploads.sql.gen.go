@@ -231,7 +231,7 @@ func (q *Queries) StartUpload(ctx context.Context, arg StartUploadParams) error 
 }
 
 const templateByName = `-- name: TemplateByName :one
-SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at FROM templates WHERE template_name = $1
+SELECT id, template_name, title, tid, tag, copyright, source, description, dynamic, cover, dolby, hires, no_reprint, open_elec, user_cookie, created_at, updated_at, human_type2, creation_statement FROM templates WHERE template_name = $1
 `
 
 func (q *Queries) TemplateByName(ctx context.Context, templateName string) (Template, error) {
@@ -255,6 +255,8 @@ func (q *Queries) TemplateByName(ctx context.Context, templateName string) (Temp
 		&i.UserCookie,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HumanType2,
+		&i.CreationStatement,
 	)
 	return i, err
 }

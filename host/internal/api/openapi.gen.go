@@ -1385,18 +1385,24 @@ type Switch = int32
 
 // Template defines model for Template.
 type Template struct {
-	// Copyright 1: own work, 2: repost.
+	// Copyright 1: own work, 2: repost, 3: own work with another declaration, which is submitted through web whatever submit_api says.
 	Copyright int32 `json:"copyright"`
 
 	// Cover A JPEG or PNG picture of at most 8 MiB: a file in the data directory, or an http(s) address. Empty: Bilibili takes a frame. While it cannot be used, archives wait for it, up to a day after the recording's end.
-	Cover     string `json:"cover"`
-	Desc      string `json:"desc"`
-	Dolby     int32  `json:"dolby"`
-	Dynamic   string `json:"dynamic"`
-	Hires     int32  `json:"hires"`
-	ID        int64  `json:"id"`
-	NoReprint int32  `json:"no_reprint"`
-	OpenElec  int32  `json:"open_elec"`
+	Cover string `json:"cover"`
+
+	// CreationStatement What the author declares about own work; see TemplateDraft. Absent: nothing.
+	CreationStatement *int32 `json:"creation_statement,omitempty"`
+	Desc              string `json:"desc"`
+	Dolby             int32  `json:"dolby"`
+	Dynamic           string `json:"dynamic"`
+	Hires             int32  `json:"hires"`
+
+	// HumanType2 Category of Bilibili's newer list, beside tid; absent: none.
+	HumanType2 *int32 `json:"human_type2,omitempty"`
+	ID         int64  `json:"id"`
+	NoReprint  int32  `json:"no_reprint"`
+	OpenElec   int32  `json:"open_elec"`
 
 	// Source Where a repost is from; empty: the room's URL.
 	Source string `json:"source"`
@@ -1420,10 +1426,13 @@ type TemplateChangedEvent = json.RawMessage
 
 // TemplateDraft defines model for TemplateDraft.
 type TemplateDraft struct {
-	// Copyright 1: own work, 2: repost; null: 1.
+	// Copyright 1: own work, 2: repost, 3: own work with another declaration (see creation_statement); null: 1.
 	Copyright nullable.Nullable[int32]  `json:"copyright,omitempty"`
 	Cover     nullable.Nullable[string] `json:"cover,omitempty"`
-	Desc      nullable.Nullable[string] `json:"desc,omitempty"`
+
+	// CreationStatement What the author declares about own work (copyright 1 or 3): -1: nothing to declare, 1: has AI-made content, 2: fiction, 3: advertising, 4: personal opinion. null or 0: nothing is sent; with copyright 3: -1.
+	CreationStatement nullable.Nullable[int32]  `json:"creation_statement,omitempty"`
+	Desc              nullable.Nullable[string] `json:"desc,omitempty"`
 
 	// Dolby 1: on; 0 or null: off.
 	Dolby   nullable.Nullable[Switch] `json:"dolby,omitempty"`
@@ -1431,6 +1440,9 @@ type TemplateDraft struct {
 
 	// Hires 1: on; 0 or null: off.
 	Hires nullable.Nullable[Switch] `json:"hires,omitempty"`
+
+	// HumanType2 Category of Bilibili's newer list, such as 1011; tid goes along for older interfaces, and alone counts with submit_api app. null or 0: none.
+	HumanType2 nullable.Nullable[int32] `json:"human_type2,omitempty"`
 
 	// ID null: create.
 	ID nullable.Nullable[int64] `json:"id,omitempty"`

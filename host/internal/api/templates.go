@@ -126,6 +126,8 @@ func (s *Server) changedTemplate(t db.Template, body *TemplateDraft) (db.Templat
 	t.Hires = kept(body.Hires, t.Hires, 0)
 	t.NoReprint = kept(body.NoReprint, t.NoReprint, 0)
 	t.OpenElec = kept(body.OpenElec, t.OpenElec, 0)
+	t.HumanType2 = kept(body.HumanType2, t.HumanType2, 0)
+	t.CreationStatement = kept(body.CreationStatement, t.CreationStatement, 0)
 	if name := valueOr(body.UserCookie, ""); name != "" {
 		file, err := s.cookieFile("user_cookie", name)
 		if err != nil {
@@ -167,6 +169,7 @@ func insertion(t db.Template) db.InsertTemplateParams {
 	return db.InsertTemplateParams{
 		TemplateName: t.TemplateName, Title: t.Title, TID: t.TID, Tag: t.Tag, Copyright: t.Copyright, Source: t.Source, Description: t.Description,
 		Dynamic: t.Dynamic, Cover: t.Cover, Dolby: t.Dolby, Hires: t.Hires, NoReprint: t.NoReprint, OpenElec: t.OpenElec, UserCookie: t.UserCookie,
+		HumanType2: t.HumanType2, CreationStatement: t.CreationStatement,
 	}
 }
 
@@ -174,12 +177,20 @@ func updateFields(t db.Template) db.UpdateTemplateParams {
 	return db.UpdateTemplateParams{
 		ID: t.ID, TemplateName: t.TemplateName, Title: t.Title, TID: t.TID, Tag: t.Tag, Copyright: t.Copyright, Source: t.Source, Description: t.Description,
 		Dynamic: t.Dynamic, Cover: t.Cover, Dolby: t.Dolby, Hires: t.Hires, NoReprint: t.NoReprint, OpenElec: t.OpenElec, UserCookie: t.UserCookie,
+		HumanType2: t.HumanType2, CreationStatement: t.CreationStatement,
 	}
 }
 
 func template(t db.Template) Template {
-	return Template{
+	out := Template{
 		ID: t.ID, TemplateName: t.TemplateName, Title: t.Title, Tid: t.TID, Tag: t.Tag, Copyright: t.Copyright, Source: t.Source, Desc: t.Description,
 		Dynamic: t.Dynamic, Cover: t.Cover, Dolby: t.Dolby, Hires: t.Hires, NoReprint: t.NoReprint, OpenElec: t.OpenElec, UserCookie: t.UserCookie,
 	}
+	if t.HumanType2 != 0 {
+		out.HumanType2 = &t.HumanType2
+	}
+	if t.CreationStatement != 0 {
+		out.CreationStatement = &t.CreationStatement
+	}
+	return out
 }

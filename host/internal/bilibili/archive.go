@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,6 +44,37 @@ type Archive struct {
 	UpSelection  bool     `json:"up_selection_reply"`
 	UpCloseReply bool     `json:"up_close_reply"`
 	UpCloseDanmu bool     `json:"up_close_danmu"`
+
+	// HumanType2 is the category in Bilibili's newer list; the app's interfaces go by TID alone.
+	HumanType2        int                `json:"human_type2,omitempty"`
+	CreationStatement *CreationStatement `json:"creation_statement,omitempty"`
+}
+
+// CreationStatement is what an author declares about own work. It cannot be changed later.
+//
+// Source: biliLive-tools (packages/shared/src/task/bili.ts).
+type CreationStatement struct {
+	ID int `json:"id"`
+}
+
+const (
+	// OtherWork is the copyright of own work with a declaration of its own, which only the web page knows.
+	OtherWork = 3
+	// NothingToDeclare is the creation statement that nothing has to be said.
+	NothingToDeclare = -1
+	// maxWebTags is how many tags the web page takes.
+	maxWebTags = 10
+)
+
+// fit makes an archive one that an interface takes: OtherWork is submitted through the web page, which takes fewer tags.
+func (a Archive) fit() Archive {
+	if a.Copyright == OtherWork {
+		a.Via = ViaWeb
+	}
+	if tags := strings.Split(a.Tag, ","); a.Via == ViaWeb && len(tags) > maxWebTags {
+		a.Tag = strings.Join(tags[:maxWebTags], ",")
+	}
+	return a
 }
 
 type subtitle struct {

@@ -86,11 +86,18 @@ func (c *Client) Edit(ctx context.Context, account *Account, via Via, archive Ac
 	} else {
 		via = ViaWeb
 	}
-	request, err := c.signedCall(account, via, "/x/vu/app/edit/full", "/x/vu/web/edit")
+	request, err := c.edit(account, via)
 	if err != nil {
 		return err
 	}
 	seen, err := c.view(ctx, account, via, archive)
+	if err == nil && via != ViaWeb && seen.Copyright == OtherWork { // which the app does not know
+		if request, err = c.edit(account, ViaWeb); err != nil {
+			return err
+		}
+		via = ViaWeb
+		seen, err = c.view(ctx, account, via, archive)
+	}
 	if err != nil {
 		return fmt.Errorf("view archive %s to edit it: %w", archive.BVID, err)
 	}
@@ -102,10 +109,14 @@ func (c *Client) Edit(ctx context.Context, account *Account, via Via, archive Ac
 	return c.do(ctx, request, nil)
 }
 
+func (c *Client) edit(account *Account, via Via) (call, error) {
+	return c.signedCall(account, via, "/x/vu/app/edit/full", "/x/vu/web/edit")
+}
+
 // omitted are fields of a view that an edit does not send, as maintained clients do (biliup; web clients the latter ones too).
 var (
 	omitted    = []string{"limited_free"}
-	omittedWeb = []string{"recreate", "human_type2", "activity", "attrs", "tp_info"}
+	omittedWeb = []string{"recreate", "activity", "attrs", "tp_info"}
 )
 
 // edited is the body of an edit: the archive as it was shown, fields that nobody here knows too, and all parts, as those that
@@ -138,5 +149,14 @@ func (v viewed) edited(via Via, add []Part) map[string]any {
 		}
 	}
 	fields["aid"], fields["videos"] = v.AID, videos
+	// A view shows the category as an object, and takes its number.
+	var category struct {
+		ID int64 `json:"id"`
+	}
+	if raw, ok := fields["human_type2"].(json.RawMessage); ok && json.Unmarshal(raw, &category) == nil {
+		if delete(fields, "human_type2"); category.ID != 0 {
+			fields["human_type2"] = category.ID
+		}
+	}
 	return fields
 }

@@ -65,6 +65,30 @@ func TestAnArchiveGrowsByEditsAndKeepsWhatItHas(t *testing.T) {
 	}
 }
 
+func TestOwnWorkWithADeclarationGoesThroughTheWebPage(t *testing.T) {
+	w := newWorld(t)
+	whole := w.archive("a", 2)
+	first := whole
+	first.Videos, first.Copyright, first.CreationStatement, first.HumanType2 = whole.Videos[:1], OtherWork, &CreationStatement{ID: 4}, 1011
+	first.Tag = "1,2,3,4,5,6,7,8,9,10,11,12"
+	accepted := w.submit(first)
+	if err := w.client.Edit(t.Context(), w.account, ViaApp, accepted, whole.Videos[1:]); err != nil {
+		t.Fatal(err)
+	}
+	got := w.grown()
+	var body struct {
+		HumanType2 int               `json:"human_type2"`
+		Statement  CreationStatement `json:"creation_statement"`
+	}
+	if err := json.Unmarshal(got.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Videos) != 2 || got.Tag != "1,2,3,4,5,6,7,8,9,10" || body.HumanType2 != 1011 || body.Statement.ID != 4 || got.TID != 171 {
+		t.Errorf("archive %s", got.Body)
+	}
+	w.sim.RequireNoViolations(t)
+}
+
 func TestALostEditIsTriedAgainWithoutDoubling(t *testing.T) {
 	w := newWorld(t)
 	whole := w.archive("a", 3)

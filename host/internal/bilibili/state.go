@@ -50,8 +50,9 @@ func (s ArchiveState) InReview() bool { return !s.Public() && !s.Scheduled() && 
 // View is an archive as its owner sees it.
 type View struct {
 	Accepted
-	Title string       `json:"title"`
-	State ArchiveState `json:"state"`
+	Title     string       `json:"title"`
+	Copyright int          `json:"copyright"`
+	State     ArchiveState `json:"state"`
 	// StateDesc and RejectReason are Bilibili's words.
 	StateDesc    string     `json:"state_desc"`
 	RejectReason string     `json:"reject_reason"`

@@ -120,6 +120,7 @@ const (
 	unpublished     = `{"id":1,"url":"https://live.bilibili.com/1","template_name":null,"remark":"r","split_time":3600,"split_size":2048,"override":{},"filename_prefix":null,"format":null,"time_range":null,"excluded_keywords":[],"preprocessor":[],"segment_processor":[],"downloaded_processor":[],"postprocessor":["rm"],"publish":"never"}`
 	flatUnpublished = `{"id":1,"url":"https://live.bilibili.com/1","remark":"r","filename_prefix":null,"time_range":null,"upload_streamers_id":null,"format":null,"override":null,"preprocessor":null,"segment_processor":null,"downloaded_processor":null,"postprocessor":["rm"],"opt_args":null,"excluded_keywords":null,"publish":"never"}`
 
+	extendedTemplate    = `{"id":7,"template_name":"默认模板","title":"{{title}}","tid":171,"tag":"游戏,直播录像","copyright":2,"source":"room","desc":"d","dynamic":"","cover":"c.jpg","dolby":0,"hires":1,"no_reprint":1,"open_elec":1,"user_cookie":"cookies.json","human_type2":1011,"creation_statement":-1}`
 	biliupTemplate      = `{"id":7,"template_name":"默认模板","title":"{{title}}","tid":171,"copyright":2,"copyright_source":"room","cover_path":"c.jpg","description":"d","dynamic":"","dtime":null,"dolby":0,"hires":1,"charging_pay":1,"no_reprint":1,"is_only_self":null,"uploader":"biliup-rs","user_cookie":"cookies.json","tags":["游戏","直播录像"],"credits":null,"up_selection_reply":null,"up_close_reply":null,"up_close_danmu":null,"extra_fields":null}`
 	biliupConfiguration = `{"lines":"AUTO","threads":3,"submit_api":null,"pool1_size":5,"pool2_size":2,"delay":300,"event_loop_interval":30,"filtering_threshold":20,"bili_qn":10000,"user":{"bili_cookie":"********"},"file_size":2147483648,"segment_time":"01:00:00","streamers":{}}`
 )
@@ -239,12 +240,18 @@ func TestTranslation(t *testing.T) {
 			name: "create a template", method: "POST", path: "/v1/upload/streamers",
 			body:    `{"id":null,"template_name":"默认模板","title":"t","tid":171,"copyright":2,"copyright_source":"","tags":["a","b"],"uploader":"biliup-rs","dtime":null,"credits":[],"extra_fields":"","is_only_self":0,"up_close_reply":false,"charging_pay":1}`,
 			answers: map[string]string{"POST /api/v1/upload_streamers": template}, asked: "POST /api/v1/upload_streamers",
-			askedBody: `{"template_name":"默认模板","title":"t","tid":171,"copyright":2,"source":"","tag":"a,b","desc":null,"cover":null,"dynamic":null,"dolby":null,"hires":null,"no_reprint":null,"open_elec":1,"user_cookie":null}`,
+			askedBody: `{"template_name":"默认模板","title":"t","tid":171,"copyright":2,"source":"","tag":"a,b","desc":null,"cover":null,"dynamic":null,"dolby":null,"hires":null,"no_reprint":null,"open_elec":1,"user_cookie":null,"human_type2":null,"creation_statement":null}`,
 			want:      biliupTemplate,
 		},
 		{
 			name: "update a template with what was answered", method: "POST", path: "/v1/upload/streamers", body: biliupTemplate,
 			answers: map[string]string{"POST /api/v1/upload_streamers": template}, asked: "POST /api/v1/upload_streamers", askedBody: template, want: biliupTemplate,
+		},
+		{
+			name: "a template with fields that biliup has no names for", method: "POST", path: "/v1/upload/streamers",
+			body:    strings.Replace(biliupTemplate, `"extra_fields":null`, `"extra_fields":"{\"creation_statement\":{\"id\":-1},\"human_type2\":1011}"`, 1),
+			answers: map[string]string{"POST /api/v1/upload_streamers": extendedTemplate}, asked: "POST /api/v1/upload_streamers", askedBody: extendedTemplate,
+			want: strings.Replace(biliupTemplate, `"extra_fields":null`, `"extra_fields":"{\"creation_statement\":{\"id\":-1},\"human_type2\":1011}"`, 1),
 		},
 		{name: "delete a template", method: "DELETE", path: "/v1/upload/streamers/7", answers: map[string]string{"DELETE /api/v1/upload_streamers/7": template}, asked: "DELETE /api/v1/upload_streamers/7", want: "null"},
 		{

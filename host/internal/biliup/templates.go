@@ -24,7 +24,6 @@ var withoutEffect = map[string]string{
 	"up_close_reply":     "comments cannot be closed here; do it on Bilibili",
 	"up_close_danmu":     "danmaku cannot be closed here; do it on Bilibili",
 	"credits":            "people cannot be named with @ in a description",
-	"extra_fields":       "other fields are not sent to Bilibili",
 	"mission_id":         "archives cannot take part in an event",
 }
 
@@ -102,7 +101,51 @@ func templateOut(ours object) object {
 			theirs[field] = null
 		}
 	}
+	theirs["extra_fields"] = extraOut(ours)
 	return theirs
+}
+
+// extraOut is what biliup keeps as a text of JSON because it has no field of its own for it.
+func extraOut(ours object) json.RawMessage {
+	extra := object{}
+	if category := ours["human_type2"]; !isNull(category) {
+		extra["human_type2"] = category
+	}
+	if statement := ours["creation_statement"]; !isNull(statement) {
+		extra["creation_statement"] = encoded(object{"id": statement})
+	}
+	if len(extra) == 0 {
+		return null
+	}
+	return encoded(string(encoded(extra)))
+}
+
+// extraIn reads biliup's extra_fields into the fields that we have for them. An empty text clears them, null leaves them.
+func extraIn(raw json.RawMessage, ours object) error {
+	if isNull(raw) {
+		return nil
+	}
+	text := string(raw)
+	if strings.HasPrefix(text, `"`) {
+		text = strings.TrimSpace(valueOf[string](raw))
+	}
+	extra := object{}
+	if text != "" && json.Unmarshal([]byte(text), &extra) != nil {
+		return invalid("extra_fields", `must be a JSON object, such as {"human_type2":1011}`)
+	}
+	ours["human_type2"], ours["creation_statement"] = orAbsent(extra["human_type2"]), orAbsent(extra["creation_statement"])
+	var statement struct {
+		ID json.RawMessage `json:"id"`
+	}
+	if json.Unmarshal(extra["creation_statement"], &statement) == nil && len(statement.ID) > 0 {
+		ours["creation_statement"] = statement.ID
+	}
+	delete(extra, "human_type2")
+	delete(extra, "creation_statement")
+	for field := range extra {
+		return invalid("extra_fields", "%s is not sent to Bilibili from here; there are human_type2 and creation_statement", field)
+	}
+	return nil
 }
 
 func splitTags(text string) []string {
@@ -131,6 +174,9 @@ func (c *call) templateIn(theirs object) (object, error) {
 	}
 	if strings.EqualFold(strings.TrimSpace(valueOf[string](theirs["uploader"])), "noop") {
 		return nil, invalid("uploader", "Noop: to publish nothing, give the streamer no template")
+	}
+	if err := extraIn(theirs["extra_fields"], ours); err != nil {
+		return nil, err
 	}
 	tags, err := tagsIn(theirs["tags"])
 	if err != nil {

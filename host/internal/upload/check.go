@@ -29,6 +29,9 @@ func CheckTemplate(t db.Template) error {
 	if !strings.ContainsAny(t.Title, "{%") && utf8.RuneCountInString(t.Title) > maxTitle {
 		return &FieldError{"title", fmt.Sprintf("must have at most %d characters", maxTitle)}
 	}
+	if t.CreationStatement != 0 && t.Copyright == reposted {
+		return &FieldError{"creation_statement", "is for own work (copyright 1 or 3) only; set it to null"}
+	}
 	tags := strings.FieldsFunc(t.Tag, func(r rune) bool { return r == ',' || r == '，' })
 	if len(tags) > maxTags {
 		return &FieldError{"tag", fmt.Sprintf("must hold at most %d tags, not %d", maxTags, len(tags))}

@@ -37,7 +37,14 @@ func describe(recording db.Recording, template db.Template, parts []bilibili.Par
 			parts[i].Title = fmt.Sprintf("P%d", i+1)
 		}
 	}
+	var statement *bilibili.CreationStatement
+	if template.CreationStatement != 0 && template.Copyright != reposted {
+		statement = &bilibili.CreationStatement{ID: int(template.CreationStatement)}
+	} else if template.Copyright == otherWork {
+		statement = &bilibili.CreationStatement{ID: bilibili.NothingToDeclare} // it cannot be without
+	}
 	return bilibili.Archive{
+		HumanType2: int(template.HumanType2), CreationStatement: statement,
 		Copyright: int(template.Copyright), Source: source, TID: int(template.TID), Title: title,
 		Desc: description, Dynamic: text(template.Dynamic, maxDynamic),
 		Tag: tags(line(template.Tag, maxDesc)), Videos: parts,
@@ -45,8 +52,11 @@ func describe(recording db.Recording, template db.Template, parts []bilibili.Par
 	}
 }
 
-// reposted is the copyright of somebody else's work.
-const reposted = 2
+// The values of copyright that matter here: somebody else's work, and own work with another declaration than the usual one.
+const (
+	reposted  = 2
+	otherWork = bilibili.OtherWork
+)
 
 // partTitle makes the title of a part of the name of its file. Files that were not recorded here can have any name.
 func partTitle(stem string) string {

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,5 +116,28 @@ func TestControlCharactersAreNotPublished(t *testing.T) {
 	}
 	if archive.Videos[0].Title != "abcde f g hi" || archive.Desc != "abcde\nf g\nhi" || archive.Videos[1].Title != "P2" {
 		t.Errorf("archive %+v", archive)
+	}
+}
+
+func TestWhatAnAuthorDeclaresIsSent(t *testing.T) {
+	recording := db.Recording{StreamerName: "ann", URL: "http://x/1", StartedAt: evening}
+	for _, test := range []struct {
+		copyright, statement int32
+		want                 string
+	}{
+		{1, 0, ""}, {1, 4, `{"id":4}`}, {3, 0, `{"id":-1}`}, {3, 2, `{"id":2}`}, {2, 0, ""}, {2, 1, ""},
+	} {
+		archive := describe(recording, db.Template{Copyright: test.copyright, CreationStatement: test.statement, TID: 17, HumanType2: 1011}, nil)
+		sent, err := json.Marshal(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(sent, &fields); err != nil {
+			t.Fatal(err)
+		}
+		if string(fields["creation_statement"]) != test.want || string(fields["human_type2"]) != "1011" || string(fields["tid"]) != "17" {
+			t.Errorf("copyright %d, statement %d: %s", test.copyright, test.statement, sent)
+		}
 	}
 }

@@ -54,6 +54,9 @@ func (x *exchange) edit(owner *account, rules rules) *answer {
 		return x.failure(code, message(code))
 	}
 	delete(fields, newField)
+	if category, had := a.fields["human_type2"]; had && sub.HumanType2 == nil {
+		fields["human_type2"] = category // web clients leave it out, and it stays
+	}
 	a.put(sub, fields, x.body, x.s.now(), x.s.state.life.at(x.s.now()))
 	a.edits++
 	a.fate, a.fixed, a.reason = nil, false, ""

@@ -74,6 +74,9 @@ func (x *exchange) describe(a *archive, state int) map[string]any {
 			out[name] = value
 		}
 	}
+	if category, ok := out["human_type2"]; ok && category != nil {
+		out["human_type2"] = map[string]any{"id": category, "name": "新分区"} // not as it is sent
+	}
 	published := int64(0)
 	if state == StatePublic {
 		published = a.changed.Unix()

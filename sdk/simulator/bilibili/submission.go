@@ -40,6 +40,13 @@ type submission struct {
 	SelectReply   bool        `json:"up_selection_reply"`
 	CloseReply    bool        `json:"up_close_reply"`
 	CloseDanmu    bool        `json:"up_close_danmu"`
+	HumanType2    *int64      `json:"human_type2"`
+	Statement     *statement  `json:"creation_statement"`
+}
+
+// statement is what the author declares about own work; it belongs to what cannot be edited.
+type statement struct {
+	ID int64 `json:"id"`
 }
 
 type descPiece struct {
@@ -58,13 +65,14 @@ type rules struct {
 	copyrights   []int64
 	publishAfter time.Duration // least time until a planned publication
 	needCID      bool
+	tags         int    // at most
 	kept         *int64 // a date that was accepted before need not be in the window again
 }
 
 var (
-	rulesApp   = rules{copyrights: []int64{1, 2}, publishAfter: 4 * time.Hour}
-	rulesWeb   = rules{copyrights: []int64{1, 2, 3}, publishAfter: 2 * time.Hour}
-	rulesWebV3 = rules{copyrights: []int64{1, 2, 3}, publishAfter: 2 * time.Hour, needCID: true}
+	rulesApp   = rules{copyrights: []int64{1, 2}, publishAfter: 4 * time.Hour, tags: maxTags}
+	rulesWeb   = rules{copyrights: []int64{1, 2, 3}, publishAfter: 2 * time.Hour, tags: maxWebTags}
+	rulesWebV3 = rules{copyrights: []int64{1, 2, 3}, publishAfter: 2 * time.Hour, needCID: true, tags: maxWebTags}
 )
 
 // Limits in characters and numbers.
@@ -75,6 +83,7 @@ const (
 	maxDynamic     = 233
 	maxSource      = 200
 	maxTags        = 12
+	maxWebTags     = 10
 	maxTagLength   = 20
 	maxParts       = 100
 	publishBefore  = 15 * 24 * time.Hour
@@ -105,7 +114,7 @@ func (x *exchange) checkSubmission(sub submission, rules rules) int {
 	}
 	checkText(need, sub)
 	checkSwitches(need, sub, rules)
-	checkTags(need, sub.Tag)
+	checkTags(need, sub.Tag, rules.tags)
 	need(len(sub.Videos) > 0, codeNoVideos, "a submission needs at least one part")
 	for i, v := range sub.Videos {
 		need(!strings.ContainsFunc(v.Title, unicode.IsControl), codeParameter, "title of part %d, %q, holds control characters", i+1, v.Title)
@@ -168,6 +177,12 @@ func checkSwitches(need needFunc, sub submission, rules rules) {
 		known = known || sub.Copyright == c
 	}
 	need(known, codeParameter, "copyright is %d, it must be one of %v", sub.Copyright, rules.copyrights)
+	need(sub.Copyright != 3 || sub.Statement != nil, codeParameter, "copyright 3 needs a creation_statement")
+	need(sub.Copyright != 2 || sub.Statement == nil, codeParameter, "a repost has no creation_statement")
+	if s := sub.Statement; s != nil {
+		need(s.ID == -1 || s.ID >= 1 && s.ID <= 4, codeParameter, "creation_statement.id is %d, it must be -1 or 1 to 4", s.ID)
+	}
+	need(sub.HumanType2 == nil || *sub.HumanType2 > 1000, codeParameter, "human_type2 is no category")
 	need(sub.TID > 0, codeParameter, "tid is %d, a category is needed", sub.TID)
 	need(sub.Interactive == 0, codeParameter, "interactive is %d, it must be 0", sub.Interactive)
 	for name, value := range map[string]int64{
@@ -180,10 +195,10 @@ func checkSwitches(need needFunc, sub submission, rules rules) {
 	need(sub.Subtitle == nil || sub.Subtitle.Open == 0 || sub.Subtitle.Open == 1, codeParameter, "subtitle.open must be 0 or 1")
 }
 
-func checkTags(need needFunc, list string) {
+func checkTags(need needFunc, list string, most int) {
 	tags := strings.Split(list, ",")
 	need(list != "", codeTags, "a submission needs at least one tag")
-	need(len(tags) <= maxTags, codeTags, "%d tags, at most %d are allowed", len(tags), maxTags)
+	need(len(tags) <= most, codeTags, "%d tags, at most %d are allowed", len(tags), most)
 	for _, tag := range tags {
 		need(list == "" || strings.TrimSpace(tag) != "", codeTags, "tag list %q has an empty tag", list)
 		need(utf8.RuneCountInString(tag) <= maxTagLength, codeTags, "tag %q has more than %d characters", tag, maxTagLength)
