@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins/process"
 	"github.com/lubod/lubod/sdk/wire"
 )
 
@@ -50,9 +51,9 @@ func (m *Manager) explainStart(ctx context.Context, l *launch, err error, took t
 		launch.Permanent = true
 		launch.Problem = fmt.Sprintf("%s speaks version %s of the plugin protocol, this lubod speaks version %d; %s",
 			l.block.Path, l.offered(), wire.ProtocolVersion, "install a plugin built for it")
-	case l.child.stdout.line() != "" && !strings.Contains(l.child.stdout.line(), "|"):
+	case l.child.Greeting() != "" && !strings.Contains(l.child.Greeting(), "|"):
 		launch.Permanent = true
-		launch.Problem = fmt.Sprintf("%s is not a lubod plugin: instead of shaking hands it printed %q", l.block.Path, excerpt(l.child.stdout.line()))
+		launch.Problem = fmt.Sprintf("%s is not a lubod plugin: instead of shaking hands it printed %q", l.block.Path, excerpt(l.child.Greeting()))
 	case l.ended():
 		launch.Problem = fmt.Sprintf("%s ended (%s) without shaking hands; it may not be a lubod plugin", l.block.Path, l.child.Reason())
 	default:
@@ -85,7 +86,7 @@ func explainExec(launch *LaunchError, block config.Plugin, err error) {
 func (l *launch) ended() bool {
 	select {
 	case <-l.child.Exited():
-	case <-time.After(pipeGrace): // cut off by go-plugin, and about to be gone
+	case <-time.After(process.PipeGrace): // cut off by go-plugin, and about to be gone
 		return false
 	}
 	return !strings.Contains(l.child.Reason(), "killed")
@@ -93,7 +94,7 @@ func (l *launch) ended() bool {
 
 // offered returns the protocol version in the handshake "1|<version>|unix|…", empty when there was none.
 func (l *launch) offered() string {
-	parts := strings.Split(l.child.stdout.line(), "|")
+	parts := strings.Split(l.child.Greeting(), "|")
 	if len(parts) < 4 || parts[0] != "1" {
 		return ""
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins/process"
 )
 
 // patience bounds every wait of a test; nothing is measured against it.
@@ -158,9 +159,13 @@ func (w *world) awaitState(m *Manager, label string, state State) {
 
 // killRecorders ends what outlives its host.
 func (w *world) killRecorders() {
-	records, _ := runDir{path: w.options.RunDir}.readRecords()
+	dir, err := process.OpenRunDir(w.options.RunDir, os.TempDir())
+	if err != nil {
+		return
+	}
+	records, _ := dir.Records()
 	for _, r := range records {
-		if r.alive() {
+		if r.Alive() {
 			_ = syscall.Kill(r.Pid, syscall.SIGKILL)
 			<-gone(r.Pid)
 		}
@@ -170,7 +175,7 @@ func (w *world) killRecorders() {
 // gone is closed when there is no such process any more.
 func gone(pid int) <-chan struct{} {
 	over := make(chan struct{})
-	watch := watchExit(pid)
+	watch := process.WatchExit(pid)
 	go func() {
 		watch(context.Background())
 		close(over)

@@ -11,9 +11,25 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins/process"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/wire"
 )
+
+// runningProcess is one, launched by this host or taken over from the last one.
+type runningProcess interface {
+	// Exited is closed as soon as the process is gone.
+	Exited() <-chan struct{}
+	// Reason says how it ended, once it has: "exit status 2", "signal: killed".
+	Reason() string
+	// Clean reports whether it ended by itself without complaint; unknown ends are not clean.
+	Clean() bool
+	Pid() int
+	// End kills the process.
+	End()
+	// LetGo makes everything return that waits for the process inside go-plugin, and leaves it running.
+	LetGo()
+}
 
 // instance is one running process of a plugin and the connection to it.
 type instance struct {
@@ -22,12 +38,12 @@ type instance struct {
 	detached  bool
 	// isolate is the key of those for whom this process is; empty: everybody.
 	isolate  string
-	print    fingerprint
+	print    process.Fingerprint
 	file     string
 	socket   string
 	logFile  string
 	protocol int
-	process  process
+	process  runningProcess
 	client   *plugin.Client
 	grpc     *plugin.GRPCClient
 	conn     *wire.Conn
@@ -52,7 +68,7 @@ type instance struct {
 	missed   int           // pings in a row without an answer
 }
 
-func newInstance(block config.Plugin, id, isolate string, p process) *instance {
+func newInstance(block config.Plugin, id, isolate string, p runningProcess) *instance {
 	return &instance{
 		label: block.Name, id: id, isolate: isolate, kind: block.Kind, detached: block.Kind == sdk.KindRecorder, process: p,
 		idle: make(chan struct{}), watching: make(chan struct{}), tailed: make(chan struct{}),

@@ -19,23 +19,10 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins/process"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/wire"
 )
-
-// fingerprint is what makes two processes of one plugin the same: change any of it and it takes another process.
-type fingerprint struct {
-	Path string `json:"path"`
-	// File is the SHA-256 of the binary.
-	File string `json:"file"`
-	// Options is the SHA-256 of the options; they can hold secrets.
-	Options string `json:"options"`
-}
-
-func newFingerprint(path, file string, optionsJSON []byte) fingerprint {
-	digest := sha256.Sum256(optionsJSON)
-	return fingerprint{Path: path, File: file, Options: hex.EncodeToString(digest[:])}
-}
 
 // launch is one attempt to bring a plugin up.
 type launch struct {
@@ -46,7 +33,7 @@ type launch struct {
 	file     string
 	logFile  string
 	lines    *lines
-	child    *child
+	child    *process.Child
 	client   *plugin.Client
 }
 
@@ -76,7 +63,7 @@ func (m *Manager) bring(ctx context.Context, block config.Plugin, isolate string
 		return nil, withLastWords(err, inst, l)
 	}
 	if inst.detached {
-		if err := m.runDir.writeRecord(inst.record()); err != nil {
+		if err := m.runDir.WriteRecord(inst.record()); err != nil {
 			m.discard(inst)
 			return nil, &LaunchError{Plugin: block.Name, Where: where(block), Problem: err.Error(), Err: err}
 		}
@@ -86,17 +73,13 @@ func (m *Manager) bring(ctx context.Context, block config.Plugin, isolate string
 
 // start executes the binary and shakes hands.
 func (m *Manager) start(ctx context.Context, l *launch) (*instance, error) {
-	dir := m.runDir.socketDir(l.id)
-	err := privateDir(m.runDir.sockets) // a short one lies where others clean up
-	if err == nil {
-		err = os.Mkdir(dir, 0o700)
-	}
+	dir, err := m.runDir.MakeSocketDir(l.id)
 	if err != nil {
 		return nil, &LaunchError{Plugin: l.block.Name, Problem: err.Error(), Err: err}
 	}
-	l.logFile = filepath.Join(m.options.LogDir, l.block.Name+"-"+shortID(l.id)+".log")
+	l.logFile = filepath.Join(m.options.LogDir, l.block.Name+"-"+process.ShortID(l.id)+".log")
 	l.lines = newLines(m.logger, l.block.Name)
-	l.child = newChild(l.block.Path, l.detached, l.lines.setPid)
+	l.child = process.NewChild(l.block.Path, l.detached, l.lines.setPid)
 	l.client = plugin.NewClient(m.clientConfig(l, dir))
 	stop := context.AfterFunc(ctx, l.child.End)
 	began := m.options.clock.Now()
@@ -140,7 +123,7 @@ func (m *Manager) clientConfig(l *launch, dir string) *plugin.ClientConfig {
 		VersionedPlugins: wire.VersionedPlugins(),
 		RunnerFunc: func(_ hclog.Logger, handshake *exec.Cmd, _ string) (runner.Runner, error) {
 			env := append(m.environment(l), handshake.Env...)
-			l.child.cmd.Env = append(env, plugin.EnvUnixSocketDir+"="+dir)
+			l.child.SetEnv(append(env, plugin.EnvUnixSocketDir+"="+dir))
 			return l.child, nil
 		},
 		// Certificates would bind a detached process to this very host; its socket is protected by its directory.
@@ -171,7 +154,7 @@ func (m *Manager) introduce(ctx context.Context, inst *instance, block config.Pl
 	if err != nil {
 		return &LaunchError{Plugin: block.Name, Problem: err.Error(), Permanent: true, Err: err}
 	}
-	inst.print = newFingerprint(block.Path, inst.file, options)
+	inst.print = process.NewFingerprint(block.Path, inst.file, options)
 	if err := inst.configure(ctx, options); err != nil {
 		return &LaunchError{
 			Plugin: block.Name, Where: where(block), Problem: "refuses its options: " + err.Error(),
@@ -213,7 +196,7 @@ func (inst *instance) mistaken(block config.Plugin) string {
 func (m *Manager) discard(inst *instance) {
 	inst.kill()
 	inst.lines.Flush()
-	m.runDir.forget(inst.id)
+	m.runDir.Forget(inst.id)
 }
 
 func hashFile(path string) (string, error) {
@@ -264,10 +247,10 @@ func where(block config.Plugin) string {
 }
 
 // record is how the next host finds this process.
-func (inst *instance) record() record {
-	return record{
+func (inst *instance) record() process.Record {
+	return process.Record{
 		Plugin: inst.label, Instance: inst.id, Isolate: inst.isolate, Version: inst.description().Version, Protocol: inst.protocol,
-		Pid: inst.process.Pid(), Start: processStart(inst.process.Pid()), Socket: inst.socket, Log: inst.logFile,
+		Pid: inst.process.Pid(), Start: process.StartOf(inst.process.Pid()), Socket: inst.socket, Log: inst.logFile,
 		LaunchedAt: time.Now().UTC(), Print: inst.print,
 	}
 }

@@ -165,7 +165,7 @@ func TestSocketsArePrivateAndNotInTheSystemsTemporaryDirectory(t *testing.T) {
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
-	dir := m.runDir.socketDir(status(t, m, "extractor-a").Process.Instance)
+	dir := m.runDir.SocketDir(status(t, m, "extractor-a").Process.Instance)
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Fatalf("%v, %v", info, err)

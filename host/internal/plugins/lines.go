@@ -80,8 +80,8 @@ func (l *lines) Flush() {
 	l.reportDropped()
 }
 
-// pending returns how many bytes of a line without an end are waiting for the rest of it.
-func (l *lines) pending() int {
+// Pending returns how many bytes of a line without an end are waiting for the rest of it.
+func (l *lines) Pending() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.partial)

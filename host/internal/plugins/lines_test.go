@@ -2,10 +2,7 @@ package plugins
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,7 +125,7 @@ func FuzzLines(f *testing.F) {
 		_, _ = l.Write(input[:half])
 		_, _ = l.Write(input[half:])
 		l.Flush()
-		if l.pending() != 0 {
+		if l.Pending() != 0 {
 			t.Fatal("something was kept back")
 		}
 	})
@@ -152,69 +149,4 @@ func TestPanicOfARealPluginIsAnError(t *testing.T) {
 	m := w.load(`plugin "extractor-a" {}`)
 	_, _ = w.resolve(m, "a", "panic")
 	w.log.await(t, 1, "ERROR panic: goroutine of the author", "plugin=extractor-a")
-}
-
-// followOnce runs a tail over what is there and returns what it forwarded.
-func followOnce(dir string) []string {
-	book := newLogBook()
-	follower := &tail{path: filepath.Join(dir, "log"), placePath: filepath.Join(dir, "place"), lines: newLines(slog.New(book), "p")}
-	follower.place = readPlace(follower.placePath)
-	for range 2 { // the second pass finds nothing new
-		follower.catchUp()
-	}
-	follower.close()
-	if text := book.String(); text != "" {
-		return strings.Split(strings.ReplaceAll(strings.ReplaceAll(text, "INFO ", ""), " plugin=p", ""), "\n")
-	}
-	return nil
-}
-
-func TestTailGoesOnWhereItWas(t *testing.T) {
-	dir := t.TempDir()
-	log := filepath.Join(dir, "log")
-	step := func(want ...string) {
-		t.Helper()
-		if diff := cmp.Diff(want, followOnce(dir)); diff != "" {
-			t.Error(diff)
-		}
-	}
-	step()
-	appendTo(t, log, "one\ntwo\nhalf")
-	step("one", "two")
-	appendTo(t, log, " a line\nthree\n")
-	step("half a line", "three")
-	step()
-	// Rotated while nobody looked: the rest of the old file, then the new one.
-	appendTo(t, log, "four\n")
-	if err := os.Rename(log, log+".1"); err != nil {
-		t.Fatal(err)
-	}
-	appendTo(t, log, "five\n")
-	step("four", "five")
-	// Rotated twice: what was in between is lost, what is there is not, though the file system reuses inodes.
-	for _, text := range []string{"six\n", "seven\n"} {
-		appendTo(t, log, text)
-		if err := os.Rename(log, log+".1"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	appendTo(t, log, "eight\n")
-	step("seven", "eight")
-	// A place that makes no sense counts as none.
-	if err := os.WriteFile(filepath.Join(dir, "place"), []byte("what?"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	step("eight")
-}
-
-func appendTo(t *testing.T, path, text string) {
-	t.Helper()
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	if _, err := fmt.Fprint(file, text); err != nil {
-		t.Fatal(err)
-	}
 }

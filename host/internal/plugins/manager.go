@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/lubod/lubod/host/internal/plugins/process"
 )
 
 // Manager runs the plugins of one host. Its methods can be called from several goroutines.
@@ -23,7 +25,7 @@ type Manager struct {
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
-	runDir runDir
+	runDir process.RunDir
 	// attached runs once, before anything is launched: recorders that outlived the last host are taken over.
 	attached sync.Once
 	// applying holds one token: Apply calls run one after the other.
@@ -45,14 +47,14 @@ type Manager struct {
 // New makes a manager and its directories. It starts nothing: Apply, Run and the first lease do.
 func New(options Options) (*Manager, error) {
 	options.setDefaults()
-	dir, err := openRunDir(options.RunDir, os.TempDir())
+	dir, err := process.OpenRunDir(options.RunDir, os.TempDir())
 	if err != nil {
 		return nil, err
 	}
 	if options.LogDir, err = filepath.Abs(options.LogDir); err != nil {
 		return nil, fmt.Errorf("make %q absolute: %w", options.LogDir, err)
 	}
-	if err := privateDir(options.LogDir); err != nil {
+	if err := process.PrivateDir(options.LogDir); err != nil {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
@@ -92,7 +94,7 @@ func (m *Manager) Close() {
 	m.applying <- struct{}{} // an Apply under way notices the end and cleans up
 	<-m.applying
 	m.tasks.Wait()
-	m.runDir.close()
+	m.runDir.Close()
 }
 
 // leave ends the host's part in one process.

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins/process"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/wire"
 )
@@ -27,7 +28,7 @@ const (
 
 // reattach takes over the recorders that outlived the last host, and removes what dead plugins left.
 func (m *Manager) reattach(ctx context.Context) {
-	records, problems := m.runDir.readRecords()
+	records, problems := m.runDir.Records()
 	for _, problem := range problems {
 		m.logger.Warn("a re-attach record cannot be used", "error", problem)
 	}
@@ -42,18 +43,18 @@ func (m *Manager) reattach(ctx context.Context) {
 	group.Wait()
 	keep := map[string]bool{}
 	for _, r := range records {
-		if r.alive() {
+		if r.Alive() {
 			keep[filepath.Dir(r.Socket)], keep[r.Log] = true, true
 		}
 	}
-	cleanLogs(m.options.LogDir, keep, time.Now())
-	for _, problem := range m.runDir.clean(keep) {
+	process.CleanLogs(m.options.LogDir, keep, time.Now())
+	for _, problem := range m.runDir.Clean(keep) {
 		m.logger.Warn("what a dead plugin left cannot be removed", "error", problem)
 	}
 }
 
 // takeOver makes the process of a record one of ours. ErrGone: it has ended, and its record is removed.
-func (m *Manager) takeOver(ctx context.Context, r record) error {
+func (m *Manager) takeOver(ctx context.Context, r process.Record) error {
 	var err error
 	for try := range reattachTries {
 		if try > 0 {
@@ -61,10 +62,10 @@ func (m *Manager) takeOver(ctx context.Context, r record) error {
 				return waitErr
 			}
 		}
-		if !r.alive() {
+		if !r.Alive() {
 			m.logger.Info("a recorder of an earlier host has ended", "plugin", r.Plugin, "pid", r.Pid, "instance", r.Instance)
 			m.forwardRest(ctx, r)
-			m.runDir.forget(r.Instance)
+			m.runDir.Forget(r.Instance)
 			return ErrGone
 		}
 		var inst *instance
@@ -76,13 +77,12 @@ func (m *Manager) takeOver(ctx context.Context, r record) error {
 }
 
 // forwardRest brings the last words of a dead recorder into the log: often they say why it died.
-func (m *Manager) forwardRest(ctx context.Context, r record) {
+func (m *Manager) forwardRest(ctx context.Context, r process.Record) {
 	words := newLines(m.logger, r.Plugin)
 	words.setPid(r.Pid)
 	over := make(chan struct{})
 	close(over)
-	rest := &tail{path: r.Log, placePath: m.runDir.placePath(r.Instance), lines: words}
-	rest.follow(ctx, over)
+	m.runDir.Follow(ctx, r.Instance, r.Log, words, over)
 }
 
 func (m *Manager) welcome(inst *instance) error {
@@ -107,13 +107,13 @@ func (m *Manager) welcome(inst *instance) error {
 }
 
 // attach connects to the process of a record and makes sure that it is the one.
-func (m *Manager) attach(ctx context.Context, r record) (*instance, error) {
+func (m *Manager) attach(ctx context.Context, r process.Record) (*instance, error) {
 	if _, known := wire.VersionedPlugins()[r.Protocol]; !known {
 		return nil, fmt.Errorf("it speaks version %d of the plugin protocol, this lubod speaks version %d", r.Protocol, wire.ProtocolVersion)
 	}
-	// The watch begins before the identity is checked: from here on the id cannot come to mean another process.
-	found := adopt(r.Pid, watchExit(r.Pid))
-	if err := r.checkSocket(); err != nil {
+	// The watch begins before the identity is checked.
+	found := process.Adopt(r.Pid)
+	if err := r.CheckSocket(); err != nil {
 		found.LetGo()
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (m *Manager) attach(ctx context.Context, r record) (*instance, error) {
 	return inst, nil
 }
 
-func (m *Manager) reconnect(ctx context.Context, inst *instance, r record) error {
+func (m *Manager) reconnect(ctx context.Context, inst *instance, r process.Record) error {
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake(),
 		Plugins:          wire.Plugins(), // not VersionedPlugins: at a re-attach go-plugin does not look at those
@@ -138,7 +138,7 @@ func (m *Manager) reconnect(ctx context.Context, inst *instance, r record) error
 		Reattach: &plugin.ReattachConfig{
 			Protocol: plugin.ProtocolGRPC, ProtocolVersion: r.Protocol, Pid: r.Pid,
 			Addr:         &net.UnixAddr{Name: r.Socket, Net: "unix"},
-			ReattachFunc: func() (runner.AttachedRunner, error) { return inst.process.(*adopted), nil },
+			ReattachFunc: func() (runner.AttachedRunner, error) { return inst.process.(*process.Adopted), nil },
 		},
 	})
 	protocol, err := client.Client()
@@ -167,7 +167,7 @@ func (m *Manager) findAgain(ctx context.Context, plugin, instance string) (found
 	if instance == "" || strings.ContainsAny(instance, `/\`) {
 		return false, nil
 	}
-	r, err := readRecord(m.runDir.recordPath(instance))
+	r, err := m.runDir.Record(instance)
 	if err != nil || r.Plugin != plugin {
 		return false, nil //nolint:nilerr // no record: the process is gone
 	}

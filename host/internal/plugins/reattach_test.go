@@ -16,11 +16,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins/process"
 	"github.com/lubod/lubod/sdk/recorder"
 	"github.com/lubod/lubod/sdk/wire"
 )
@@ -296,7 +296,7 @@ func TestRecorderThatDiedWhileNoHostRanIsGone(t *testing.T) {
 	if _, err := second.RecorderInstance(w.ctx(), "recorder-r", lease.Instance); !errors.Is(err, ErrGone) {
 		t.Errorf("session %s: err = %v", session, err)
 	}
-	if _, err := os.Stat(second.runDir.recordPath(lease.Instance)); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(w.options.RunDir, lease.Instance+".json")); !os.IsNotExist(err) {
 		t.Errorf("the record is still there: %v", err)
 	}
 }
@@ -352,17 +352,17 @@ func TestRecordsThatLieAreNotTrusted(t *testing.T) {
 	lease, _ := w.recording(first)
 	lease.Release()
 	first.Close()
-	honest, err := readRecord(first.runDir.recordPath(lease.Instance))
+	honest, err := first.runDir.Record(lease.Instance)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, lie := range map[string]func(*record){
-		"another instance":    func(r *record) { r.Instance = uuid.NewString() },
-		"another version":     func(r *record) { r.Version = "9" },
-		"another plugin":      func(r *record) { r.Plugin = "recorder-z" },
-		"another process":     func(r *record) { r.Pid, r.Start = os.Getpid(), "" },
-		"a reused process id": func(r *record) { r.Start = "1" },
-		"another protocol":    func(r *record) { r.Protocol = 9 },
+	for name, lie := range map[string]func(*process.Record){
+		"another instance":    func(r *process.Record) { r.Instance = uuid.NewString() },
+		"another version":     func(r *process.Record) { r.Version = "9" },
+		"another plugin":      func(r *process.Record) { r.Plugin = "recorder-z" },
+		"another process":     func(r *process.Record) { r.Pid, r.Start = os.Getpid(), "" },
+		"a reused process id": func(r *process.Record) { r.Start = "1" },
+		"another protocol":    func(r *process.Record) { r.Protocol = 9 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			lying := honest
@@ -372,7 +372,7 @@ func TestRecordsThatLieAreNotTrusted(t *testing.T) {
 			if err == nil {
 				inst.letGo()
 			}
-			if err == nil && lying.alive() {
+			if err == nil && lying.Alive() {
 				t.Error("attached")
 			}
 		})
@@ -387,13 +387,13 @@ func TestUnreachableLivingRecorderIsDownAndNotGone(t *testing.T) {
 	lease, _ := w.recording(first)
 	lease.Release()
 	first.Close()
-	r, err := readRecord(first.runDir.recordPath(lease.Instance))
+	r, err := first.runDir.Record(lease.Instance)
 	if err != nil {
 		t.Fatal(err)
 	}
 	honest := r
 	r.Protocol = 9 // as a future version would be: it lives, and we cannot talk to it
-	if err := first.runDir.writeRecord(r); err != nil {
+	if err := first.runDir.WriteRecord(r); err != nil {
 		t.Fatal(err)
 	}
 	second := w.load("")
@@ -405,7 +405,7 @@ func TestUnreachableLivingRecorderIsDownAndNotGone(t *testing.T) {
 	if _, err := os.Stat(r.Socket); err != nil {
 		t.Errorf("the socket of a living recorder was removed: %v", err)
 	}
-	if err := first.runDir.writeRecord(honest); err != nil {
+	if err := first.runDir.WriteRecord(honest); err != nil {
 		t.Fatal(err)
 	}
 	again, err := second.RecorderInstance(w.ctx(), "recorder-r", lease.Instance)
@@ -464,7 +464,7 @@ func TestDeepDataDirectoryGetsAShortSocketDirectory(t *testing.T) {
 	w.options.RunDir = filepath.Join(w.dir, strings.Repeat("deep/", 30), "run")
 	w.install("recorder-r")
 	first := w.load(`plugin "recorder-r" {}`)
-	t.Cleanup(func() { _ = os.RemoveAll(first.runDir.sockets) })
+	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(first.runDir.SocketDir("x"))) })
 	lease, _ := w.recording(first)
 	if !strings.HasPrefix(lease.inst.socket, os.TempDir()) || len(lease.inst.socket) > 107 {
 		t.Errorf("socket = %s", lease.inst.socket)
@@ -477,58 +477,4 @@ func TestDeepDataDirectoryGetsAShortSocketDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Release()
-}
-
-func TestRunDirMustBeOurs(t *testing.T) {
-	dir := t.TempDir()
-	target := filepath.Join(dir, "target")
-	if err := os.Mkdir(target, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	link := filepath.Join(dir, "link")
-	if err := os.Symlink(target, link); err != nil {
-		t.Fatal(err)
-	}
-	if err := privateDir(link); err == nil {
-		t.Error("a link was taken for a private directory")
-	}
-	open := filepath.Join(dir, "open")
-	if err := os.Mkdir(open, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := privateDir(open); err != nil {
-		t.Error(err)
-	}
-	if info, err := os.Stat(open); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", info, err)
-	}
-	if _, err := openRunDir(filepath.Join(dir, strings.Repeat("x/", 60)), filepath.Join(dir, strings.Repeat("y", 90))); err == nil || !strings.Contains(err.Error(), "TMPDIR") {
-		t.Errorf("err = %v", err)
-	}
-}
-
-func TestOldLogsOfDeadRecordersAreCleaned(t *testing.T) {
-	dir := t.TempDir()
-	now := time.Now()
-	for name, age := range map[string]time.Duration{
-		"recorder-r-11111111.log": 8, "recorder-r-11111111.log.1": 8, "recorder-r-22222222.log": 1, "recorder-r-33333333.log": 8,
-		"recorder-r-33333333.log.1": 8, "lubod.log": 8,
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, now, now.Add(-age*24*time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cleanLogs(dir, map[string]bool{filepath.Join(dir, "recorder-r-33333333.log"): true}, now)
-	var left []string
-	entries, _ := os.ReadDir(dir)
-	for _, entry := range entries {
-		left = append(left, entry.Name())
-	}
-	if got := strings.Join(left, " "); got != "lubod.log recorder-r-22222222.log recorder-r-33333333.log recorder-r-33333333.log.1" {
-		t.Errorf("left: %s", got)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/plugins/process"
 	"github.com/lubod/lubod/sdk"
 )
 
@@ -30,7 +31,7 @@ type entry struct {
 	described bool
 	about     sdk.Description
 	patterns  []*regexp.Regexp
-	print     fingerprint
+	print     process.Fingerprint
 	// shared is where everybody's work goes, isolated what has a recorder process of its own, by its key.
 	shared   *slot
 	isolated map[string]*slot

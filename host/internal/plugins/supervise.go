@@ -23,10 +23,9 @@ func (m *Manager) watchLocked(inst *instance) {
 	m.instances[inst] = struct{}{}
 	m.tasks.Go(func() { m.supervise(inst) })
 	if inst.detached {
-		follower := &tail{path: inst.logFile, placePath: m.runDir.placePath(inst.id), lines: inst.lines}
 		m.tasks.Go(func() {
 			defer close(inst.tailed)
-			follower.follow(m.life, inst.process.Exited())
+			m.runDir.Follow(m.life, inst.id, inst.logFile, inst.lines, inst.process.Exited())
 		})
 	}
 }
@@ -177,7 +176,7 @@ func (m *Manager) stop(inst *instance, limit time.Duration) {
 	}
 	inst.kill()
 	inst.lines.Flush()
-	m.runDir.forget(inst.id)
+	m.runDir.Forget(inst.id)
 }
 
 // retire takes a replaced process out of use in the background.
@@ -223,7 +222,7 @@ func (m *Manager) exited(inst *instance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.exitedLocked(inst)
-	m.runDir.forget(inst.id)
+	m.runDir.Forget(inst.id)
 }
 
 func (inst *instance) isRetired() bool {

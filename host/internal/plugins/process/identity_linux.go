@@ -1,4 +1,4 @@
-package plugins
+package process
 
 import (
 	"bytes"
@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processStart returns a text that differs between two processes which had the same id one after the other: the time
+// StartOf returns a text that differs between two processes which had the same id one after the other: the time
 // since boot at which the process started (field 22 of /proc/<pid>/stat, proc(5)). Empty: there is no such process, or
 // it is a zombie.
-func processStart(pid int) string {
+func StartOf(pid int) string {
 	content, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return ""
@@ -28,14 +28,14 @@ func processStart(pid int) string {
 	return string(fields[19])
 }
 
-// watchExit returns a function that blocks until the process is gone (true) or its context ends. A pidfd names the
+// WatchExit returns a function that blocks until the process is gone (true) or its context ends. A pidfd names the
 // process itself, so a reused id cannot deceive it (pidfd_open(2)).
-func watchExit(pid int) func(context.Context) bool {
+func WatchExit(pid int) func(context.Context) bool {
 	descriptor, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
-		return func(ctx context.Context) bool { return pollExit(ctx, pid, processStart(pid)) }
+		return func(ctx context.Context) bool { return pollExit(ctx, pid, StartOf(pid)) }
 	}
-	file, start := os.NewFile(uintptr(descriptor), "pidfd"), processStart(pid)
+	file, start := os.NewFile(uintptr(descriptor), "pidfd"), StartOf(pid)
 	return func(ctx context.Context) bool {
 		gone := waitReadable(ctx, file)
 		return gone || (ctx.Err() == nil && pollExit(ctx, pid, start))

@@ -1,4 +1,4 @@
-package plugins
+package process
 
 import (
 	"context"
@@ -13,11 +13,26 @@ import (
 // tailInterval is how often a detached plugin's log file is looked at.
 const tailInterval = 250 * time.Millisecond
 
+// Sink takes what is read of a log.
+type Sink interface {
+	io.Writer
+	// Flush takes a last line that has no end for a whole one.
+	Flush()
+	// Pending is how many bytes of a line without an end it keeps back.
+	Pending() int
+}
+
+// Follow forwards the log of the detached process behind an instance id to a sink, from where the last call for it stopped,
+// until the process has exited and its log is read to the end, or ctx ends.
+func (d RunDir) Follow(ctx context.Context, instance, log string, sink Sink, exited <-chan struct{}) {
+	(&tail{path: log, placePath: d.placePath(instance), lines: sink}).follow(ctx, exited)
+}
+
 // tail forwards the log file of a detached plugin. The place it has reached is kept in a file of its own, so that the
 // next host goes on from there.
 type tail struct {
 	path, placePath string
-	lines           *lines
+	lines           Sink
 	file            *os.File
 	place           place
 }
@@ -147,7 +162,7 @@ func (t *tail) close() {
 // savePlace is best effort: without it the next host repeats some lines.
 func (t *tail) savePlace() {
 	// A line that is not complete yet is read again as a whole.
-	complete := t.place.Offset - int64(t.lines.pending())
+	complete := t.place.Offset - int64(t.lines.Pending())
 	text := fmt.Sprintf("%d %d %d\n", t.place.Inode, complete, head(t.file, complete))
 	_ = os.WriteFile(t.placePath, []byte(text), 0o600)
 }

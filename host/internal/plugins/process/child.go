@@ -1,4 +1,4 @@
-package plugins
+package process
 
 import (
 	"context"
@@ -14,28 +14,13 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 )
 
-// process is one plugin process, launched by this host or taken over from the last one.
-type process interface {
-	// Exited is closed as soon as the process is gone.
-	Exited() <-chan struct{}
-	// Reason says how it ended, once it has: "exit status 2", "signal: killed".
-	Reason() string
-	// Clean reports whether it ended by itself without complaint; unknown ends are not clean.
-	Clean() bool
-	Pid() int
-	// End kills the process.
-	End()
-	// LetGo makes everything return that waits for the process inside go-plugin, and leaves it running.
-	LetGo()
-}
-
-// pipeGrace is how long the output of a dead process is read to its end. A program that it started and that lives on
+// PipeGrace is how long the output of a dead process is read to its end. A program that it started and that lives on
 // can hold the pipe open for ever.
-const pipeGrace = 2 * time.Second
+const PipeGrace = 2 * time.Second
 
-// child runs a plugin for go-plugin. Unlike go-plugin's own runner it notices the exit at once and knows its status,
+// Child runs a plugin for go-plugin. Unlike go-plugin's own runner it notices the exit at once and knows its status,
 // ends the whole process group, and can let go of a process without killing it.
-type child struct {
+type Child struct {
 	cmd      *exec.Cmd
 	detached bool
 	// started is told the process id.
@@ -53,23 +38,27 @@ type child struct {
 	drain, release sync.Once
 }
 
-var (
-	_ runner.Runner = (*child)(nil)
-	_ process       = (*child)(nil)
-)
+var _ runner.Runner = (*Child)(nil)
 
-func newChild(path string, detached bool, started func(int)) *child {
+// NewChild prepares a process; go-plugin starts it. A detached one gets a session of its own. started is told the process id.
+func NewChild(path string, detached bool, started func(int)) *Child {
 	cmd := exec.Command(path) //nolint:noctx // a recorder outlives every context of its host; End kills the others
 	// A group of its own keeps a terminal's Ctrl-C and a service manager's stop away while the host still drains.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !detached, Setsid: detached}
-	return &child{
+	return &Child{
 		cmd: cmd, detached: detached, started: started,
 		exited: make(chan struct{}), drained: make(chan struct{}), letGo: make(chan struct{}),
 	}
 }
 
+// SetEnv sets the whole environment; it comes before the start.
+func (c *Child) SetEnv(env []string) { c.cmd.Env = env }
+
+// Greeting is the first line of its output as far as it came: the handshake.
+func (c *Child) Greeting() string { return c.stdout.line() }
+
 // Start implements runner.Runner.
-func (c *child) Start(context.Context) error {
+func (c *Child) Start(context.Context) error {
 	stdout, stdoutWriter, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make a pipe: %w", err)
@@ -92,7 +81,7 @@ func (c *child) Start(context.Context) error {
 	return nil
 }
 
-func (c *child) exec() error {
+func (c *Child) exec() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.doomed {
@@ -105,13 +94,13 @@ func (c *child) exec() error {
 	return nil
 }
 
-func (c *child) wait() {
+func (c *Child) wait() {
 	c.err = c.cmd.Wait()
 	if !c.detached {
 		_ = syscall.Kill(-c.Pid(), syscall.SIGKILL) // what it started and left behind
 	}
 	close(c.exited)
-	timer := time.NewTimer(pipeGrace)
+	timer := time.NewTimer(PipeGrace)
 	defer timer.Stop()
 	select {
 	case <-c.drained:
@@ -121,7 +110,7 @@ func (c *child) wait() {
 }
 
 // Wait implements runner.Runner. go-plugin calls it when both pipes are read to their end.
-func (c *child) Wait(context.Context) error {
+func (c *Child) Wait(context.Context) error {
 	c.drain.Do(func() { close(c.drained) })
 	select {
 	case <-c.exited:
@@ -132,13 +121,13 @@ func (c *child) Wait(context.Context) error {
 }
 
 // Kill implements runner.Runner.
-func (c *child) Kill(context.Context) error {
+func (c *Child) Kill(context.Context) error {
 	c.End()
 	return nil
 }
 
-// End implements process.
-func (c *child) End() {
+// End kills the process and what it started.
+func (c *Child) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.doomed = true
@@ -151,44 +140,44 @@ func (c *child) End() {
 	}
 }
 
-// Exited implements process.
-func (c *child) Exited() <-chan struct{} { return c.exited }
+// Exited is closed as soon as the process is gone.
+func (c *Child) Exited() <-chan struct{} { return c.exited }
 
-// Reason implements process.
-func (c *child) Reason() string {
+// Reason says how it ended, once it has: "exit status 2", "signal: killed".
+func (c *Child) Reason() string {
 	if c.err == nil {
 		return "exit status 0"
 	}
 	return c.err.Error()
 }
 
-// Clean implements process.
-func (c *child) Clean() bool { return c.err == nil }
+// Clean reports whether it ended by itself without complaint.
+func (c *Child) Clean() bool { return c.err == nil }
 
-// Pid implements process; 0 before the start.
-func (c *child) Pid() int {
+// Pid is the process id; 0 before the start.
+func (c *Child) Pid() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pid
 }
 
-// LetGo implements process.
-func (c *child) LetGo() { c.release.Do(func() { close(c.letGo) }) }
+// LetGo makes everything return that waits for the process inside go-plugin, and leaves it running.
+func (c *Child) LetGo() { c.release.Do(func() { close(c.letGo) }) }
 
 // Diagnose implements runner.Runner; our own messages are made in explain.go.
-func (c *child) Diagnose(context.Context) string { return "" }
+func (c *Child) Diagnose(context.Context) string { return "" }
 
 // Stdout implements runner.Runner.
-func (c *child) Stdout() io.ReadCloser { return &c.stdout }
+func (c *Child) Stdout() io.ReadCloser { return &c.stdout }
 
 // Stderr implements runner.Runner.
-func (c *child) Stderr() io.ReadCloser { return c.stderr }
+func (c *Child) Stderr() io.ReadCloser { return c.stderr }
 
 // Name implements runner.Runner.
-func (c *child) Name() string { return c.cmd.Path }
+func (c *Child) Name() string { return c.cmd.Path }
 
 // ID implements runner.Runner.
-func (c *child) ID() string {
+func (c *Child) ID() string {
 	if pid := c.Pid(); pid != 0 {
 		return strconv.Itoa(pid)
 	}
@@ -196,12 +185,12 @@ func (c *child) ID() string {
 }
 
 // PluginToHost implements runner.Runner.
-func (c *child) PluginToHost(network, address string) (string, string, error) {
+func (c *Child) PluginToHost(network, address string) (string, string, error) {
 	return network, address, nil
 }
 
 // HostToPlugin implements runner.Runner.
-func (c *child) HostToPlugin(network, address string) (string, string, error) {
+func (c *Child) HostToPlugin(network, address string) (string, string, error) {
 	return network, address, nil
 }
 

@@ -1,4 +1,4 @@
-package plugins
+package process
 
 import (
 	"crypto/sha256"
@@ -21,49 +21,49 @@ import (
 // "/plugin" and up to ten digits.
 const maxSocketDir = 104 - 1 - len("/12345678/plugin1234567890")
 
-// runDir is where a manager keeps what outlives it.
-type runDir struct {
+// RunDir is where a manager keeps what outlives it.
+type RunDir struct {
 	// path holds the re-attach records.
 	path string
 	// sockets holds one directory per plugin process.
 	sockets string
 }
 
-// openRunDir makes the directories. The one for sockets is path itself, or, when that is too long, a directory in
+// OpenRunDir makes the directories. The one for sockets is path itself, or, when that is too long, a directory in
 // temporary whose name follows from path, so that the next host finds it again.
-func openRunDir(path, temporary string) (runDir, error) {
+func OpenRunDir(path, temporary string) (RunDir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return runDir{}, fmt.Errorf("make %q absolute: %w", path, err)
+		return RunDir{}, fmt.Errorf("make %q absolute: %w", path, err)
 	}
-	if err := privateDir(path); err != nil {
-		return runDir{}, err
+	if err := PrivateDir(path); err != nil {
+		return RunDir{}, err
 	}
 	if len(path) <= maxSocketDir {
-		return runDir{path: path, sockets: path}, nil
+		return RunDir{path: path, sockets: path}, nil
 	}
 	digest := sha256.Sum256([]byte(path))
 	short := filepath.Join(temporary, "lubod-"+strconv.Itoa(os.Getuid())+"-"+hex.EncodeToString(digest[:6]))
 	if len(short) > maxSocketDir {
-		return runDir{}, fmt.Errorf("the paths %s and %s are both too long for Unix sockets (%d letters at most); choose a shorter data directory or TMPDIR",
+		return RunDir{}, fmt.Errorf("the paths %s and %s are both too long for Unix sockets (%d letters at most); choose a shorter data directory or TMPDIR",
 			path, short, maxSocketDir)
 	}
-	if err := privateDir(short); err != nil {
-		return runDir{}, err
+	if err := PrivateDir(short); err != nil {
+		return RunDir{}, err
 	}
-	return runDir{path: path, sockets: short}, nil
+	return RunDir{path: path, sockets: short}, nil
 }
 
-// close removes a short directory that nobody uses any more. It fails, as it should, while a recorder has its socket in it.
-func (d runDir) close() {
+// Close removes a short directory that nobody uses any more. It fails, as it should, while a recorder has its socket in it.
+func (d RunDir) Close() {
 	if d.sockets != d.path {
 		_ = os.Remove(d.sockets)
 	}
 }
 
-// privateDir makes a directory that only we can enter, or checks that an existing one is that. Others may write to the
+// PrivateDir makes a directory that only we can enter, or checks that an existing one is that. Others may write to the
 // parent (/tmp), so a directory that somebody else prepared there must not be used.
-func privateDir(path string) error {
+func PrivateDir(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("make a directory for plugins: %w", err)
 	}
@@ -88,19 +88,31 @@ func privateDir(path string) error {
 	return nil
 }
 
-// socketDir is where the process with an instance id makes its socket.
-func (d runDir) socketDir(instance string) string {
-	return filepath.Join(d.sockets, shortID(instance))
+// SocketDir is where the process with an instance id makes its socket.
+func (d RunDir) SocketDir(instance string) string {
+	return filepath.Join(d.sockets, ShortID(instance))
 }
 
-// shortID is enough of an instance id to tell the processes of one host apart.
-func shortID(instance string) string {
+// MakeSocketDir makes the directory for a new process.
+func (d RunDir) MakeSocketDir(instance string) (string, error) {
+	if err := PrivateDir(d.sockets); err != nil { // a short one lies where others clean up
+		return "", err
+	}
+	dir := d.SocketDir(instance)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the directory of a socket: %w", err)
+	}
+	return dir, nil
+}
+
+// ShortID is enough of an instance id to tell the processes of one host apart.
+func ShortID(instance string) string {
 	return instance[:min(8, len(instance))]
 }
 
-// clean removes the socket directories of processes that are gone. keep holds the directories of living ones; a socket
+// Clean removes the socket directories of processes that are gone. keep holds the directories of living ones; a socket
 // that somebody still listens on stays whatever the records say.
-func (d runDir) clean(keep map[string]bool) []error {
+func (d RunDir) Clean(keep map[string]bool) []error {
 	entries, err := os.ReadDir(d.sockets)
 	if err != nil {
 		return []error{fmt.Errorf("clean the sockets of plugins: %w", err)}
@@ -125,8 +137,8 @@ var logFileName = regexp.MustCompile(`^recorder-[a-z0-9-]+-[0-9a-f]{8}\.log(\.1)
 // in the host's log too.
 const logsKeptFor = 7 * 24 * time.Hour
 
-// cleanLogs removes old log files, but those that are in use.
-func cleanLogs(dir string, keep map[string]bool, now time.Time) {
+// CleanLogs removes old log files, but those that are in use.
+func CleanLogs(dir string, keep map[string]bool, now time.Time) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return

@@ -1,6 +1,8 @@
-package plugins
+package process
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +14,8 @@ import (
 	"time"
 )
 
-// record is what a host needs to find a recorder process that an earlier one launched.
-type record struct {
+// Record is what a host needs to find a recorder process that an earlier one launched.
+type Record struct {
 	Plugin   string `json:"plugin"`
 	Instance string `json:"instance"`
 	// Isolate is the key of those for whom the process is; empty: everybody.
@@ -22,24 +24,39 @@ type record struct {
 	// Protocol is the version of the contract that the process speaks; go-plugin does not keep it.
 	Protocol int `json:"protocol"`
 	Pid      int `json:"pid"`
-	// Start tells the process from a later one with the same id; see processStart.
+	// Start tells the process from a later one with the same id; see StartOf.
 	Start      string      `json:"start"`
 	Socket     string      `json:"socket"`
 	Log        string      `json:"log"`
 	LaunchedAt time.Time   `json:"launched_at"`
-	Print      fingerprint `json:"fingerprint"`
+	Print      Fingerprint `json:"fingerprint"`
 }
 
-func (d runDir) recordPath(instance string) string {
+// Fingerprint is what makes two processes of one plugin the same: change any of it and it takes another process.
+type Fingerprint struct {
+	Path string `json:"path"`
+	// File is the SHA-256 of the binary.
+	File string `json:"file"`
+	// Options is the SHA-256 of the options; they can hold secrets.
+	Options string `json:"options"`
+}
+
+// NewFingerprint takes the options as JSON.
+func NewFingerprint(path, file string, options []byte) Fingerprint {
+	digest := sha256.Sum256(options)
+	return Fingerprint{Path: path, File: file, Options: hex.EncodeToString(digest[:])}
+}
+
+func (d RunDir) recordPath(instance string) string {
 	return filepath.Join(d.path, instance+".json")
 }
 
-func (d runDir) placePath(instance string) string {
+func (d RunDir) placePath(instance string) string {
 	return filepath.Join(d.path, instance+".tail")
 }
 
-// writeRecord is atomic: a host that is killed in it leaves the old file or the new one.
-func (d runDir) writeRecord(r record) error {
+// WriteRecord is atomic: a host that is killed in it leaves the old file or the new one.
+func (d RunDir) WriteRecord(r Record) error {
 	content, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the re-attach record of %s: %w", r.Plugin, err)
@@ -60,16 +77,16 @@ func (d runDir) writeRecord(r record) error {
 	return nil
 }
 
-// forget removes everything that a process left behind, but its log.
-func (d runDir) forget(instance string) {
+// Forget removes everything that a process left behind, but its log.
+func (d RunDir) Forget(instance string) {
 	for _, path := range []string{d.recordPath(instance), d.recordPath(instance) + ".new", d.placePath(instance)} {
 		_ = os.Remove(path)
 	}
-	_ = os.RemoveAll(d.socketDir(instance))
+	_ = os.RemoveAll(d.SocketDir(instance))
 }
 
-// readRecords returns every record that can be read, and what is wrong with the others.
-func (d runDir) readRecords() (records []record, problems []error) {
+// Records returns every record that can be read, and what is wrong with the others.
+func (d RunDir) Records() (records []Record, problems []error) {
 	paths, err := filepath.Glob(filepath.Join(d.path, "*.json"))
 	if err != nil {
 		return nil, []error{fmt.Errorf("list re-attach records: %w", err)}
@@ -85,30 +102,33 @@ func (d runDir) readRecords() (records []record, problems []error) {
 	return records, problems
 }
 
-func readRecord(path string) (record, error) {
+// Record returns the record of a process. fs.ErrNotExist: there is none.
+func (d RunDir) Record(instance string) (Record, error) { return readRecord(d.recordPath(instance)) }
+
+func readRecord(path string) (Record, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return record{}, fmt.Errorf("read a re-attach record: %w", err)
+		return Record{}, fmt.Errorf("read a re-attach record: %w", err)
 	}
-	var r record
+	var r Record
 	if err := json.Unmarshal(content, &r); err != nil {
-		return record{}, fmt.Errorf("read the re-attach record %s: %w", path, err)
+		return Record{}, fmt.Errorf("read the re-attach record %s: %w", path, err)
 	}
 	if r.Plugin == "" || r.Pid <= 1 || r.Instance+".json" != filepath.Base(path) || !filepath.IsAbs(r.Socket) {
-		return record{}, fmt.Errorf("the re-attach record %s is incomplete", path)
+		return Record{}, fmt.Errorf("the re-attach record %s is incomplete", path)
 	}
 	return r, nil
 }
 
-// alive reports whether the process of a record exists.
-func (r record) alive() bool {
-	found := processStart(r.Pid)
+// Alive reports whether the process of a record exists.
+func (r Record) Alive() bool {
+	found := StartOf(r.Pid)
 	return found != "" && (r.Start == "" || found == r.Start)
 }
 
-// checkSocket makes sure that what listens on the record's socket is the process of the record, and that nobody else
+// CheckSocket makes sure that what listens on the record's socket is the process of the record, and that nobody else
 // could have put it there.
-func (r record) checkSocket() error {
+func (r Record) CheckSocket() error {
 	dir, err := os.Lstat(filepath.Dir(r.Socket))
 	if err != nil {
 		return fmt.Errorf("look at the socket of %s: %w", r.Plugin, err)
