@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: dir, log: log, options: Options{
 		RunDir: filepath.Join(dir, "run"), LogDir: filepath.Join(dir, "logs"), Logger: slog.New(log),
 		Level: slog.LevelDebug, Getenv: func(string) string { return "" }, StopTimeout: 10 * time.Second,
-		StartTimeout: patience,
+		StartTimeout: patience, reattachPause: 50 * time.Millisecond,
 	}}
 	t.Cleanup(w.killRecorders)
 	t.Cleanup(func() {

@@ -206,9 +206,9 @@ func (inst *instance) drainCall(ctx context.Context) error {
 }
 
 // kill ends the process, politely at first, and returns when it is gone. Calls under way are cut: drain before.
-func (inst *instance) kill() {
+func (inst *instance) kill(grace time.Duration) {
 	// go-plugin's Kill waits for an answer without a deadline; a process that hangs gives none.
-	timer := time.AfterFunc(killGrace, inst.process.End)
+	timer := time.AfterFunc(grace, inst.process.End)
 	defer timer.Stop()
 	inst.client.Kill()
 	<-inst.process.Exited()
@@ -216,8 +216,13 @@ func (inst *instance) kill() {
 
 // letGo gives up the connection and leaves the process running.
 func (inst *instance) letGo() {
+	inst.hangUp()
+	inst.process.LetGo()
+}
+
+// hangUp closes the connection. It can be called again.
+func (inst *instance) hangUp() {
 	if inst.grpc != nil {
 		_ = inst.grpc.Conn.Close()
 	}
-	inst.process.LetGo()
 }

@@ -194,7 +194,7 @@ func (inst *instance) mistaken(block config.Plugin) string {
 
 // discard ends a process that was never used.
 func (m *Manager) discard(inst *instance) {
-	inst.kill()
+	inst.kill(m.options.killGrace)
 	inst.lines.Flush()
 	m.runDir.Forget(inst.id)
 }

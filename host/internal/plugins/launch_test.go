@@ -20,6 +20,7 @@ func launchFailure(t *testing.T, w *world, source string) Status {
 }
 
 func TestLaunchErrorsExplainThemselves(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		label   string
 		prepare func(w *world)
@@ -109,6 +110,7 @@ func TestLaunchErrorsExplainThemselves(t *testing.T) {
 }
 
 func TestFirstLoadKeepsTheGoodBesideTheBad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-good")
 	m := w.load("plugin \"extractor-bad\" {}\nplugin \"extractor-good\" {}")
@@ -126,6 +128,7 @@ func TestFirstLoadKeepsTheGoodBesideTheBad(t *testing.T) {
 
 // go-plugin's SecureConfig keeps the hash of what it has read; a second start with the same one always fails.
 func TestChecksumHoldsForTheSecondStartToo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock = clock
@@ -152,6 +155,7 @@ func TestChecksumHoldsForTheSecondStartToo(t *testing.T) {
 
 // AutoMTLS is on for attached plugins: nobody else can talk to one, not even who can reach its socket.
 func TestAttachedPluginSpeaksTLS(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
@@ -162,6 +166,7 @@ func TestAttachedPluginSpeaksTLS(t *testing.T) {
 }
 
 func TestSocketsArePrivateAndNotInTheSystemsTemporaryDirectory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
@@ -181,6 +186,7 @@ func TestSocketsArePrivateAndNotInTheSystemsTemporaryDirectory(t *testing.T) {
 
 // A plugin that writes for ever to the descriptor of its handshake is read, and does not stop in the middle of it.
 func TestOutputBehindTheHandshakeDoesNotBlockThePlugin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
@@ -188,6 +194,7 @@ func TestOutputBehindTheHandshakeDoesNotBlockThePlugin(t *testing.T) {
 }
 
 func TestProgramsThatAPluginStartedEndWithIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.options.clock = newTestClock()
 	w.write("plugs/line-a", "#!/bin/sh\nsleep 600 &\necho $! > '"+w.dir+"/child'\nexit 1\n", 0o700)

@@ -21,6 +21,7 @@ import (
 func ref(url string) extractor.Ref { return extractor.Ref{URL: url} }
 
 func TestApplyDescribesEveryPlugin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	w.install("extractor-b", "FAKE_VERSION=2.1.0", "FAKE_EXAMPLES=fake://b/1 fake://b/2")
@@ -53,6 +54,7 @@ plugin "line-upos" {}
 }
 
 func TestLeaseCallsThePlugin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("line-upos", "FAKE_LINES=bda2")
 	w.install("extractor-a")
@@ -82,6 +84,7 @@ func TestLeaseCallsThePlugin(t *testing.T) {
 }
 
 func TestFirstMatchingExtractorInFileOrderWins(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-special", "FAKE_MATCH=^fake://x/special")
 	w.install("extractor-general", "FAKE_MATCH=^fake://")
@@ -99,6 +102,7 @@ func TestFirstMatchingExtractorInFileOrderWins(t *testing.T) {
 }
 
 func TestLeaseBeforeTheFirstApplyWaitsForIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.manager()
@@ -146,6 +150,7 @@ func TestPluginGetsOnlyTheAllowedEnvironment(t *testing.T) {
 }
 
 func TestAttachedPluginHasItsOwnProcessGroup(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
@@ -155,6 +160,7 @@ func TestAttachedPluginHasItsOwnProcessGroup(t *testing.T) {
 }
 
 func TestIdlePluginStopsAndTheNextLeaseStartsIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock, w.options.pingInterval = clock, 10*time.Millisecond
@@ -185,6 +191,7 @@ func TestIdlePluginStopsAndTheNextLeaseStartsIt(t *testing.T) {
 }
 
 func TestCrashBacksOffThenTheBreakerOpensThenAReloadCloses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock, w.options.jitter = clock, -1
@@ -241,6 +248,7 @@ func TestCrashBacksOffThenTheBreakerOpensThenAReloadCloses(t *testing.T) {
 }
 
 func TestTenHealthyMinutesForgiveFailures(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock, w.options.jitter = clock, -1
@@ -279,6 +287,7 @@ func TestHangingPluginIsKilledAndComesBack(t *testing.T) {
 func TestHangingPluginDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.options.killGrace = 200 * time.Millisecond
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
 	pid := status(t, m, "extractor-a").Process.PID
@@ -291,6 +300,7 @@ func TestHangingPluginDoesNotHoldUpTheEnd(t *testing.T) {
 }
 
 func TestUnhealthyPluginIsShownAndGoesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.options.pingInterval = 5 * time.Millisecond
 	w.install("extractor-a")
@@ -312,6 +322,7 @@ func TestUnhealthyPluginIsShownAndGoesOn(t *testing.T) {
 }
 
 func TestRunDrainsAndStopsEverything(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.manager()
@@ -350,6 +361,7 @@ func TestRunDrainsAndStopsEverything(t *testing.T) {
 }
 
 func TestCloseOfAManagerThatNeverRan(t *testing.T) {
+	t.Parallel()
 	m := newWorld(t).manager()
 	m.Close()
 	m.Close()

@@ -132,6 +132,7 @@ func FuzzLines(f *testing.F) {
 }
 
 func TestMalformedLogLineOfARealPlugin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
@@ -143,6 +144,7 @@ func TestMalformedLogLineOfARealPlugin(t *testing.T) {
 }
 
 func TestPanicOfARealPluginIsAnError(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.options.clock = newTestClock()
 	w.install("extractor-a")

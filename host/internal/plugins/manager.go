@@ -104,9 +104,13 @@ func (m *Manager) leave(inst *instance) {
 		return
 	}
 	if m.unemployed(inst) {
-		// Nothing is recorded: the process ends by itself, and the next host starts a fresh one.
-		if err := inst.drainCall(context.WithoutCancel(m.life)); err == nil && m.waitExit(inst, m.options.StopTimeout) {
-			return
+		// Nothing is recorded: the process ends by itself, and the next host starts a fresh one. It waits for its last
+		// connection, which is ours.
+		if err := inst.drainCall(context.WithoutCancel(m.life)); err == nil {
+			inst.hangUp()
+			if m.waitExit(inst, m.options.StopTimeout) {
+				return
+			}
 		}
 	}
 	inst.letGo()

@@ -39,6 +39,10 @@ type Options struct {
 	pingInterval time.Duration
 	// pingTimeout bounds one such question; 0: 5 seconds, because on a busy machine a living process can be slow.
 	pingTimeout time.Duration
+	// killGrace is what a process gets between being asked to end and being killed; 0: 3 seconds.
+	killGrace time.Duration
+	// reattachPause lies between two tries to reach a recorder that lives and does not answer; 0: half a second.
+	reattachPause time.Duration
 	// clock is what back-off, idle time and the breaker go by; nil: the real one.
 	clock clock
 	// jitter is the share by which the waits of back-offs are spread; 0: a fifth, below 0: not at all.
@@ -52,8 +56,6 @@ const (
 	healthTimeout = 15 * time.Second
 	// drainCallTimeout bounds the Drain call itself, which flushes and does not wait for work.
 	drainCallTimeout = 2 * time.Second
-	// killGrace is what a process gets between being asked to end and being killed.
-	killGrace = 3 * time.Second
 )
 
 func (o *Options) setDefaults() {
@@ -64,6 +66,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.StopTimeout, 2*time.Second)
 	setDefault(&o.pingInterval, 10*time.Second)
 	setDefault(&o.pingTimeout, 5*time.Second)
+	setDefault(&o.killGrace, 3*time.Second)
+	setDefault(&o.reattachPause, 500*time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

@@ -19,12 +19,9 @@ import (
 	"github.com/lubod/lubod/sdk/wire"
 )
 
-const (
-	// reattachTries is how often a living recorder that does not answer is asked, reattachPause apart: its socket may
-	// have been cleaned away and be about to come back, or the machine may be busy starting everything at once.
-	reattachTries = 4
-	reattachPause = 500 * time.Millisecond
-)
+// reattachTries is how often a living recorder that does not answer is asked, with pauses: its socket may have been cleaned
+// away and be about to come back, or the machine may be busy starting everything at once.
+const reattachTries = 4
 
 // reattach takes over the recorders that outlived the last host, and removes what dead plugins left.
 func (m *Manager) reattach(ctx context.Context) {
@@ -58,7 +55,7 @@ func (m *Manager) takeOver(ctx context.Context, r process.Record) error {
 	var err error
 	for try := range reattachTries {
 		if try > 0 {
-			if waitErr := (realClock{}).Wait(ctx, reattachPause); waitErr != nil {
+			if waitErr := (realClock{}).Wait(ctx, m.options.reattachPause); waitErr != nil {
 				return waitErr
 			}
 		}
@@ -177,6 +174,7 @@ func (m *Manager) findAgain(ctx context.Context, plugin, instance string) (found
 	case errors.Is(err, ErrGone):
 		return false, nil
 	default:
-		return false, &DownError{Plugin: plugin, State: Backoff, Next: m.options.clock.Now().Add(reattachPause), RetryAfter: reattachPause, Err: err}
+		pause := m.options.reattachPause
+		return false, &DownError{Plugin: plugin, State: Backoff, Next: m.options.clock.Now().Add(pause), RetryAfter: pause, Err: err}
 	}
 }

@@ -180,6 +180,7 @@ func (w *world) end(lease *RecorderLease, session string) {
 }
 
 func TestCloseLeavesARecordingRecorderRunning(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("recorder-r")
 	first := w.load(`plugin "recorder-r" {}`)
@@ -346,6 +347,7 @@ func TestRecorderThatDiesWhileTheFirstApplyRunsIsReplaced(t *testing.T) {
 }
 
 func TestRecordsThatLieAreNotTrusted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("recorder-r")
 	first := w.load(`plugin "recorder-r" {}`)
@@ -416,6 +418,7 @@ func TestUnreachableLivingRecorderIsDownAndNotGone(t *testing.T) {
 }
 
 func TestRecorderInstanceOfNothing(t *testing.T) {
+	t.Parallel()
 	m := newWorld(t).load("")
 	for _, instance := range []string{"", uuid.NewString(), "../../etc/passwd"} {
 		if _, err := m.RecorderInstance(context.Background(), "recorder-r", instance); !errors.Is(err, ErrGone) {
@@ -425,6 +428,7 @@ func TestRecorderInstanceOfNothing(t *testing.T) {
 }
 
 func TestStaleSocketsAreCleanedAndLivingOnesAreNot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	run := w.options.RunDir
 	dead, living := filepath.Join(run, "deadbeef"), filepath.Join(run, "11111111")
@@ -460,6 +464,7 @@ func TestStaleSocketsAreCleanedAndLivingOnesAreNot(t *testing.T) {
 }
 
 func TestDeepDataDirectoryGetsAShortSocketDirectory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.options.RunDir = filepath.Join(w.dir, strings.Repeat("deep/", 30), "run")
 	w.install("recorder-r")

@@ -30,6 +30,7 @@ func TestReloadOfTheSameChangesNothing(t *testing.T) {
 
 // Sixteen callers never see a failed call while binary and options are replaced under them.
 func TestReloadUnderLoadLosesNoCall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a", "FAKE_VERSION=0")
 	m := w.load(`plugin "extractor-a" {}`)
@@ -74,6 +75,7 @@ func TestReloadUnderLoadLosesNoCall(t *testing.T) {
 }
 
 func TestReloadFailureLeavesTheOldInPlace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	w.install("extractor-b")
@@ -104,6 +106,7 @@ func TestReloadFailureLeavesTheOldInPlace(t *testing.T) {
 }
 
 func TestReloadErrorNamesEveryPluginThatFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	m := w.load("")
 	w.install("line-b")
@@ -114,6 +117,7 @@ func TestReloadErrorNamesEveryPluginThatFails(t *testing.T) {
 }
 
 func TestRemovedPluginDrainsAndEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("extractor-a")
 	m := w.load(`plugin "extractor-a" {}`)
@@ -140,6 +144,7 @@ func TestRemovedPluginDrainsAndEnds(t *testing.T) {
 }
 
 func TestDrainIsBounded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.options.ExtractorDrain = 1 // nanosecond
 	w.install("extractor-a")
@@ -157,6 +162,7 @@ func TestDrainIsBounded(t *testing.T) {
 }
 
 func TestLimitsApplyWithoutARestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock, w.options.pingInterval = clock, 10e6

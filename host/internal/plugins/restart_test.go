@@ -71,6 +71,7 @@ func TestPluginWithLiveWorkIsStartedAgainWithinTwoSecondsForEver(t *testing.T) {
 
 // A process that ran well for a while comes back without a pause, however often.
 func TestPluginWithLiveWorkThatRanForAWhileIsStartedAgainAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock = clock
@@ -140,6 +141,7 @@ func TestWorkThatWaitsBringsTheNextStartForward(t *testing.T) {
 
 // What cannot be started is tried again as long as work waits for it, and each try that failed says so.
 func TestRecorderThatCannotBeStartedIsTriedAgainAsLongAsWorkWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock = clock
@@ -185,6 +187,7 @@ func TestRecorderThatCannotBeStartedIsTriedAgainAsLongAsWorkWaits(t *testing.T) 
 }
 
 func TestRecorderOfALabelAlsoWhenItIsNotTheFirst(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("recorder-new")
 	w.install("recorder-old")
@@ -207,6 +210,7 @@ func TestRecorderOfALabelAlsoWhenItIsNotTheFirst(t *testing.T) {
 }
 
 func TestIsolatedRecorderDiesAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.install("recorder-r")
 	m := w.load(`plugin "recorder-r" {}`)
@@ -245,6 +249,7 @@ func TestIsolatedRecorderDiesAlone(t *testing.T) {
 }
 
 func TestIsolatedRecorderEndsWhenNothingUsesIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	clock := newTestClock()
 	w.options.clock, w.options.pingInterval = clock, 10*time.Millisecond
@@ -333,6 +338,7 @@ func TestReplacedIsolatedRecorderFinishesItsSessions(t *testing.T) {
 }
 
 func TestWhoWaitsForAStartIsToldWhenTheManagerCloses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.options.clock = newTestClock()
 	m := w.load(`plugin "recorder-r" {}`)

@@ -174,7 +174,7 @@ func (m *Manager) stop(inst *instance, limit time.Duration) {
 	if !inst.gone() && inst.drainCall(context.WithoutCancel(m.life)) != nil {
 		inst.process.End() // it had its time
 	}
-	inst.kill()
+	inst.kill(m.options.killGrace)
 	inst.lines.Flush()
 	m.runDir.Forget(inst.id)
 }
