@@ -161,6 +161,8 @@ type RecorderSession struct {
 	EndedAt    *time.Time
 	EndReason  string
 	EndMessage string
+	// Why files under the path prefix of an ended session are not segments yet; NULL: none is left.
+	Unsettled []byte
 }
 
 // One live session of one streamer, across reconnects and restarts. Room and template names are copied, so that editing or deleting the streamer changes nothing that was recorded.
@@ -189,6 +191,8 @@ type Recording struct {
 	RequestKey *string
 	// The hooks of a streamer that was deleted, by stage: what becomes due later still runs.
 	Hooks []byte
+	// Why files of the recording are missing or could not be taken over yet; NULL when all is well.
+	Reason []byte
 }
 
 type Segment struct {
@@ -247,6 +251,8 @@ type Streamer struct {
 	SegmentProcessor    []byte
 	DownloadedProcessor []byte
 	Postprocessor       []byte
+	// Code and arguments of last_error; NULL when all is well.
+	Reason []byte
 	// never: nothing of the room is ever published, so that hooks may remove its files. NULL: they are kept until they are public.
 	Publish *string
 }

@@ -86,7 +86,7 @@ func (q *Queries) ExtendWaiting(ctx context.Context, arg ExtendWaitingParams) er
 }
 
 const getSession = `-- name: GetSession :one
-SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message FROM recorder_sessions WHERE id = $1
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled FROM recorder_sessions WHERE id = $1
 `
 
 func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession, error) {
@@ -107,6 +107,7 @@ func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession
 		&i.EndedAt,
 		&i.EndReason,
 		&i.EndMessage,
+		&i.Unsettled,
 	)
 	return i, err
 }
@@ -114,7 +115,7 @@ func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession
 const insertRecording = `-- name: InsertRecording :one
 INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10)
-RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks
+RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason
 `
 
 type InsertRecordingParams struct {
@@ -164,6 +165,7 @@ func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Reason,
 	)
 	return i, err
 }
@@ -221,7 +223,7 @@ func (q *Queries) LinkSession(ctx context.Context, arg LinkSessionParams) error 
 }
 
 const lockExpiredRecordings = `-- name: LockExpiredRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.reason FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
 WHERE r.state = 'waiting'
   AND (r.resume_until <= $1::timestamptz OR s.id IS NULL OR s.url <> r.url)
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.streamer_id = r.streamer_id AND o.ended_at IS NULL)
@@ -259,6 +261,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 			&i.Params,
 			&i.RequestKey,
 			&i.Hooks,
+			&i.Reason,
 		); err != nil {
 			return nil, err
 		}
@@ -271,7 +274,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 }
 
 const lockOpenRecording = `-- name: LockOpenRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
 `
 
 func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Recording, error) {
@@ -297,12 +300,13 @@ func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Reco
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Reason,
 	)
 	return i, err
 }
 
 const lockRecording = `-- name: LockRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks FROM recordings WHERE id = $1 FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason FROM recordings WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error) {
@@ -328,12 +332,13 @@ func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Reason,
 	)
 	return i, err
 }
 
 const lockSession = `-- name: LockSession :one
-SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message FROM recorder_sessions WHERE id = $1 FOR UPDATE
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled FROM recorder_sessions WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockSession(ctx context.Context, id uuid.UUID) (RecorderSession, error) {
@@ -354,6 +359,7 @@ func (q *Queries) LockSession(ctx context.Context, id uuid.UUID) (RecorderSessio
 		&i.EndedAt,
 		&i.EndReason,
 		&i.EndMessage,
+		&i.Unsettled,
 	)
 	return i, err
 }
@@ -383,7 +389,7 @@ func (q *Queries) NextSegmentIndex(ctx context.Context, streamerID int64) (int32
 }
 
 const openSessions = `-- name: OpenSessions :many
-SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message FROM recorder_sessions WHERE host_id = $1 AND ended_at IS NULL ORDER BY started_at
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled FROM recorder_sessions WHERE host_id = $1 AND ended_at IS NULL ORDER BY started_at
 `
 
 func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]RecorderSession, error) {
@@ -410,6 +416,7 @@ func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]Recorde
 			&i.EndedAt,
 			&i.EndReason,
 			&i.EndMessage,
+			&i.Unsettled,
 		); err != nil {
 			return nil, err
 		}
@@ -422,7 +429,7 @@ func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]Recorde
 }
 
 const orphanedRecordings = `-- name: OrphanedRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks FROM recordings r
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.reason FROM recordings r
 WHERE r.host_id = $1 AND r.state = 'recording'
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.ended_at IS NULL)
 `
@@ -457,6 +464,7 @@ func (q *Queries) OrphanedRecordings(ctx context.Context, hostID uuid.UUID) ([]R
 			&i.Params,
 			&i.RequestKey,
 			&i.Hooks,
+			&i.Reason,
 		); err != nil {
 			return nil, err
 		}
@@ -517,16 +525,17 @@ func (q *Queries) SessionWanted(ctx context.Context, id uuid.UUID) (bool, error)
 }
 
 const setStreamerError = `-- name: SetStreamerError :exec
-UPDATE streamers SET last_error = $2 WHERE id = $1 AND last_error <> $2
+UPDATE streamers SET last_error = $2, reason = $3 WHERE id = $1 AND (last_error <> $2 OR reason IS DISTINCT FROM $3)
 `
 
 type SetStreamerErrorParams struct {
 	ID        int64
 	LastError string
+	Reason    []byte
 }
 
 func (q *Queries) SetStreamerError(ctx context.Context, arg SetStreamerErrorParams) error {
-	_, err := q.db.Exec(ctx, setStreamerError, arg.ID, arg.LastError)
+	_, err := q.db.Exec(ctx, setStreamerError, arg.ID, arg.LastError, arg.Reason)
 	return err
 }
 
@@ -548,7 +557,7 @@ func (q *Queries) WaitRecording(ctx context.Context, arg WaitRecordingParams) er
 }
 
 const watchedStreamers = `-- name: WatchedStreamers :many
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE NOT paused ORDER BY id
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE NOT paused ORDER BY id
 `
 
 func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
@@ -580,6 +589,7 @@ func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
 			&i.SegmentProcessor,
 			&i.DownloadedProcessor,
 			&i.Postprocessor,
+			&i.Reason,
 			&i.Publish,
 		); err != nil {
 			return nil, err

@@ -16,7 +16,7 @@ WITH kept AS (
     FROM streamers s WHERE s.id = $1 AND r.streamer_id = s.id
       AND NOT EXISTS (SELECT 1 FROM hook_runs h WHERE h.recording_id = r.id AND h.stage = 'postprocessor')
 )
-DELETE FROM streamers WHERE streamers.id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
+DELETE FROM streamers WHERE streamers.id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
 `
 
 // Its recordings keep its hooks: what is due of them later still runs.
@@ -43,13 +43,14 @@ func (q *Queries) DeleteStreamer(ctx context.Context, id int64) (Streamer, error
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Reason,
 		&i.Publish,
 	)
 	return i, err
 }
 
 const getStreamer = `-- name: GetStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE id = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE id = $1
 `
 
 func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -75,6 +76,7 @@ func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Reason,
 		&i.Publish,
 	)
 	return i, err
@@ -84,7 +86,7 @@ const insertStreamer = `-- name: InsertStreamer :one
 INSERT INTO streamers (url, template_name, remark, split_time, split_size, override, filename_prefix, format, time_range, excluded_keywords,
     preprocessor, segment_processor, downloaded_processor, postprocessor, publish)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
 `
 
 type InsertStreamerParams struct {
@@ -144,13 +146,14 @@ func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) 
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Reason,
 		&i.Publish,
 	)
 	return i, err
 }
 
 const lockStreamer = `-- name: LockStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE id = $1 FOR UPDATE
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -176,13 +179,14 @@ func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) 
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Reason,
 		&i.Publish,
 	)
 	return i, err
 }
 
 const setStreamerPaused = `-- name: SetStreamerPaused :one
-UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
+UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
 `
 
 type SetStreamerPausedParams struct {
@@ -213,13 +217,14 @@ func (q *Queries) SetStreamerPaused(ctx context.Context, arg SetStreamerPausedPa
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Reason,
 		&i.Publish,
 	)
 	return i, err
 }
 
 const streamerByURL = `-- name: StreamerByURL :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish FROM streamers WHERE url = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE url = $1
 `
 
 func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, error) {
@@ -245,6 +250,7 @@ func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, erro
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Reason,
 		&i.Publish,
 	)
 	return i, err
@@ -273,7 +279,7 @@ WITH open_uploads AS (
 ), open_sessions AS (
     SELECT streamer_id, min(plugin) AS plugin FROM recorder_sessions WHERE ended_at IS NULL AND streamer_id IS NOT NULL GROUP BY streamer_id
 )
-SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor, streamers.publish,
+SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor, streamers.reason, streamers.publish,
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
        (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
@@ -334,6 +340,7 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.Streamer.SegmentProcessor,
 			&i.Streamer.DownloadedProcessor,
 			&i.Streamer.Postprocessor,
+			&i.Streamer.Reason,
 			&i.Streamer.Publish,
 			&i.Recording,
 			&i.Uploading,
@@ -358,9 +365,9 @@ const updateStreamer = `-- name: UpdateStreamer :one
 UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
     filename_prefix = $8, format = $9, time_range = $10, excluded_keywords = $11,
     preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15, publish = $16,
-    last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, updated_at = now()
+    last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, reason = CASE WHEN url = $2 THEN reason END, updated_at = now()
 WHERE id = $1
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, publish
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
 `
 
 type UpdateStreamerParams struct {
@@ -423,6 +430,7 @@ func (q *Queries) UpdateStreamer(ctx context.Context, arg UpdateStreamerParams) 
 		&i.SegmentProcessor,
 		&i.DownloadedProcessor,
 		&i.Postprocessor,
+		&i.Reason,
 		&i.Publish,
 	)
 	return i, err

@@ -20,7 +20,7 @@ func (q *Queries) DeleteSubmission(ctx context.Context, recordingID int64) error
 }
 
 const getRecording = `-- name: GetRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks FROM recordings WHERE id = $1
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason FROM recordings WHERE id = $1
 `
 
 func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error) {
@@ -46,6 +46,7 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Reason,
 	)
 	return i, err
 }

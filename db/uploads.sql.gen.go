@@ -287,7 +287,7 @@ func (q *Queries) UnfinishedUploads(ctx context.Context) ([]int64, error) {
 }
 
 const uploadWork = `-- name: UploadWork :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.reason
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.segment_id = $1
 `
@@ -347,6 +347,7 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Recording.Params,
 		&i.Recording.RequestKey,
 		&i.Recording.Hooks,
+		&i.Recording.Reason,
 	)
 	return i, err
 }

@@ -38,13 +38,13 @@ type bilibiliLive struct {
 	t    *testing.T
 }
 
-func newBilibiliLive(t *testing.T, media http.Handler) *bilibiliLive {
+func newBilibiliLive(t *testing.T, media http.Handler, env ...string) *bilibiliLive {
 	t.Helper()
 	sim := bililive.New(t, bililive.Options{Media: media})
 	sim.SetRoom(room(bililive.Live))
-	daemon := hosttest.New(t, hosttest.Options{Plugins: withBilibili, Env: []string{
-		"LUBOD_BILIBILI_LIVE_URL=" + sim.URL(), "LUBOD_BILIBILI_LIVE_API_URL=" + sim.URL(), "LUBOD_BILIBILI_SHORT_URL=" + sim.URL(),
-	}})
+	daemon := hosttest.New(t, hosttest.Options{Plugins: withBilibili, Env: append(env,
+		"LUBOD_BILIBILI_LIVE_URL="+sim.URL(), "LUBOD_BILIBILI_LIVE_API_URL="+sim.URL(), "LUBOD_BILIBILI_SHORT_URL="+sim.URL(),
+	)})
 	return &bilibiliLive{daemon, sim, t}
 }
 

@@ -97,8 +97,10 @@ func (s *services) buildPipeline(h *Host, hostID uuid.UUID, manager *plugins.Man
 	s.recordings = record.New(record.Options{
 		DB: database, HostID: hostID, Root: recordingsDir, Recorders: recorders{manager, options}, Extractors: resolver,
 		Publisher: publisher{s.hooks, s.uploads}, Prepare: s.hooks.Prepare,
-		SessionEnded: func(streamerID int64) { s.watcher.Ask(streamerID) }, SlotFree: func() { s.watcher.SlotFree() },
-		Logger: h.logger.With("part", "record"),
+		SessionFed:   func(streamerID int64) { s.watcher.SessionFed(streamerID) },
+		SessionEnded: func(streamerID int64, end record.End) { s.watcher.SessionEnded(streamerID, monitor.SessionEnd(end)) },
+		SlotFree:     func() { s.watcher.SlotFree() },
+		Logger:       h.logger.With("part", "record"),
 	})
 	s.watcher = monitor.New(monitor.Options{
 		DB: database, Extractors: resolver, Recorder: recordable{s.recordings}, Logger: h.logger.With("part", "monitor"),

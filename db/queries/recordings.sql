@@ -82,7 +82,7 @@ SELECT coalesce((SELECT value FROM configuration), '{}')::jsonb AS global,
 SELECT * FROM streamers WHERE NOT paused ORDER BY id;
 
 -- name: SetStreamerError :exec
-UPDATE streamers SET last_error = $2 WHERE id = $1 AND last_error <> $2;
+UPDATE streamers SET last_error = $2, reason = $3 WHERE id = $1 AND (last_error <> $2 OR reason IS DISTINCT FROM $3);
 
 -- name: SessionWanted :one
 -- Whether a session's room is still to be recorded.

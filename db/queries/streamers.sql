@@ -60,7 +60,7 @@ SELECT * FROM streamers WHERE id = $1 FOR UPDATE;
 UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
     filename_prefix = $8, format = $9, time_range = $10, excluded_keywords = $11,
     preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15, publish = $16,
-    last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, updated_at = now()
+    last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, reason = CASE WHEN url = $2 THEN reason END, updated_at = now()
 WHERE id = $1
 RETURNING *;
 

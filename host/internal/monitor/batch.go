@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
 )
@@ -29,7 +30,7 @@ type batchState struct {
 func (r *round) withOthers(first question, now time.Time) []question {
 	questions := []question{first}
 	home := first.room.home
-	if !home.batches || now.Before(home.single) || first.closed != nil || first.active || first.alone || first.room.calledOrWaits() {
+	if !home.batches || now.Before(home.single) || first.closed != nil || first.active || first.fact != nil || first.alone || first.room.calledOrWaits() {
 		return questions
 	}
 	var others []*watched
@@ -59,7 +60,7 @@ func (r *round) joins(room *watched, now time.Time) bool {
 	if room.failures == 0 {
 		latest = now.Add(room.interval / 3)
 	}
-	if room.due.After(latest) || room.soonest(now, false).After(now) || room.alone || room.calledOrWaits() {
+	if room.due.After(latest) || room.soonest(now, false).After(now) || room.alone || room.fact != nil || room.calledOrWaits() {
 		return false
 	}
 	_, closed := room.rules.at(now)
@@ -81,12 +82,11 @@ func (r *round) askTogether(ctx context.Context, questions []question) ([]answer
 	}
 	answers := make([]answer, len(questions))
 	for i, question := range questions {
-		question.quiet = true
-		answers[i].room = question.room
+		answers[i].room, answers[i].quiet = question.room, true
 		switch {
 		case sdk.KindOf(err) == sdk.RateLimited:
 			answers[i].err = err
-			answers[i].trouble = r.note(ctx, question, err)
+			answers[i].trouble = r.note(ctx, question, false, err)
 		case err != nil:
 			answers[i].left = &batchState{}
 		case !told[i].Known:
@@ -94,7 +94,7 @@ func (r *round) askTogether(ctx context.Context, questions []question) ([]answer
 		case told[i].Status.Live:
 			answers[i].left = &batchState{alone: true, told: &told[i].Status, toldOf: rooms[i].URL}
 		default:
-			answers[i].trouble = r.note(ctx, question, nil)
+			answers[i].trouble = r.note(ctx, question, false, nil)
 		}
 	}
 	return answers, err
@@ -110,7 +110,7 @@ func (r *round) takeBatch(home *platform, interval time.Duration, failure error)
 	home.failed++
 	rests := sdk.KindOf(failure) == sdk.RateLimited
 	if !rests {
-		home.single = time.Now().Add(doubled(interval, home.failed-1))
+		home.single = time.Now().Add(pipeline.Backoff(interval, max(interval, maxPause), home.failed-1))
 	}
 	switch {
 	case home.failed > 1:

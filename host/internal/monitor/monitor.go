@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk/extractor"
 )
@@ -45,6 +46,8 @@ type Room struct {
 // Recorder records live rooms.
 type Recorder interface {
 	Active(streamerID int64) bool
+	// Fed tells whether media arrives of a room that is active.
+	Fed(streamerID int64) bool
 	// Start answers ErrNoSlot when as many rooms are recorded as may be at once.
 	Start(ctx context.Context, streamer db.Streamer, status extractor.Status) error
 	// Stop ends what is being recorded of the streamer, if anything, and keeps it.
@@ -64,6 +67,7 @@ type Monitor struct {
 	Options
 	mu     sync.Mutex
 	wanted map[int64]bool // rooms to ask at once; true: even if they were asked just now
+	facts  map[int64]fact // the newest of each room
 	reread bool
 	freed  int // slots that became free
 	wake   chan struct{}
@@ -71,7 +75,7 @@ type Monitor struct {
 
 // New prepares the monitor.
 func New(options Options) *Monitor {
-	return &Monitor{Options: options, wanted: make(map[int64]bool), wake: make(chan struct{}, 1)}
+	return &Monitor{Options: options, wanted: make(map[int64]bool), facts: make(map[int64]fact), wake: make(chan struct{}, 1)}
 }
 
 // Ask has a room asked at once, or a moment after its last question: its session just ended, and it may be live again.
@@ -117,10 +121,13 @@ type watched struct {
 	home     *platform
 	place    int // in the schedule of home; -1 while the room is being asked
 	failures int // in a row
-	trouble  string
-	again    bool // asked for while a question was under way
-	gone     bool
-	person   bool // a person has to act before the next answer can be a better one
+	broken   int // sessions in a row that failed without media
+	trouble  reason.Reason
+	fact     *fact // that nobody took notice of yet
+	sayings
+	again  bool // asked for while a question was under way
+	gone   bool
+	person bool // a person has to act before the next answer can be a better one
 	slotWait
 	batchState
 }
@@ -212,7 +219,10 @@ func (r *round) complain(ctx context.Context, err error) {
 func (r *round) put(streamer db.Streamer, interval time.Duration, due time.Time) bool {
 	room, known := r.rooms[streamer.ID]
 	if !known {
-		room = &watched{streamer: streamer, interval: interval, due: due, trouble: streamer.LastError}
+		room = &watched{streamer: streamer, interval: interval, due: due, trouble: written(streamer)}
+		if !room.trouble.IsZero() && r.Recorder.Fed(streamer.ID) {
+			room.fact = &fact{} // a host that died could not note it
+		}
 		r.follow(room, streamer, false)
 		r.rooms[streamer.ID] = room
 		room.home = r.platform(streamer.URL)
@@ -242,11 +252,14 @@ func (r *round) drop(id int64, room *watched) {
 
 func (r *round) takeWishes(ctx context.Context) {
 	r.mu.Lock()
-	wanted, reread, freed := r.wanted, r.reread, r.freed
-	r.wanted, r.reread, r.freed = make(map[int64]bool), false, 0
+	wanted, facts, reread, freed := r.wanted, r.facts, r.reread, r.freed
+	r.wanted, r.facts, r.reread, r.freed = make(map[int64]bool), make(map[int64]fact), false, 0
 	r.mu.Unlock()
 	if reread {
 		r.read(ctx)
+	}
+	for id, told := range facts {
+		r.takeFact(r.rooms[id], told)
 	}
 	r.callWaiting(freed)
 	for id, atOnce := range wanted {
@@ -259,6 +272,18 @@ func (r *round) takeWishes(ctx context.Context) {
 			room.due = room.soonest(time.Now(), atOnce)
 			room.reorder()
 		}
+	}
+}
+
+// takeFact has a room's fact noted at once, or after the question that is under way.
+func (r *round) takeFact(room *watched, told fact) {
+	if room == nil {
+		return
+	}
+	room.fact = &told
+	if room.place >= 0 {
+		room.due = time.Now()
+		room.reorder()
 	}
 }
 

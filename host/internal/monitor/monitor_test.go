@@ -27,6 +27,7 @@ type fakeRooms struct {
 	resolve func(ctx context.Context, url string) (extractor.Status, error)
 	start   func(streamer db.Streamer) error                                          // nil: fine
 	active  func(id int64) bool                                                       // nil: no
+	fed     func(id int64) bool                                                       // nil: no
 	stop    func(id int64) error                                                      // nil: fine
 	batch   func(ctx context.Context, urls []string) ([]extractor.BatchAnswer, error) // nil: one by one only
 
@@ -63,6 +64,8 @@ func (f *fakeRooms) ResolveBatch(ctx context.Context, global []byte, rooms []Roo
 	f.mu.Unlock()
 	return f.batch(ctx, urls)
 }
+
+func (f *fakeRooms) Fed(id int64) bool { return f.fed != nil && f.fed(id) }
 
 func (f *fakeRooms) Active(id int64) bool { return f.active != nil && f.active(id) }
 
@@ -401,35 +404,4 @@ func TestStopCutsQuestions(t *testing.T) {
 			t.Errorf("last_error = %q", text)
 		}
 	})
-}
-
-func TestNextTryByKindOfError(t *testing.T) {
-	const interval = 30 * time.Second
-	kind := func(k sdk.Kind) error { return &sdk.Error{Kind: k} }
-	tests := []struct {
-		err      error
-		failures int
-		want     time.Duration
-	}{
-		{kind(sdk.Unavailable), 1, interval},
-		{kind(sdk.Unavailable), 100, interval},
-		{kind(sdk.Bug), 1, interval},
-		{errors.New("plain"), 1, interval},
-		{kind(sdk.RateLimited), 1, time.Minute},
-		{kind(sdk.RateLimited), 2, 2 * time.Minute},
-		{kind(sdk.RateLimited), 1000, maxPause},
-		{&sdk.Error{Kind: sdk.RateLimited, RetryAfter: time.Hour}, 1, time.Hour},
-		{kind(sdk.NotFound), 1, maxPause / 2},
-		{kind(sdk.LoginRequired), 1, maxPause / 2},
-		{kind(sdk.Challenged), 1, maxPause / 2},
-		{fmt.Errorf("wrapped: %w", kind(sdk.Forbidden)), 1, maxPause / 2},
-	}
-	for _, test := range tests {
-		if got := nextTry(test.err, interval, test.failures); got != test.want {
-			t.Errorf("%v after %d failures: %v, want %v", sdk.KindOf(test.err), test.failures, got, test.want)
-		}
-	}
-	if got := nextTry(kind(sdk.RateLimited), time.Hour, 3); got < time.Hour {
-		t.Errorf("a slow room is asked sooner after a failure: %v", got)
-	}
 }

@@ -3,36 +3,18 @@ package monitor
 import (
 	"time"
 
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/sdk"
 )
 
-// maxPause is the longest pause between two questions about a room that keeps failing.
+// maxPause is the longest pause between two batches of a platform that cannot answer them.
 const maxPause = 10 * time.Minute
 
-// nextTry tells how long to leave a room alone after a question failed. An extractor says what happened; what to do
-// about it is decided here only. A failed question never counts as "offline".
-func nextTry(err error, interval time.Duration, failures int) time.Duration {
-	switch {
-	case sdk.KindOf(err) == sdk.RateLimited:
-		return max(sdk.RetryAfter(err), doubled(interval, failures))
-	case needsPerson(err):
-		return max(interval, maxPause/2) // the room is looked at now and then all the same
-	}
-	return interval
+// judge says what to do about a failure. A failed question never counts as "offline".
+func judge(subject pipeline.Subject, err error, before int, interval time.Duration) pipeline.Verdict {
+	failure := pipeline.Failure{Blame: pipeline.Plugin, Kind: sdk.KindOf(err), RetryAfter: sdk.RetryAfter(err)}
+	return pipeline.DefaultPace().Judge(subject, failure, before, interval)
 }
 
 // needsPerson tells whether a person has to act before another answer can be expected.
-func needsPerson(err error) bool {
-	switch sdk.KindOf(err) {
-	case sdk.NotFound, sdk.LoginRequired, sdk.Forbidden, sdk.Challenged, sdk.InvalidOption, sdk.Unsupported:
-		return true
-	}
-	return false
-}
-
-func doubled(interval time.Duration, times int) time.Duration {
-	for range min(times, 10) {
-		interval = min(2*interval, max(maxPause, interval))
-	}
-	return interval
-}
+func needsPerson(err error) bool { return err != nil && judge(pipeline.Poll, err, 0, 0).Person }

@@ -3,10 +3,11 @@ package monitor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/pipeline"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/sdk/extractor"
 )
 
@@ -14,18 +15,22 @@ import (
 func (r *round) prepare(room *watched, now time.Time) (q question, needed bool) {
 	batch := room.batchState
 	room.batchState = batchState{}
+	told := room.fact
+	room.fact = nil
 	active := r.Recorder.Active(room.streamer.ID)
 	change, closed := room.rules.at(now)
-	if room.idle(active, closed) {
+	if told == nil && room.idle(active, closed) {
 		room.due = sooner(now.Add(room.interval), change)
 		room.enter()
 		room.waits = time.Time{}
 		r.passOn(room, answer{})
 		return question{}, false
 	}
-	room.asked = now
+	if told == nil {
+		room.asked = now
+	}
 	return question{
-		room: room, batchState: batch, streamer: room.streamer, rules: room.rules, active: active, closed: closed,
+		fact: told, room: room, batchState: batch, streamer: room.streamer, rules: room.rules, active: active, closed: closed,
 		global: r.global, trouble: room.trouble,
 	}, true
 }
@@ -33,14 +38,14 @@ func (r *round) prepare(room *watched, now time.Time) (q question, needed bool) 
 // question is what the goroutine of one question knows: a copy, since the room itself belongs to Run.
 type question struct {
 	batchState
+	fact     *fact    // is known without asking
 	room     *watched // for Run only
 	streamer db.Streamer
 	rules    rules
 	active   bool  // it is being recorded
 	closed   error // why it may not be recorded now, whatever it sends
 	global   []byte
-	trouble  string
-	quiet    bool // the log tells of all rooms of a batch at once
+	trouble  reason.Reason
 }
 
 // reply is what came of one question about some rooms of a platform.
@@ -55,9 +60,11 @@ type reply struct {
 type answer struct {
 	room    *watched
 	left    *batchState // the room's question remains open
+	fact    *fact       // that was told, and nobody asked
 	started bool        // a recording
 	err     error
-	trouble string // what the streamer's row says now
+	trouble reason.Reason // what the streamer's row says now
+	quiet   bool          // the log tells of all rooms of a batch at once
 }
 
 // start asks about one room, or about several at once.
@@ -89,8 +96,12 @@ func (r *round) takeReply(reply reply) {
 
 // ask puts one question.
 func (r *round) ask(ctx context.Context, question question) answer {
+	if question.fact != nil {
+		_, err := question.fact.settled()
+		return answer{room: question.room, fact: question.fact, err: err, trouble: r.note(ctx, question, false, err)}
+	}
 	started, err := r.settle(ctx, question)
-	return answer{room: question.room, started: started, err: err, trouble: r.note(ctx, question, err)}
+	return answer{room: question.room, started: started, err: err, trouble: r.note(ctx, question, started, err)}
 }
 
 // settle finds out whether one room is to be recorded, and has it recorded or not.
@@ -112,16 +123,24 @@ func (r *round) settle(ctx context.Context, question question) (started bool, er
 		return false, nil // and goes on
 	}
 	if len(status.Streams) == 0 {
-		return false, errors.New("the room is live and the extractor offers no stream")
+		return false, reason.New(reason.RoomNoStream).Err()
 	}
 	// A slow answer leaves the start its full time.
 	starting, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err = r.Recorder.Start(starting, question.streamer, status)
-	if err != nil && !errors.Is(err, ErrNoSlot) {
-		err = fmt.Errorf("record: %w", err)
+	return err == nil, notStarted(err)
+}
+
+// notStarted gives an error of the recorder a reason, unless it brings one.
+func notStarted(err error) error {
+	if err == nil || errors.As(err, new(*reason.Error)) {
+		return err
 	}
-	return err == nil, err
+	if why := reason.Of(err); why.Code != reason.ErrorOther && why.Code != reason.ErrorUnavailable {
+		return why.Wrap(err)
+	}
+	return reason.New(reason.RoomNotStarted).Wrap(err)
 }
 
 func (r *round) resolve(ctx context.Context, question question) (extractor.Status, error) {
@@ -134,46 +153,17 @@ func (r *round) resolve(ctx context.Context, question question) (extractor.Statu
 }
 
 // refuse ends what is being recorded of a room, and returns the reason.
-func (r *round) refuse(ctx context.Context, question question, reason error) error {
+func (r *round) refuse(ctx context.Context, question question, why error) error {
 	if !question.active {
-		return reason
+		return why
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if err := r.Recorder.Stop(ctx, question.streamer.ID); err != nil {
-		return fmt.Errorf("%w: its recording could not be ended yet: %w", reason, err)
+		return &refusal{reason.New(reason.RoomNotEnded, "why", why.Error(), "cause", err.Error())}
 	}
-	r.Logger.Info("recording is ended", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", reason)
-	return reason
-}
-
-// note writes into the streamer's row what keeps the room from being recorded, when that changed.
-func (r *round) note(ctx context.Context, question question, cause error) string {
-	if question.active && !refused(cause) {
-		return question.trouble // it is recorded, whatever its platform answers
-	}
-	trouble := ""
-	if cause != nil {
-		trouble = db.Text(cause.Error())
-	}
-	if ctx.Err() != nil || trouble == question.trouble && trouble == question.streamer.LastError {
-		return question.trouble
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	err := r.DB.SetStreamerError(ctx, db.SetStreamerErrorParams{ID: question.streamer.ID, LastError: trouble})
-	if err != nil {
-		r.complain(ctx, err)
-		return question.trouble // the next answer tries again
-	}
-	switch {
-	case trouble == "" || trouble == question.trouble || question.quiet:
-	case refused(cause):
-		r.Logger.Info("room is not recorded", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", cause)
-	default:
-		r.Logger.Warn("room cannot be watched", "streamer", question.streamer.ID, "url", question.streamer.URL, "error", cause)
-	}
-	return trouble
+	r.Logger.Info("recording is ended", "streamer", question.streamer.ID, "url", question.streamer.URL, "reason", why)
+	return why
 }
 
 // take puts an asked room back into the schedule.
@@ -189,23 +179,37 @@ func (r *round) take(given answer) {
 		room.enter()
 		return
 	}
-	r.answered(room, given, now)
-	room.due, room.trouble = room.next(now), given.trouble
-	room.streamer.LastError = given.trouble
-	switch {
-	case given.err == nil, refused(given.err):
-		room.failures = 0
-	case !errors.Is(given.err, context.Canceled):
-		room.failures++
-		room.due = now.Add(nextTry(given.err, room.interval, room.failures))
+	room.trouble = given.trouble
+	room.streamer.LastError, room.streamer.Reason = given.trouble.Text(reason.English), given.trouble.JSON()
+	if !given.quiet {
+		r.say(room, given, now)
+	}
+	if given.fact != nil {
+		room.due = room.afterFact(*given.fact, given.err, now)
+	} else {
+		r.answered(room, given, now)
+		room.due = room.afterAnswer(given.err, now)
 	}
 	// What changed since the question counts too: a recording that began meanwhile may be outside its window by now.
 	change, _ := room.rules.at(room.asked)
 	room.due = sooner(room.due, change)
-	if room.again {
+	if room.again || room.fact != nil || given.fact != nil && room.called {
 		room.again, room.due = false, now
 	}
 	room.enter()
+}
+
+// afterAnswer is when a room is due again that was asked.
+func (w *watched) afterAnswer(err error, now time.Time) time.Time {
+	switch {
+	case err == nil, refused(err):
+		w.failures = 0
+	case !errors.Is(err, context.Canceled):
+		wait := judge(pipeline.Poll, err, w.failures, w.interval).Wait
+		w.failures++
+		return now.Add(wait)
+	}
+	return w.next(now)
 }
 
 // next is when a room that was answered is due again: at its interval, however long the answer took, but not at once.

@@ -3,12 +3,12 @@ package monitor
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/window"
 )
 
@@ -19,13 +19,15 @@ type rules struct {
 }
 
 // refusal is why a room is not recorded though nothing is wrong with it.
-type refusal struct{ reason string }
+type refusal struct{ why reason.Reason }
 
-func (r *refusal) Error() string { return r.reason }
+func (r *refusal) Error() string { return r.why.Text(reason.English) }
+
+// Unwrap lets reason.Of find it.
+func (r *refusal) Unwrap() error { return r.why.Err() }
 
 func refused(err error) bool {
-	var reason *refusal
-	return errors.As(err, &reason)
+	return errors.As(err, new(*refusal))
 }
 
 // follow takes over the rules of a streamer's row, and tells whether they are others than before.
@@ -50,14 +52,14 @@ func (r rules) at(now time.Time) (change time.Time, closed error) {
 	if open {
 		return change, nil
 	}
-	return change, &refusal{"outside its time window until " + shown(change, now, r.allowed.Zone())}
+	return change, &refusal{reason.New(reason.RoomWindow, "until", shown(change, now, r.allowed.Zone()))}
 }
 
 // titled tells whether a broadcast of that title is to be left out.
 func (r rules) titled(title string) error {
 	for _, word := range r.keywords {
 		if strings.Contains(title, word) {
-			return &refusal{fmt.Sprintf("the title holds the excluded keyword %q", word)}
+			return &refusal{reason.New(reason.RoomKeyword, "word", word)}
 		}
 	}
 	return nil
@@ -85,7 +87,7 @@ func (w *watched) idle(active bool, closed error) bool {
 	if active {
 		return closed == nil && len(w.rules.keywords) == 0
 	}
-	return closed != nil && w.trouble == closed.Error() && w.streamer.LastError == w.trouble
+	return closed != nil && same(w.trouble, reason.Of(closed)) && same(w.trouble, written(w.streamer))
 }
 
 // sooner is the first of two times; the zero time never comes.

@@ -6,11 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // ErrNoSlot means that a live room waits: as many rooms are recorded as may be at once.
-var ErrNoSlot = errors.New("the room is live and waits: all recording slots are in use (download_limit)")
+var ErrNoSlot = reason.New(reason.RoomNoSlot).Err()
 
 // slotWait is a room's place in the queue for a recording slot.
 type slotWait struct {

@@ -209,15 +209,23 @@ var codes = map[int]code{
 func (p Pace) Judge(subject Subject, failure Failure, before int, interval time.Duration) Verdict {
 	switch subject {
 	case Poll, Session:
-		return p.judgeRoom(failure, before, interval)
+		return p.judgeRoom(subject, failure, before, interval)
 	case Transfer:
 		return p.judgeTransfer(failure, before)
 	}
 	return p.judgeBilibili(subject, failure, before)
 }
 
-func (p Pace) judgeRoom(failure Failure, before int, interval time.Duration) Verdict {
-	switch failure.Kind {
+func (p Pace) judgeRoom(subject Subject, failure Failure, before int, interval time.Duration) Verdict {
+	kind := failure.Kind
+	switch kind {
+	case sdk.NotFound, sdk.LoginRequired, sdk.Forbidden:
+		if subject == Session {
+			// A server of media refused an address. The next question brings others, and the room may be live.
+			kind = sdk.Unavailable
+		}
+	}
+	switch kind {
 	case sdk.RateLimited:
 		return Verdict{Wait: max(failure.RetryAfter, Backoff(interval, max(maxPollPause, interval), before))}
 	case sdk.NotFound, sdk.LoginRequired, sdk.Forbidden, sdk.Challenged, sdk.InvalidOption, sdk.Unsupported:

@@ -7,6 +7,8 @@ const (
 	RoomNoSlot      = "room.no_slot"
 	RoomNoStream    = "room.no_stream"
 	RoomNoExtractor = "room.no_extractor"
+	RoomRefused     = "room.refused"
+	RoomNotEnded    = "room.not_ended"
 	RoomBroke       = "room.broke"
 	RoomNotStarted  = "room.not_started"
 	RoomNoTemplate  = "room.no_template"
@@ -18,6 +20,8 @@ var rooms = catalogue{
 	RoomNoSlot:      {"the room is live and waits: all recording slots are in use (download_limit)", "正在直播，等待中：录制名额已用完（download_limit）", Action{Edit, "configuration"}},
 	RoomNoStream:    {"the room is live and the extractor offers no stream", "正在直播，但提取器没有给出任何流", Action{Wait, ""}},
 	RoomNoExtractor: {"no extractor takes {url}", "没有提取器支持 {url}", Action{Edit, "plugins"}},
+	RoomRefused:     {"the room is live and none of its addresses can be recorded: {cause}", "正在直播，但所有地址都无法录制：{cause}", Action{Wait, ""}},
+	RoomNotEnded:    {"{why}; its recording could not be ended yet: {cause}", "{why}；录制尚未能结束：{cause}", Action{Wait, ""}},
 	RoomBroke:       {"recording broke: {cause}", "录制中断：{cause}", Action{Wait, ""}},
 	RoomNoTemplate:  {"there is no template \"{template}\": nothing that is recorded of the room is published until there is", "没有名为“{template}”的模板：创建之前，该房间的录像不会投稿", Action{Edit, "template"}},
 	RoomNotStarted:  {"record: {cause}", "无法开始录制：{cause}", Action{Wait, ""}},

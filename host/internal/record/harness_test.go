@@ -297,7 +297,9 @@ type harness struct {
 	recorders *fakeRecorders
 	publisher *fakePublisher
 	rooms     fakeExtractors
-	asked     chan int64 // SessionEnded
+	asked     chan int64 // SessionEnded, of sessions that were fed
+	ends      chan End   // SessionEnded
+	fed       chan int64 // SessionFed
 	streamer  db.Streamer
 
 	refreshPause time.Duration
@@ -312,6 +314,7 @@ func newHarness(t *testing.T) *harness {
 	h := &harness{
 		t: t, db: dbtest.New(t), host: uuid.New(), root: t.TempDir(), process: process,
 		recorders: &fakeRecorders{processes: []*fakeProcess{process}}, publisher: &fakePublisher{}, asked: make(chan int64, 100),
+		ends: make(chan End, 100), fed: make(chan int64, 100),
 	}
 	h.exec(`INSERT INTO configuration (value) VALUES ('{"filtering_threshold": 0, "delay": 3600}')`)
 	h.exec("INSERT INTO streamers (url, template_name, remark, split_time, split_size) VALUES ('http://room/1?a=1&b=2', 't', 'host', 20, 3)")
@@ -375,8 +378,14 @@ func (h *harness) startOn(database *db.DB) host {
 	s := New(Options{
 		DB: database, HostID: h.host, Root: h.root, Recorders: h.recorders, Publisher: h.publisher, RetryAfter: time.Millisecond,
 		Extractors: &h.rooms, RefreshPause: h.refreshPause,
-		SessionEnded: func(id int64) { h.asked <- id },
-		Logger:       slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		SessionFed: func(id int64) { h.fed <- id },
+		SessionEnded: func(id int64, end End) {
+			h.ends <- end
+			if end.Fed {
+				h.asked <- id
+			}
+		},
+		Logger: slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ctx, cancel := context.WithCancel(h.t.Context())
 	ready, done := make(chan struct{}), make(chan error, 1)
@@ -473,4 +482,18 @@ func (h *harness) touch(path string) {
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// files are the names in the folder of recordings.
+func (h *harness) files() []string {
+	h.t.Helper()
+	entries, err := os.ReadDir(h.root)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
 }

@@ -7,7 +7,7 @@ func (h *harness) startMortal(statements int) (s host, died func() bool) {
 	h.t.Helper()
 	m := dbtest.NewMortal(h.t, h.db)
 	s = h.startOn(m.DB)
-	s.SessionEnded = func(int64) {}
+	s.SessionEnded = func(_ int64, _ End) {}
 	m.LiveFor(statements)
 	return s, m.Dead
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -91,6 +92,31 @@ func (s *Service) place(prefix string) (string, error) {
 		return "", fmt.Errorf("make the folder %s for recordings: %w", filepath.Clean(folder), folders.Explain(err))
 	}
 	return filepath.Join(made, base), nil
+}
+
+// aloneLocked tells whether no session that begins, or runs, may have its files in the folder of one that is over.
+func (s *Service) aloneLocked(over *session) bool {
+	for _, other := range s.sessions {
+		if other.prefix == "" || filepath.Dir(other.prefix) == filepath.Dir(over.prefix) {
+			return false
+		}
+	}
+	return over.prefix != ""
+}
+
+// removeEmpty removes the folder of a session that brought nothing, and those around it that hold nothing else: a room that
+// cannot be recorded leaves no trace on the disk.
+func (s *Service) removeEmpty(folder string) {
+	root, err := filepath.EvalSymlinks(s.Root) // as place names folders
+	if err != nil {
+		return
+	}
+	for strings.HasPrefix(folder, root+string(filepath.Separator)) {
+		if os.Remove(folder) != nil {
+			return // something is in it
+		}
+		folder = filepath.Dir(folder)
+	}
 }
 
 // free tells whether there is no file of a prefix.

@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,8 +78,10 @@ type Options struct {
 	// Prepare is called before a session begins, with its slot taken; an error keeps it from beginning. nil: nothing is
 	// to be prepared.
 	Prepare func(ctx context.Context, streamer db.Streamer, status extractor.Status) error
-	// SessionEnded is called after a session's end is committed: the room may be live again at once.
-	SessionEnded func(streamerID int64)
+	// SessionFed is called when it is committed that media arrives, SessionEnded after a session's end is: the room may be live
+	// again at once, or something keeps it from being recorded.
+	SessionFed   func(streamerID int64)
+	SessionEnded func(streamerID int64, end End)
 	// SlotFree is called when a session is over, however it ended, and another may begin; nil: nobody wants to know.
 	SlotFree func()
 	Logger   *slog.Logger
@@ -108,7 +112,29 @@ type session struct {
 	prefix     string
 	started    chan struct{} // closed when the recorder was asked to start, with whatever answer
 	done       chan struct{} // closed when the end is committed
-	fed        bool          // media arrived; only its follower looks at it
+	fed        atomic.Bool   // media arrived
+	end        *End          // how it ended, once that is known; only its follower looks at it
+}
+
+// End is how a session ended.
+type End struct {
+	Fed     bool  // media arrived
+	Offline bool  // nothing could be opened
+	Unasked bool  // nobody had said that the room is live
+	Err     error // what it broke with, or what kept every stream from being opened; nil: nothing, or nothing is known
+}
+
+// ending remembers how a session ended.
+func (f *session) ending(ended recorder.Ended, roomJSON []byte) {
+	var known room
+	_ = json.Unmarshal(roomJSON, &known) // a room that cannot be read was asked about
+	f.end = &End{Fed: f.fed.Load(), Offline: ended.Reason == recorder.EndOffline, Unasked: known.Unasked}
+	switch {
+	case ended.Err != nil:
+		f.end.Err = ended.Err
+	case ended.Reason == recorder.EndFailed:
+		f.end.Err = errors.New(ended.Message)
+	}
 }
 
 // streamer is the room as rows name it; nil: it was deleted.
@@ -179,8 +205,8 @@ func (s *Service) close() {
 func sessionOf(row db.RecorderSession) *session {
 	followed := &session{
 		id: row.ID, plugin: row.Plugin, instance: row.Instance, prefix: row.PathPrefix, started: make(chan struct{}), done: make(chan struct{}),
-		fed: row.RecordingID != nil,
 	}
+	followed.fed.Store(row.RecordingID != nil)
 	close(followed.started)
 	if row.StreamerID != nil {
 		followed.streamerID = *row.StreamerID
@@ -190,6 +216,12 @@ func sessionOf(row db.RecorderSession) *session {
 
 // Active tells whether a session of the streamer is running.
 func (s *Service) Active(streamerID int64) bool { return s.find(streamerID) != nil }
+
+// Fed tells whether media arrives in a session of the streamer.
+func (s *Service) Fed(streamerID int64) bool {
+	found := s.find(streamerID)
+	return found != nil && found.fed.Load()
+}
 
 func (s *Service) find(streamerID int64) *session {
 	s.mu.Lock()
@@ -217,6 +249,8 @@ type room struct {
 	CoverURL     string    `json:"cover_url"`
 	Category     string    `json:"category"`
 	StartedAt    time.Time `json:"started_at"`
+	// Unasked: nobody said that the room is live, because its address is itself the stream.
+	Unasked bool `json:"unasked,omitempty"`
 }
 
 // errUnwanted means that the streamer was paused, deleted or given another URL meanwhile.
@@ -306,7 +340,11 @@ func (s *Service) forget(followed *session) {
 	s.mu.Lock()
 	delete(s.sessions, followed.id)
 	close(followed.done)
+	alone := s.aloneLocked(followed)
 	s.mu.Unlock()
+	if alone && !followed.fed.Load() {
+		s.removeEmpty(filepath.Dir(followed.prefix))
+	}
 	if s.SlotFree != nil {
 		s.SlotFree()
 	}
@@ -318,6 +356,7 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 	known := room{
 		URL: streamer.URL, Remark: streamer.Remark, TemplateName: streamer.TemplateName, Title: db.Text(status.Title),
 		Streamer: db.Text(status.Streamer), CoverURL: db.Text(status.CoverURL), Category: db.Text(status.Category), StartedAt: now,
+		Unasked: status.Unasked,
 	}
 	remembered, err := json.Marshal(known)
 	if err != nil {
@@ -339,7 +378,9 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 		ID: followed.id, StreamerID: streamer.ID, URL: streamer.URL, HostID: s.HostID, Plugin: followed.plugin,
 		Instance: followed.instance, FirstIndex: index, Room: remembered,
 	}, s.prefixes(template, known, now))
+	s.mu.Lock()
 	followed.prefix = prefix
+	s.mu.Unlock()
 	switch {
 	case err != nil:
 		return recorder.Request{}, err

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
 	"github.com/lubod/lubod/sdk/recorder"
@@ -73,9 +75,11 @@ func TestStartThatNeverArrivedLeavesNothing(t *testing.T) {
 func TestMediaOpensOneRecording(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.exec("UPDATE streamers SET last_error = 'it broke'")
 	s := h.start()
 	id := h.begin(s)
+	if s.Fed(h.streamer.ID) {
+		t.Error("media arrives before there is any")
+	}
 	h.process.emit(id, recorder.MediaArrived{}, recorder.SegmentOpened{Index: 1}, h.closed(id, 1), recorder.Note{Code: "x"}, h.closed(id, 2))
 	h.untilRows(2, "segments")
 	if n := h.rows("recordings"); n != 1 {
@@ -88,8 +92,13 @@ func TestMediaOpensOneRecording(t *testing.T) {
 	if recording.State != "recording" || recording.Title != "title" || recording.StreamerName != "name" || *recording.TemplateName != "t" {
 		t.Errorf("recording = %+v", recording)
 	}
-	if text := scalar[string](h, "SELECT last_error FROM streamers"); text != "" {
-		t.Errorf("a room that sends media still says %q", text)
+	if told := <-h.fed; told != h.streamer.ID || !s.Fed(h.streamer.ID) {
+		t.Errorf("media of streamer %d was told, want %d", told, h.streamer.ID)
+	}
+	select {
+	case <-h.fed:
+		t.Error("that media arrives was told twice")
+	default:
 	}
 }
 
@@ -103,22 +112,58 @@ func TestOfflineSessionLeavesNoTrace(t *testing.T) {
 	if h.rows("recorder_sessions") != 0 || h.rows("recordings") != 0 {
 		t.Error("a room that sent nothing left rows")
 	}
+	h.until("no folder is left", func() bool { return len(h.files()) == 0 })
 	if len(h.asked) != 0 {
 		t.Error("the room is asked again at once; one attempt per turn is enough")
 	}
 }
 
-func TestBrokenSessionIsExplained(t *testing.T) {
+// How a session ended reaches whoever decides about its room, once it is committed: kind, code and all.
+func TestEndOfASessionIsTold(t *testing.T) {
+	t.Parallel()
+	refused := &sdk.Error{Kind: sdk.Forbidden, Code: sdk.CodeStatus, Message: "no"}
+	tests := map[string]struct {
+		events  []recorder.Payload
+		unasked bool
+		want    End
+	}{
+		"refused":            {[]recorder.Payload{recorder.Ended{Reason: recorder.EndOffline, Err: refused}}, false, End{Offline: true, Err: refused}},
+		"refused, unasked":   {[]recorder.Payload{recorder.Ended{Reason: recorder.EndOffline, Err: refused}}, true, End{Offline: true, Unasked: true, Err: refused}},
+		"an older recorder":  {[]recorder.Payload{recorder.Ended{Reason: recorder.EndOffline, Message: "nothing"}}, false, End{Offline: true}},
+		"broken after media": {[]recorder.Payload{recorder.MediaArrived{}, recorder.Ended{Reason: recorder.EndFailed, Err: refused}}, false, End{Fed: true, Err: refused}},
+		"end of the stream":  {[]recorder.Payload{recorder.MediaArrived{}, recorder.Ended{Reason: recorder.EndEOF}}, false, End{Fed: true}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			s := h.start()
+			status := live
+			status.Unasked = test.unasked
+			if err := s.Start(t.Context(), h.streamer, status); err != nil {
+				t.Fatal(err)
+			}
+			h.process.emit(h.lastSession(), test.events...)
+			if diff := cmp.Diff(test.want, <-h.ends); diff != "" {
+				t.Errorf("end (-want +got):\n%s", diff)
+			}
+			if s.Active(h.streamer.ID) {
+				t.Error("the end was told while the session was active")
+			}
+			if text := scalar[string](h, "SELECT last_error FROM streamers"); text != "" {
+				t.Errorf("last_error is %q: it has one writer, and that is the monitor", text)
+			}
+		})
+	}
+}
+
+func TestSessionThatBrokeWithoutAKindIsTold(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	s := h.start()
-	id := h.begin(s)
-	h.process.emit(id, recorder.MediaArrived{}, recorder.Ended{Reason: recorder.EndFailed, Message: "disk full\x00"})
-	if asked := <-h.asked; asked != h.streamer.ID {
-		t.Errorf("streamer %d is asked again", asked)
-	}
-	if text := scalar[string](h, "SELECT last_error FROM streamers"); !strings.Contains(text, "disk full") {
-		t.Errorf("last_error = %q", text)
+	h.process.emit(h.begin(s), recorder.MediaArrived{}, recorder.Ended{Reason: recorder.EndFailed, Message: "it broke"})
+	if end := <-h.ends; end.Err == nil || end.Err.Error() != "it broke" {
+		t.Errorf("end: %+v", end)
 	}
 }
 

@@ -25,9 +25,8 @@ func (s *Service) run(base context.Context, followed *session) {
 	}
 	s.forget(followed)
 	s.wakeEnd()
-	// A room that sent nothing is left to its next turn: asking at once would begin the same again without a pause.
-	if followed.fed {
-		s.SessionEnded(followed.streamerID)
+	if followed.end != nil && followed.streamerID != 0 {
+		s.SessionEnded(followed.streamerID, *followed.end)
 	}
 }
 
@@ -100,17 +99,27 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 		if err != nil {
 			return err
 		}
-		followed.fed = followed.fed || brings(event)
+		if brings(event) {
+			s.fed(followed)
+		}
 		// Only now may the recorder forget it. A lost acknowledgement costs nothing: known events are skipped.
 		if err := process.Acknowledge(ctx, followed.id.String(), event.Seq); err != nil && ctx.Err() == nil {
 			logger.Debug("event not acknowledged", "error", err)
 		}
 		wanted.note(event)
-		if _, last := event.Payload.(recorder.Ended); last {
+		if ended, last := event.Payload.(recorder.Ended); last {
+			followed.ending(ended, row.Room)
 			return errEnded
 		}
 		return nil
 	})
+}
+
+// fed notes that media arrives, once.
+func (s *Service) fed(followed *session) {
+	if !followed.fed.Swap(true) && followed.streamerID != 0 {
+		s.SessionFed(followed.streamerID)
+	}
 }
 
 // stopTimeout bounds one order to end a session: a recorder answers it when the last file is closed.
@@ -167,7 +176,8 @@ func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession,
 	logger := s.about(row.StreamerID).With("session", row.ID)
 	switch payload := event.Payload.(type) {
 	case recorder.MediaArrived:
-		return s.begun(ctx, tx, &row)
+		_, err := s.recording(ctx, tx, &row)
+		return err
 	case recorder.SegmentOpened:
 		tx.later(func() { logger.Info("segment opened", "path", payload.Path) })
 	case recorder.SegmentClosed:
@@ -175,21 +185,14 @@ func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession,
 	case recorder.Note:
 		tx.later(func() { logger.Info("recorder notes", "code", payload.Code, "text", payload.Text) })
 	case recorder.Ended:
-		tx.later(func() { logger.Info("session ended", "reason", payload.Reason, "message", payload.Message) })
+		level := slog.LevelInfo
+		if row.RecordingID == nil {
+			level = slog.LevelDebug // what is wrong with a room is told once, and not at each try
+		}
+		tx.later(func() { logger.Log(ctx, level, "session ended", "reason", payload.Reason, "message", payload.Message) })
 		return s.end(ctx, tx, row, payload, event.At)
 	}
 	return nil
-}
-
-// begun commits that a room sends media: whatever was wrong with it before is over.
-func (s *Service) begun(ctx context.Context, tx *change, row *db.RecorderSession) error {
-	if _, err := s.recording(ctx, tx, row); err != nil {
-		return err
-	}
-	if row.StreamerID == nil {
-		return nil
-	}
-	return s.DB.WithTx(tx).SetStreamerError(ctx, db.SetStreamerErrorParams{ID: *row.StreamerID, LastError: ""})
 }
 
 // recording returns the recording that a session feeds. The first media decides: it joins the recording that waits for
@@ -311,15 +314,6 @@ func (s *Service) layered(row db.RoomConfigurationRow, streamerID *int64) settin
 // end commits the end of a session. Its recording waits for the room to come back.
 func (s *Service) end(ctx context.Context, tx *change, row db.RecorderSession, ended recorder.Ended, at time.Time) error {
 	q := s.DB.WithTx(tx)
-	if row.StreamerID != nil {
-		trouble := ""
-		if ended.Reason == recorder.EndFailed {
-			trouble = db.Text("recording broke: " + ended.Message)
-		}
-		if err := q.SetStreamerError(ctx, db.SetStreamerErrorParams{ID: *row.StreamerID, LastError: trouble}); err != nil {
-			return fmt.Errorf("note trouble: %w", err)
-		}
-	}
 	if row.RecordingID == nil {
 		return q.DeleteSession(ctx, row.ID) // nothing was sent: there was no recording
 	}
@@ -379,7 +373,12 @@ func (s *Service) recoverSession(ctx context.Context, followed *session) error {
 	case err != nil:
 		return fmt.Errorf("recover files: %w", err)
 	}
-	followed.fed = followed.fed || len(segments) > 0
+	if len(segments) > 0 {
+		s.fed(followed)
+	}
+	if followed.fed.Load() {
+		followed.end = &End{Fed: true} // no room is at fault when its recorder dies
+	}
 	return s.inTx(ctx, func(tx *change, q *db.Queries) error {
 		row, err := q.LockSession(ctx, followed.id)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -396,7 +395,6 @@ func (s *Service) recoverSession(ctx context.Context, followed *session) error {
 				return err
 			}
 		}
-		// No room is at fault when its recorder dies, so the reason is not EndFailed's: the room is simply asked again.
 		return s.end(ctx, tx, row, recorder.Ended{Reason: recorder.EndEOF, Message: "the recorder died; its files were finished"}, time.Now())
 	})
 }
