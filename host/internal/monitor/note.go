@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"time"
 
@@ -100,18 +99,19 @@ func (r *round) say(room *watched, given answer, now time.Time) {
 	if !known.at.IsZero() && now.Sub(known.at) < repeatAfter {
 		return
 	}
-	level, text := slog.LevelWarn, "room cannot be watched"
-	switch {
-	case given.fact != nil:
-		text = "room cannot be recorded"
-	case refused(cause):
-		level, text = slog.LevelInfo, "room is not recorded"
-	}
 	attributes := []any{"streamer", room.streamer.ID, "url", room.streamer.URL, "code", why.Code, "reason", why.Text(reason.English)}
 	if known.times > 1 {
 		attributes = append(attributes, "times", known.times, "since", known.since)
 	}
-	r.Logger.Log(context.Background(), level, text, attributes...)
-	room.warn = room.warn || level == slog.LevelWarn
 	known.at = now
+	switch {
+	case refused(cause):
+		r.Logger.Info("room is not recorded", attributes...)
+		return
+	case given.fact != nil:
+		r.Logger.Warn("room cannot be recorded", attributes...)
+	default:
+		r.Logger.Warn("room cannot be watched", attributes...)
+	}
+	room.warn = true
 }

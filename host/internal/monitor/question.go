@@ -97,7 +97,7 @@ func (r *round) takeReply(reply reply) {
 // ask puts one question.
 func (r *round) ask(ctx context.Context, question question) answer {
 	if question.fact != nil {
-		_, err := question.fact.settled()
+		err := question.fact.settled()
 		return answer{room: question.room, fact: question.fact, err: err, trouble: r.note(ctx, question, false, err)}
 	}
 	started, err := r.settle(ctx, question)

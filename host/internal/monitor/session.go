@@ -78,12 +78,11 @@ func local(code string) bool {
 }
 
 // settled is the answer that a fact gives.
-func (f fact) settled() (over bool, err error) {
+func (f fact) settled() error {
 	if f.end == nil {
-		return true, nil
+		return nil
 	}
-	err = f.end.trouble()
-	return err == nil, err
+	return f.end.trouble()
 }
 
 // afterFact is when a room is asked next, of which a fact became known.

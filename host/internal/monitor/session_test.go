@@ -105,18 +105,18 @@ func TestSessionThatCannotBeIsNotBegunAtEveryPoll(t *testing.T) {
 	t.Parallel()
 	room := &watched{interval: time.Second, asked: time.Now()}
 	told := fact{&SessionEnd{Err: sdk.Errorf(sdk.Unsupported, "no such container")}}
-	_, err := told.settled()
+	err := told.settled()
 	now := time.Now()
 	if due := room.afterFact(told, err, now); due.Before(room.asked.Add(5 * time.Minute)) {
 		t.Errorf("the room is asked again after %v, and a session that cannot be is begun again", due.Sub(room.asked))
 	}
 	limited := fact{&SessionEnd{Offline: true, Err: &sdk.Error{Kind: sdk.RateLimited, RetryAfter: time.Hour}}}
-	_, err = limited.settled()
+	err = limited.settled()
 	if due := room.afterFact(limited, err, now); due.Before(room.asked.Add(time.Hour)) {
 		t.Errorf("a server that said how long to leave it alone is asked after %v", due.Sub(room.asked))
 	}
 	refused := fact{&SessionEnd{Offline: true, Err: refusedBy(sdk.Forbidden, sdk.CodeStatus, "no")}}
-	_, err = refused.settled()
+	err = refused.settled()
 	if due := room.afterFact(refused, err, now); due.After(now.Add(2 * time.Second)) {
 		t.Errorf("a live room whose addresses were refused is left alone for %v", due.Sub(now))
 	}
