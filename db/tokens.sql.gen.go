@@ -10,7 +10,7 @@ import (
 )
 
 const aPITokenByHash = `-- name: APITokenByHash :one
-SELECT t.id, t.scope, u.id AS user_id, u.username,
+SELECT t.id, t.name, t.scope, u.id AS user_id, u.username,
        (t.last_used_at IS NULL OR t.last_used_at <= now() - interval '1 minute')::boolean AS stale
 FROM api_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.token_hash = $1 AND (t.expires_at IS NULL OR t.expires_at > now())
@@ -18,6 +18,7 @@ WHERE t.token_hash = $1 AND (t.expires_at IS NULL OR t.expires_at > now())
 
 type APITokenByHashRow struct {
 	ID       int64
+	Name     string
 	Scope    string
 	UserID   int64
 	Username string
@@ -30,6 +31,7 @@ func (q *Queries) APITokenByHash(ctx context.Context, tokenHash []byte) (APIToke
 	var i APITokenByHashRow
 	err := row.Scan(
 		&i.ID,
+		&i.Name,
 		&i.Scope,
 		&i.UserID,
 		&i.Username,

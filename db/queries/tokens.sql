@@ -17,7 +17,7 @@ DELETE FROM api_tokens WHERE id = $1 AND user_id = $2 RETURNING *;
 
 -- name: APITokenByHash :one
 -- Whose token it is, and whether its use is to be noted.
-SELECT t.id, t.scope, u.id AS user_id, u.username,
+SELECT t.id, t.name, t.scope, u.id AS user_id, u.username,
        (t.last_used_at IS NULL OR t.last_used_at <= now() - interval '1 minute')::boolean AS stale
 FROM api_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.token_hash = $1 AND (t.expires_at IS NULL OR t.expires_at > now());

@@ -34,6 +34,7 @@ func (s *Server) AddAccount(ctx context.Context, request AddAccountRequestObject
 	if err != nil {
 		return nil, err
 	}
+	s.wrote(ctx, "account added", "id", row.ID, "file", row.File)
 	s.accounts.Look()
 	s.uploads.PublishingChanged()
 	accounts, err := s.describeAccounts(ctx, row)
@@ -49,6 +50,7 @@ func (s *Server) DeleteAccount(ctx context.Context, request DeleteAccountRequest
 	if err != nil {
 		return nil, orNotFound(err, "account", request.ID)
 	}
+	s.wrote(ctx, "account deleted", "id", row.ID, "file", row.File)
 	s.uploads.PublishingChanged()
 	accounts, err := s.describeAccounts(ctx, row)
 	if err != nil {

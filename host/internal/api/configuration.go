@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -71,6 +72,7 @@ func (s *Server) UpdateConfiguration(ctx context.Context, request UpdateConfigur
 		return nil, err
 	}
 	var shown Configuration
+	var keys []string
 	catalog := s.plugins.Options()
 	err = s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
 		locked, err := q.LockConfiguration(ctx)
@@ -86,12 +88,14 @@ func (s *Server) UpdateConfiguration(ctx context.Context, request UpdateConfigur
 		if err != nil {
 			return err
 		}
+		keys = changes.keys()
 		shown, err = shownConfiguration(stored, catalog)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.wrote(ctx, "configuration changed", "keys", keys)
 	s.rooms.ConfigurationChanged()
 	s.uploads.ConfigurationChanged()
 	return UpdateConfiguration200JSONResponse(shown), nil
@@ -101,6 +105,15 @@ func (s *Server) UpdateConfiguration(ctx context.Context, request UpdateConfigur
 type changes struct {
 	set    []byte
 	remove []string
+}
+
+// keys names them.
+func (c changes) keys() []string {
+	var set map[string]json.RawMessage
+	if json.Unmarshal(c.set, &set) != nil {
+		return c.remove
+	}
+	return slices.Sorted(slices.Values(slices.AppendSeq(slices.Clone(c.remove), maps.Keys(set))))
 }
 
 // changes are those that a body makes to the configuration that is stored.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -128,7 +129,12 @@ func (s *Server) classify(err error, c echo.Context) *problem {
 	var p *problem
 	if errors.As(err, &p) {
 		if p.cause != nil {
-			s.log.Warn("request refused", "path", c.Path(), "answer", p.message, "error", p.cause)
+			// What is wrong with a request is its sender's business.
+			level := slog.LevelInfo
+			if p.status >= http.StatusInternalServerError {
+				level = slog.LevelWarn
+			}
+			s.log.Log(c.Request().Context(), level, "request refused", "path", c.Path(), "answer", p.message, "error", p.cause)
 		}
 		return p
 	}

@@ -30,6 +30,7 @@ func (s *Server) RetryHook(ctx context.Context, request RetryHookRequestObject) 
 	if err != nil {
 		return nil, orNotFound(err, "hook", request.ID)
 	}
+	s.wrote(ctx, "hook retried", "hook", run.ID, "recording", run.RecordingID, "skipped", skip)
 	recording, err := s.db.GetRecording(ctx, run.RecordingID)
 	if err != nil {
 		return nil, err

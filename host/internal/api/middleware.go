@@ -18,6 +18,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/labstack/echo/v4"
+
+	"github.com/lubod/lubod/host/internal/logs"
 )
 
 // observe logs each request when it is over. Queries and bodies are left out: they can hold secrets.
@@ -118,7 +120,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		c.SetRequest(c.Request().WithContext(ctx))
+		c.SetRequest(c.Request().WithContext(logs.WithActor(ctx, callerOf(ctx).String())))
 		return next(c)
 	}
 }

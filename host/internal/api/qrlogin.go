@@ -207,7 +207,7 @@ func (s *Server) pollQR(ctx context.Context, key *qrKey) error {
 		return err
 	}
 	key.filename = path.Join("data", file)
-	s.log.Info("a Bilibili account logged in by QR code", "file", file, "mid", login.Mid, "address", callerOf(ctx).address)
+	s.wrote(ctx, "a Bilibili account logged in by QR code", "file", file, "mid", login.Mid)
 	s.uploads.PublishingChanged()
 	return nil
 }

@@ -30,6 +30,8 @@ type caller struct {
 	// userID is 0 when nobody is logged in.
 	userID   int64
 	username string
+	// tokenName is that of the API token that the request came with.
+	tokenName string
 	// passwordVersion is the one that the session began with.
 	passwordVersion int64
 	// address is what attempts are counted for.

@@ -73,6 +73,7 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 	if err != nil {
 		return nil, err
 	}
+	s.wrote(ctx, "streamer created", "streamer", row.ID, "url", withoutQuery(row.URL))
 	s.rooms.Changed(row.ID)
 	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options().Masked))}, nil
 }
@@ -148,6 +149,12 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 	if err != nil {
 		return nil, orNotFound(err, "streamer", body.ID)
 	}
+	shown := masked(s.plugins.Options())
+	if fields := changedFields(streamer(before, shown), streamer(after, shown)); len(fields) > 0 {
+		s.wrote(ctx, "streamer changed", "streamer", after.ID, "fields", fields)
+	} else if !bytes.Equal(before.Override, after.Override) {
+		s.wrote(ctx, "streamer changed", "streamer", after.ID, "fields", []string{"override"}) // a secret
+	}
 	if before.URL != after.URL {
 		s.stop(ctx, after.ID, "the URL was changed")
 	}
@@ -155,7 +162,7 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 	if text(before.TemplateName) != text(after.TemplateName) || !bytes.Equal(before.Override, after.Override) {
 		s.uploads.PublishingChanged()
 	}
-	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after, s.plugins.Options().Masked))}, nil
+	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after, shown))}, nil
 }
 
 // streamerChange is a checked body of PUT /streamers.
@@ -221,6 +228,7 @@ func (s *Server) DeleteStreamer(ctx context.Context, request DeleteStreamerReque
 		return nil, orNotFound(err, "streamer", request.ID)
 	}
 	if err := s.rooms.StopRecording(ctx, request.ID, "the streamer was deleted"); err != nil {
+		s.wrote(ctx, "streamer paused", "streamer", request.ID)
 		s.rooms.Changed(request.ID)
 		return nil, unavailable(err, "the streamer is paused now, but its recording could not be ended yet; delete it again")
 	}
@@ -228,6 +236,7 @@ func (s *Server) DeleteStreamer(ctx context.Context, request DeleteStreamerReque
 	if err != nil {
 		return nil, orNotFound(err, "streamer", request.ID)
 	}
+	s.wrote(ctx, "streamer deleted", "streamer", row.ID, "url", withoutQuery(row.URL))
 	s.rooms.Changed(row.ID)
 	return DeleteStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options().Masked))}, nil
 }
@@ -246,6 +255,11 @@ func (s *Server) PauseStreamer(ctx context.Context, request PauseStreamerRequest
 	})
 	if err != nil {
 		return nil, orNotFound(err, "streamer", request.ID)
+	}
+	if paused {
+		s.wrote(ctx, "streamer paused", "streamer", request.ID)
+	} else {
+		s.wrote(ctx, "streamer resumed", "streamer", request.ID)
 	}
 	if paused {
 		s.stop(ctx, request.ID, "the streamer was paused")

@@ -15,6 +15,7 @@ func (s *Server) ReloadPlugins(ctx context.Context, _ ReloadPluginsRequestObject
 	if err := s.plugins.Reload(ctx); err != nil {
 		return nil, &problem{status: http.StatusUnprocessableEntity, code: codePlugins, message: "nothing was changed: " + err.Error()}
 	}
+	s.wrote(ctx, "plugins.hcl read again")
 	s.rooms.ConfigurationChanged()
 	s.uploads.ConfigurationChanged()
 	return ReloadPlugins200JSONResponse(s.pluginList()), nil

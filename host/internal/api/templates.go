@@ -42,10 +42,10 @@ func (s *Server) SaveTemplate(ctx context.Context, request SaveTemplateRequestOb
 	if id == 0 && body.TemplateName == nil {
 		return nil, invalid("template_name", "is missing")
 	}
-	var saved db.Template
+	var before, saved db.Template
 	var renamed []int64
 	err := s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
-		before := defaultTemplate()
+		before = defaultTemplate()
 		if id != 0 {
 			var err error
 			if before, err = q.LockTemplate(ctx, id); err != nil {
@@ -72,6 +72,11 @@ func (s *Server) SaveTemplate(ctx context.Context, request SaveTemplateRequestOb
 	if err != nil {
 		return nil, err
 	}
+	if id == 0 {
+		s.wrote(ctx, "template created", "id", saved.ID, "template", saved.TemplateName)
+	} else if fields := changedFields(template(before), template(saved)); len(fields) > 0 {
+		s.wrote(ctx, "template changed", "id", saved.ID, "template", saved.TemplateName, "fields", fields)
+	}
 	for _, streamer := range renamed {
 		s.rooms.Changed(streamer)
 	}
@@ -96,6 +101,7 @@ func (s *Server) DeleteTemplate(ctx context.Context, request DeleteTemplateReque
 	if err != nil {
 		return nil, orNotFound(err, "template", request.ID)
 	}
+	s.wrote(ctx, "template deleted", "id", row.ID, "template", row.TemplateName)
 	s.uploads.PublishingChanged()
 	return DeleteTemplate200JSONResponse{TemplateJSONResponse(template(row))}, nil
 }

@@ -71,7 +71,7 @@ func (s *Server) CreateToken(ctx context.Context, request CreateTokenRequestObje
 	if err != nil {
 		return nil, err
 	}
-	s.log.Info("API token created", "id", row.ID, "name", row.Name, "scope", row.Scope, "username", who.username, "address", who.address)
+	s.wrote(ctx, "API token created", "id", row.ID, "name", row.Name, "scope", row.Scope)
 	t := token(row)
 	return CreateToken200JSONResponse{
 		ID: t.ID, Name: t.Name, Scope: t.Scope, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, LastUsedAt: t.LastUsedAt, Token: secret,
@@ -85,7 +85,7 @@ func (s *Server) DeleteToken(ctx context.Context, request DeleteTokenRequestObje
 	if err != nil {
 		return nil, orNotFound(err, "token of yours", request.ID)
 	}
-	s.log.Info("API token deleted", "id", row.ID, "name", row.Name, "username", who.username, "address", who.address)
+	s.wrote(ctx, "API token deleted", "id", row.ID, "name", row.Name)
 	return DeleteToken200JSONResponse(token(row)), nil
 }
 
@@ -111,7 +111,7 @@ func (s *Server) identifyToken(r *http.Request, op *operation, who *caller, secr
 			s.log.Warn("the use of an API token could not be noted", "id", row.ID, "error", err)
 		}
 	}
-	who.userID, who.username = row.UserID, row.Username
+	who.userID, who.username, who.tokenName = row.UserID, row.Username, row.Name
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (s *Server) RegisterUser(ctx context.Context, request RegisterUserRequestOb
 		return nil, err
 	}
 	s.attempts.forget(address)
-	s.log.Info("user registered", "username", request.Body.Username, "address", who.address)
+	s.wrote(ctx, "user registered", "username", request.Body.Username)
 	return RegisterUser200JSONResponse{Username: request.Body.Username}, nil
 }
 
@@ -107,7 +107,7 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 		return nil, err
 	}
 	if !right {
-		s.log.Warn("login refused", "username", body.Username, "address", who.address)
+		s.log.Info("login refused", "username", body.Username, "address", who.address)
 		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "user name or password is wrong"}
 	}
 	s.attempts.forget(keys...)
@@ -115,6 +115,7 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 	if err != nil {
 		return nil, err
 	}
+	s.log.Info("logged in", "by", user.Username, "address", who.address)
 	answer := LoginUser200JSONResponse{Body: LoggedIn{Username: user.Username}, Headers: LoginUser200ResponseHeaders{SetCookie: setCookie}}
 	if next != "" {
 		answer.Body.Next = &next
@@ -148,7 +149,7 @@ func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordReque
 		return nil, err
 	}
 	if !right {
-		s.log.Warn("change of a password refused", "username", who.username, "address", who.address)
+		s.log.Info("change of a password refused", "username", who.username, "address", who.address)
 		return nil, &problem{status: http.StatusForbidden, code: codeWrongPassword, message: "current_password: is wrong"}
 	}
 	s.attempts.forget(keys...)
@@ -163,7 +164,7 @@ func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordReque
 	if err != nil {
 		return nil, err
 	}
-	s.log.Info("password changed", "username", user.Username, "address", who.address)
+	s.wrote(ctx, "password changed")
 	setCookie, err := s.sessions.begin(ctx, changed)
 	if err != nil {
 		return nil, unavailable(err, "the password was changed, but the new session could not be stored; log in again")
@@ -185,6 +186,9 @@ func (s *Server) LogoutUser(ctx context.Context, _ LogoutUserRequestObject) (Log
 	setCookie, err := s.sessions.end(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if callerOf(ctx).userID != 0 {
+		s.wrote(ctx, "logged out")
 	}
 	return LogoutUser303Response{Headers: LogoutUser303ResponseHeaders{Location: "/login", SetCookie: setCookie}}, nil
 }

@@ -272,3 +272,13 @@ func TestLevels(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestByNamesOnWhoseBehalf(t *testing.T) {
+	log, ring, _ := logger(10)
+	log.Info("changed", "n", 1, By(WithActor(t.Context(), "admin (token script)")))
+	log.Info("by itself", By(t.Context()))
+	want := []string{`INFO changed n=1 by="admin (token script)"`, "INFO by itself"}
+	if diff := cmp.Diff(want, lines(t, ring.Read(Filter{}, 10))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/folders"
+	"github.com/lubod/lubod/host/internal/logs"
 )
 
 // File is a file that a person orders to publish, in the state in which it was ordered.
@@ -61,9 +62,9 @@ func (s *Service) Order(ctx context.Context, order Order) error {
 	case err != nil:
 		return err
 	case made != 0:
-		s.about(made, nil).Info("manual upload ordered", "files", len(order.Files))
+		s.about(made, nil).Info("manual upload ordered", "files", len(order.Files), logs.By(ctx))
 	default:
-		s.tellRetried(again, retried)
+		s.tellRetried(ctx, again, retried)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/jobs"
+	"github.com/lubod/lubod/host/internal/logs"
 )
 
 // ConflictError says why something that a person asked for cannot be done as things are.
@@ -58,7 +59,7 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 		return err
 	})
 	if err == nil {
-		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person retries an upload", "segment", segmentID, "was", row.Upload.State)
+		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person retries an upload", "segment", segmentID, "was", row.Upload.State, logs.By(ctx))
 	}
 	return err
 }
@@ -72,14 +73,14 @@ func (s *Service) RetryRecording(ctx context.Context, recordingID int64) (retrie
 		return err
 	})
 	if err == nil {
-		s.tellRetried(recording, retried)
+		s.tellRetried(ctx, recording, retried)
 	}
 	return retried, err
 }
 
-func (s *Service) tellRetried(recording db.Recording, retried Retried) {
+func (s *Service) tellRetried(ctx context.Context, recording db.Recording, retried Retried) {
 	if retried != (Retried{}) {
-		s.about(recording.ID, recording.StreamerID).Info("a person retries a recording", "uploads", retried.Uploads, "submission", retried.Submission)
+		s.about(recording.ID, recording.StreamerID).Info("a person retries a recording", "uploads", retried.Uploads, "submission", retried.Submission, logs.By(ctx))
 	}
 }
 
@@ -133,7 +134,7 @@ func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
 		return s.afterWaiving(ctx, tx, row.Segment.RecordingID, submission)
 	})
 	if err == nil && row.Segment.Publish != "waived" { // otherwise it was given up before
-		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State)
+		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State, logs.By(ctx))
 	}
 	return err
 }
