@@ -3,6 +3,7 @@ package crash
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,6 +52,8 @@ func (w *fileWatch) stop() {
 }
 
 func (w *fileWatch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	now := map[string]bool{}
 	for _, path := range finished(w.run.disks.recordings) {
 		now[path] = true
@@ -58,14 +61,18 @@ func (w *fileWatch) look() {
 			w.sums[path] = sumOf(path)
 		}
 	}
+	early := map[string]int{} // files by what their archive was
 	for path, sum := range w.sums {
 		if now[path] || sum == "" || w.gone[path] != "" || exists(path) {
 			continue
 		}
 		w.gone[path] = sum
 		if state, known := w.run.publishedAs(sum); !known || state != bilibili.StatePublic {
-			w.run.fail("%s was removed early: in an archive %v, state %d", filepath.Base(path), known, state)
+			early[fmt.Sprintf("in an archive: %v, state %d", known, state)]++
 		}
+	}
+	for where, files := range early {
+		w.run.fail("%d file(s) were removed early: %s", files, where)
 	}
 }
 
