@@ -6,15 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/folders"
@@ -73,21 +70,9 @@ func Load(dataDir, name string) (*bilibili.Account, error) {
 
 // readFile reads a cookie file by its local name.
 func readFile(root *os.Root, local string) ([]byte, error) {
-	// A named pipe would wait for a writer for ever.
-	file, err := root.OpenFile(local, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	raw, err := folders.ReadFile(root, local, maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cookie file %q of the data directory: %w; log in again or put the file there", bilibili.ErrNoAccount, local, folders.Explain(err))
-	}
-	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: cookie file %q is no regular file", bilibili.ErrNoAccount, local)
-	}
-	raw, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: cookie file %q: %w", bilibili.ErrNoAccount, local, err)
-	}
-	if len(raw) > maxFile {
-		return nil, fmt.Errorf("%w: cookie file %q has more than %d bytes", bilibili.ErrNoAccount, local, maxFile)
+		return nil, fmt.Errorf("%w: cookie file %q of the data directory: %w; log in again or put the file there", bilibili.ErrNoAccount, local, err)
 	}
 	return raw, nil
 }

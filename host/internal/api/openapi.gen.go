@@ -1388,7 +1388,7 @@ type Template struct {
 	// Copyright 1: own work, 2: repost, 3: own work with another declaration, which is submitted through web whatever submit_api says.
 	Copyright int32 `json:"copyright"`
 
-	// Cover A JPEG or PNG picture of at most 8 MiB: a file in the data directory, or an http(s) address. Empty: Bilibili takes a frame. While it cannot be used, archives wait for it, up to a day after the recording's end.
+	// Cover A picture of at most 8 MiB: a file in the data directory, or an http(s) address. Bilibili wants JPEG or PNG of at least 960×600 pixels; WebP, GIF, BMP and smaller pictures are converted, and a file of which no cover can be made is refused here. Empty: Bilibili takes a frame. While it cannot be used, archives wait for it, up to a day after the recording's end.
 	Cover string `json:"cover"`
 
 	// CreationStatement What the author declares about own work; see TemplateDraft. Absent: nothing.

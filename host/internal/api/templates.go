@@ -126,6 +126,11 @@ func (s *Server) changedTemplate(t db.Template, body *TemplateDraft) (db.Templat
 		if err != nil {
 			return t, err
 		}
+		if cover != t.Cover && cover != "" && !strings.Contains(cover, "://") {
+			if err := upload.CheckCoverFile(s.dataDir, cover); err != nil {
+				return t, invalid("cover", "%v", err)
+			}
+		}
 		t.Cover = cover
 	}
 	t.Dolby = kept(body.Dolby, t.Dolby, 0)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -44,6 +46,13 @@ func TestTemplateMistakes(t *testing.T) {
 	h.api(t, "POST", "/upload_streamers", `{"template_name":"taken"}`).must(t, 200)
 	h.api(t, "POST", "/upload_streamers", `{"template_name":"other"}`).must(t, 200)
 	tags := func(n int) string { return strings.TrimSuffix(strings.Repeat("游戏,", n), ",") }
+	for file, content := range map[string]string{
+		"page.png": "<html>", "small.png": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU",
+	} {
+		if err := os.WriteFile(filepath.Join(h.dataDir, file), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, tc := range map[string]struct {
 		body   string
 		status int
@@ -65,6 +74,8 @@ func TestTemplateMistakes(t *testing.T) {
 		"tag too long":          {`{"template_name":"t","tag":"ok,` + strings.Repeat("长", 21) + `"}`, 400, []string{"tag:", "20 characters"}},
 		"title too long":        {`{"template_name":"t","title":"` + strings.Repeat("长", 81) + `"}`, 400, []string{"title: must have at most 80 characters"}},
 		"description":           {`{"template_name":"t","desc":"` + strings.Repeat("长", 2001) + `"}`, 400, []string{"desc: must have at most 2000 characters"}},
+		"cover no picture":      {`{"template_name":"t","cover":"page.png"}`, 400, []string{"cover: it cannot be a cover", "JPEG", "is text/html"}},
+		"cover too small":       {`{"template_name":"t","cover":"small.png"}`, 400, []string{"cover: it cannot be a cover", "960×600"}},
 		"cookie outside":        {`{"template_name":"t","user_cookie":"../x.json"}`, 400, []string{"user_cookie: must be a file inside the data directory"}},
 		"cookie far outside":    {`{"template_name":"t","user_cookie":"/etc/passwd"}`, 400, []string{"user_cookie: must be a file inside the data directory"}},
 		"a field of biliup's":   {`{"template_name":"t","credits":[]}`, 400, []string{"credits: is not known here"}},

@@ -1,48 +1,22 @@
 package bilibili
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"image"
-	_ "image/jpeg" // the formats that covers may have
-	_ "image/png"
 	"net/http"
 	"net/url"
 	"strings"
 )
 
-// MaxCover is how many bytes a cover may have. Bilibili does not say what it takes; pages ask for less than 5 MB.
-const MaxCover = 8 << 20
-
-// ErrNoPicture means that something cannot be a cover; its text says what can.
-var ErrNoPicture = errors.New("it cannot be a cover")
-
-// CheckCover returns nil when a picture can be a cover.
-func CheckCover(picture []byte) error {
-	switch {
-	case len(picture) == 0:
-		return fmt.Errorf("%w: it is empty", ErrNoPicture)
-	case len(picture) > MaxCover:
-		return fmt.Errorf("%w: it has more than %d MiB", ErrNoPicture, MaxCover>>20)
-	}
-	// Other packages of the program may bring decoders for more formats.
-	if _, format, err := image.DecodeConfig(bytes.NewReader(picture)); err != nil || format != "jpeg" && format != "png" {
-		kind, _, _ := strings.Cut(http.DetectContentType(picture), ";")
-		return fmt.Errorf("%w: it must be a JPEG or PNG picture, and is %s", ErrNoPicture, kind)
-	}
-	return nil
-}
-
-// UploadCover gives a picture an address at Bilibili, which a submission can name as its cover. It may be repeated.
+// UploadCover gives a picture an address at Bilibili, which a submission can name as its cover. It takes what FitCover answers, and may be
+// repeated.
 func (c *Client) UploadCover(ctx context.Context, account *Account, picture []byte) (string, error) {
 	const path = "/x/vu/web/cover/up"
 	if account.Cookies[csrfCookie] == "" {
 		return "", fmt.Errorf("%w: cookie file %q has no cookie %s, which covers need; log in by QR code", ErrNoAccount, account.File, csrfCookie)
 	}
-	if err := CheckCover(picture); err != nil {
+	if err := checkCover(picture); err != nil {
 		return "", err
 	}
 	form := url.Values{
@@ -77,4 +51,13 @@ func IsCoverURL(address string) bool {
 	}
 	host := strings.ToLower(parsed.Hostname())
 	return strings.HasSuffix(host, ".hdslb.com") || strings.HasSuffix(host, ".biliimg.com")
+}
+
+// checkCover keeps what Bilibili would refuse from being sent.
+func checkCover(picture []byte) error {
+	config, format, err := measure(picture)
+	if err == nil && (format != "jpeg" && format != "png" || config.Width < minWidth || config.Height < minHeight) {
+		err = fmt.Errorf("%w: it must be a JPEG or PNG picture of at least %d×%d pixels", ErrNoPicture, minWidth, minHeight)
+	}
+	return err
 }

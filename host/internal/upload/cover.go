@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -68,7 +68,7 @@ func (s *Service) picture(ctx context.Context, source string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return picture, bilibili.CheckCover(picture)
+	return bilibili.FitCover(picture)
 }
 
 func isWebAddress(source string) bool {
@@ -120,7 +120,7 @@ func (s *Service) uploadCover(ctx context.Context, logger *slog.Logger, account 
 	return address, nil
 }
 
-// readCover reads a picture of the data directory. It never follows a link out of it.
+// readCover makes a cover of a picture of the data directory. It never follows a link out of it.
 func readCover(dataDir, name string) ([]byte, error) {
 	local, err := accounts.LocalName(name)
 	if err != nil {
@@ -131,20 +131,18 @@ func readCover(dataDir, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }()
-	// What is no file, such as a pipe, is not even opened: that could wait for ever.
-	if info, err := root.Stat(local); err != nil {
-		return nil, folders.Explain(err)
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no file")
-	}
-	file, err := root.Open(local)
-	if err != nil {
-		return nil, folders.Explain(err)
-	}
-	defer func() { _ = file.Close() }()
-	picture, err := io.ReadAll(io.LimitReader(file, bilibili.MaxCover+1))
+	picture, err := folders.ReadFile(root, local, bilibili.MaxCover)
 	if err != nil {
 		return nil, err
 	}
-	return picture, bilibili.CheckCover(picture)
+	return bilibili.FitCover(picture)
+}
+
+// CheckCoverFile tells whether a cover can be made of a file of the data directory. One that is not there yet may still come.
+func CheckCoverFile(dataDir, name string) error {
+	_, err := readCover(dataDir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

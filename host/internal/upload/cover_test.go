@@ -3,6 +3,7 @@ package upload
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,11 +31,11 @@ func (f fakePictures) Picture(_ context.Context, url string, most int64) ([]byte
 	return picture, nil
 }
 
-// pixel is a picture of so many pixels, which tells pictures apart.
+// pixel is a picture that Bilibili takes, of a width that tells pictures apart.
 func pixel(t *testing.T, width int) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	if err := png.Encode(&out, image.NewGray(image.Rect(0, 0, width, 1))); err != nil {
+	if err := png.Encode(&out, image.NewGray(image.Rect(0, 0, 960+width, 600))); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -80,7 +82,7 @@ func TestACoverOfTheDataDirectoryIsUploadedOnce(t *testing.T) {
 		})
 	}
 	covers := sim.Covers()
-	if len(covers) != 1 || covers[0].Width != 7 {
+	if len(covers) != 1 || covers[0].Width != 967 {
 		t.Errorf("covers %+v", covers)
 	}
 	for _, archive := range sim.Archives() {
@@ -108,7 +110,7 @@ func TestACoverThatCannotBeUsedHoldsTheSubmissionUntilItIsMended(t *testing.T) {
 		want    string
 	}{
 		"missing":   {"missing.png", nil, `the cover "missing.png" of template "t" cannot be used: there is no such file;`},
-		"a text":    {"a.json", nil, "must be a JPEG or PNG picture, and is text/plain"},
+		"a text":    {"a.json", nil, "picture, and is text/plain"},
 		"a folder":  {"folder", nil, "no file"},
 		"outside":   {"../a.png", nil, "no file name inside the data directory"},
 		"a link":    {"link.png", nil, "a link that leads out"},
@@ -124,7 +126,11 @@ func TestACoverThatCannotBeUsedHoldsTheSubmissionUntilItIsMended(t *testing.T) {
 			if test.content != nil {
 				h.put(test.source, test.content)
 			}
-			if err := os.Symlink("/etc/hostname", filepath.Join(h.dir, "link.png")); err != nil {
+			outside := filepath.Join(t.TempDir(), "outside.png") // a picture: only where it lies keeps it from being used
+			if err := os.WriteFile(outside, pixel(t, 1), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(outside, filepath.Join(h.dir, "link.png")); err != nil {
 				t.Fatal(err)
 			}
 			h.cover(test.source)
@@ -194,9 +200,51 @@ func TestALoginThatIsRefusedForACoverIsChecked(t *testing.T) {
 	}
 }
 
+// webp is a red picture of 320×200 pixels; there is no encoder for Go.
+const webp = "UklGRuQAAABXRUJQVlA4INgAAABQEQCdASpAAcgAP5nM42s5Mi6pICgDIDMJaW7hd2EHw4AAnsA99snIe+2TkPfbJyHvtk5D32ych77ZOQ99snIe+2TkPfbJyHvtk5D32ych77ZOQ99snIe+2TkPfbJyHvtk5D32ych77ZOQ99snIe+2TkPfbJyHvtk5D32ych77ZOQ99snIe+2TkPfbJyHvtk5D3pAA/v9hw/pPW3MTv/4c/1P/1PcV4q7jwGNcVdx4DGhgQDD/sgCBKJkMdGIYomjK9+higxH4ETbC3Mj/3ZqUDDA2urFiAAA="
+
+// Whatever stands in the data directory under a cover's name, nothing outside of it is read.
+func TestACoverIsReadInTheDataDirectoryOnly(t *testing.T) {
+	t.Parallel()
+	dir, outside := t.TempDir(), t.TempDir()
+	for _, path := range []string{filepath.Join(outside, "a.png"), filepath.Join(dir, "own.png")} {
+		if err := os.WriteFile(path, pixel(t, 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{"link.png": filepath.Join(outside, "a.png"), "folder": outside, "inside.png": "own.png"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.png"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"link.png", "folder/a.png", "folder/../../" + filepath.Base(outside) + "/a.png", filepath.Join(outside, "a.png"), "pipe.png"} {
+		if picture, err := readCover(dir, name); err == nil {
+			t.Errorf("%s: %d bytes were read", name, len(picture))
+		}
+		if CheckCoverFile(dir, name) == nil {
+			t.Errorf("%s was found good", name)
+		}
+	}
+	for _, name := range []string{"own.png", "inside.png", "data/own.png"} {
+		if _, err := readCover(dir, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := CheckCoverFile(dir, "to-come.png"); err != nil {
+		t.Errorf("a cover that is not there yet: %v", err)
+	}
+}
+
 func TestTheCoverOfTheLiveRoom(t *testing.T) {
 	t.Parallel()
 	const live = "https://cdn.example/live.png"
+	small, err := base64.StdEncoding.DecodeString(webp)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		use      bool
 		template string
@@ -205,7 +253,13 @@ func TestTheCoverOfTheLiveRoom(t *testing.T) {
 	}{
 		"off": {false, "", live, func(_ *simulator.Server, cover string) error { return differs(cover, "") }},
 		"on": {true, "", live, func(sim *simulator.Server, cover string) error {
-			if covers := sim.Covers(); len(covers) != 1 || covers[0].Width != 9 || covers[0].URL != cover {
+			if covers := sim.Covers(); len(covers) != 1 || covers[0].Width != 969 || covers[0].URL != cover {
+				return fmt.Errorf("covers %+v, cover %q", covers, cover)
+			}
+			return nil
+		}},
+		"WebP, and too small": {true, "", "https://cdn.example/live.webp", func(sim *simulator.Server, cover string) error {
+			if covers := sim.Covers(); len(covers) != 1 || covers[0].Format != "jpeg" || covers[0].Width != 960 || covers[0].URL != cover {
 				return fmt.Errorf("covers %+v, cover %q", covers, cover)
 			}
 			return nil
@@ -217,7 +271,7 @@ func TestTheCoverOfTheLiveRoom(t *testing.T) {
 		"gone":       {true, "", "https://cdn.example/gone.png", func(_ *simulator.Server, cover string) error { return differs(cover, "") }},
 		"no picture": {true, "", "https://cdn.example/page", func(_ *simulator.Server, cover string) error { return differs(cover, "") }},
 		"the template's first": {true, "a.png", live, func(sim *simulator.Server, cover string) error {
-			return differs(fmt.Sprint(sim.Covers()[0].Width), "7")
+			return differs(fmt.Sprint(sim.Covers()[0].Width), "967")
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +279,7 @@ func TestTheCoverOfTheLiveRoom(t *testing.T) {
 			h := newHarness(t)
 			sim := h.real(simulator.Options{})
 			h.put("a.png", pixel(t, 7))
-			h.pictures = fakePictures{live: pixel(t, 9), "https://cdn.example/page": []byte("<html>")}
+			h.pictures = fakePictures{"https://cdn.example/live.webp": small, live: pixel(t, 9), "https://cdn.example/page": []byte("<html>")}
 			h.cover(test.template)
 			h.configure(map[string]any{"lines": "bda2", "use_live_cover": test.use})
 			s := h.service()

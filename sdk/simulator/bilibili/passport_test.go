@@ -1,7 +1,10 @@
 package bilibili_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"image"
+	"image/png"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -225,7 +228,14 @@ func TestUnsignedLoginIsRefused(t *testing.T) {
 }
 
 func TestCover(t *testing.T) {
-	const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+	png := func(width, height int) string {
+		var out bytes.Buffer
+		if err := png.Encode(&out, image.NewGray(image.Rect(0, 0, width, height))); err != nil {
+			t.Fatal(err)
+		}
+		return base64.StdEncoding.EncodeToString(out.Bytes())
+	}
+	pixel := png(960, 600)
 	c := setup(t, bilibili.Options{})
 	send := func(cover, csrf string) reply {
 		r := c.asBrowser("POST", "/x/vu/web/cover/up", nil, strings.NewReader(url.Values{"cover": {cover}, "csrf": {csrf}}.Encode()))
@@ -248,7 +258,7 @@ func TestCover(t *testing.T) {
 	}
 	c.sim.RequireNoViolations(t)
 	c.wantCode(send("data:image/jpeg;base64,"+pixel, "wrong"), -111)
-	for _, cover := range []string{pixel, "data:image/jpeg;base64,%%", "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString([]byte("no picture"))} {
+	for _, cover := range []string{pixel, "data:image/jpeg;base64," + png(959, 600), "data:image/jpeg;base64," + png(960, 599), "data:image/jpeg;base64,%%", "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString([]byte("no picture"))} {
 		c.wantCode(send(cover, csrf), -400)
 	}
 }
