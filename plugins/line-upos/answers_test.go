@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -208,19 +207,13 @@ func TestMemberURLIsChecked(t *testing.T) {
 	}
 }
 
-func TestBackoffGrowsUpToItsLimit(t *testing.T) {
-	b := backoff{first: 2 * time.Second, most: 64 * time.Second}
-	var pauses []time.Duration
-	for n := 1; n <= 8; n++ {
-		pauses = append(pauses, b.pause(n))
-	}
-	if got := fmt.Sprint(pauses); got != "[2s 4s 8s 16s 32s 1m4s 1m4s 1m4s]" {
-		t.Errorf("pauses are %s", got)
-	}
-	b.jitter = time.Second
-	for range 100 {
-		if p := b.pause(1); p < 2*time.Second || p >= 3*time.Second {
-			t.Fatalf("pause with jitter is %s", p)
+func TestPausesGrowUpToTheirLimit(t *testing.T) {
+	pauses := patience{first: 2 * time.Second, most: 64 * time.Second}.pauses()
+	pauses.Reset()
+	for _, want := range []time.Duration{2, 4, 8, 16, 32, 64, 64, 64} {
+		want *= time.Second
+		if got := pauses.NextBackOff(); float64(got) < (1-jitter)*float64(want)-1 || float64(got) > (1+jitter)*float64(want)+1 {
+			t.Errorf("a pause is %s, want about %s", got, want)
 		}
 	}
 }

@@ -33,8 +33,8 @@ func newTestUpos(t testing.TB, memberURL string) *upos {
 		t.Fatal(err)
 	}
 	u.log = slog.New(slog.DiscardHandler)
-	for _, b := range []*backoff{&u.callRetry, &u.chunkRetry, &u.completeRetry} {
-		b.first, b.most, b.jitter = 0, 0, 0
+	for _, b := range []*patience{&u.callRetry, &u.chunkRetry, &u.completeRetry} {
+		b.first, b.most = 0, 0
 	}
 	t.Cleanup(func() { _ = u.Close() })
 	return u

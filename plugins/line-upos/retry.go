@@ -3,69 +3,58 @@ package main
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"github.com/lubod/lubod/sdk"
 )
 
-// backoff says how often to try and how long to wait in between.
-type backoff struct {
+// patience says how often to try and how long to wait in between.
+type patience struct {
 	tries       int
-	first, most time.Duration // the pause doubles from first up to most
-	jitter      time.Duration // at most this much is added to a pause, so that parallel chunks spread out
+	first, most time.Duration // the pause doubles from first up to most, a fifth more or less: parallel chunks spread out
 	timeout     time.Duration // of one try
 }
 
-// retry calls try until it succeeds, fails for good or has failed b.tries times, which is Unavailable.
-func (b backoff) retry(ctx context.Context, what string, try func(context.Context) error) error {
-	for n := 1; ; n++ {
-		err := b.once(ctx, try)
-		if err == nil {
-			return nil
+// jitter is the share by which pauses are spread.
+const jitter = 0.2
+
+// retry calls try until it succeeds, fails for good or has failed p.tries times, which is Unavailable.
+func (p patience) retry(ctx context.Context, what string, try func(context.Context) error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := p.once(ctx, try)
+		if err != nil && !isTransient(err) {
+			return struct{}{}, backoff.Permanent(err)
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var transient *transientError
-		if !errors.As(err, &transient) {
-			return err
-		}
-		if n >= b.tries {
-			return sdk.Errorf(sdk.Unavailable, "%s failed %d times, last: %w", what, n, err)
-		}
-		if err := sleep(ctx, b.pause(n)); err != nil {
-			return err
-		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(p.pauses()), backoff.WithMaxTries(uint(p.tries)), backoff.WithMaxElapsedTime(0))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isTransient(err):
+		return sdk.Errorf(sdk.Unavailable, "%s failed %d times, last: %w", what, p.tries, err)
 	}
+	var permanent *backoff.PermanentError
+	if errors.As(err, &permanent) { // of the last try
+		return permanent.Unwrap()
+	}
+	return err
 }
 
-func (b backoff) once(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+func (p patience) pauses() backoff.BackOff {
+	return &backoff.ExponentialBackOff{InitialInterval: p.first, MaxInterval: p.most, Multiplier: 2, RandomizationFactor: jitter}
+}
+
+func (p patience) once(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	return try(ctx)
 }
 
-// pause is the time between failure n (from 1) and the next try.
-func (b backoff) pause(n int) time.Duration {
-	pause := b.first
-	for ; n > 1 && pause < b.most; n-- {
-		pause *= 2
-	}
-	pause = min(pause, b.most)
-	if b.jitter > 0 {
-		pause += rand.N(b.jitter) //nolint:gosec // spreads retries, hides nothing
-	}
-	return pause
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+func isTransient(err error) bool {
+	var transient *transientError
+	return errors.As(err, &transient)
 }

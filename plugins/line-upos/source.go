@@ -55,11 +55,12 @@ func openSource(path string) (*source, error) {
 	return s, nil
 }
 
+// unreadable: what is not there is not there. Anything else, a network disk that is away above all, can pass.
 func unreadable(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return sdk.Errorf(sdk.NotFound, "open file: %w", err)
 	}
-	return sdk.Errorf(sdk.Corrupt, "open file: %w", err)
+	return sdk.Errorf(sdk.Unavailable, "open file: %w", err)
 }
 
 func (s *source) close() error { return s.file.Close() }
@@ -67,13 +68,13 @@ func (s *source) close() error { return s.file.Close() }
 func identify(file *os.File) (fileIdentity, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return fileIdentity{}, sdk.Errorf(sdk.Corrupt, "look at file: %w", err)
+		return fileIdentity{}, sdk.Errorf(sdk.Unavailable, "look at file: %w", err)
 	}
 	size := info.Size()
 	hash := sha256.New()
 	for _, start := range []int64{0, max(size-sampled, 0)} {
 		if _, err := io.Copy(hash, io.NewSectionReader(file, start, sampled)); err != nil {
-			return fileIdentity{}, sdk.Errorf(sdk.Corrupt, "read file: %w", err)
+			return fileIdentity{}, sdk.Errorf(sdk.Unavailable, "read file: %w", err)
 		}
 	}
 	return fileIdentity{Size: size, MtimeNS: info.ModTime().UnixNano(), HeadTailSHA256: hex.EncodeToString(hash.Sum(nil))}, nil
@@ -133,10 +134,11 @@ func (r *sectionReader) Read(p []byte) (int, error) {
 	n, err := r.data.Read(p)
 	r.read += int64(n)
 	if err != nil && r.read < r.section.size {
+		kind := sdk.Unavailable // the disk may answer again
 		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+			kind, err = sdk.Corrupt, io.ErrUnexpectedEOF // it was cut meanwhile
 		}
-		failure := sdk.Errorf(sdk.Corrupt, "%w", fmt.Errorf("read %s at byte %d: %w", r.section.source.path, r.section.start+r.read, err))
+		failure := sdk.Errorf(kind, "%w", fmt.Errorf("read %s at byte %d: %w", r.section.source.path, r.section.start+r.read, err))
 		// A body that is read after the transfer closed its file belongs to a request that was given up.
 		if !errors.Is(err, os.ErrClosed) {
 			r.section.failure.Store(failure)

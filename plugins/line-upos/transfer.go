@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,10 +18,19 @@ type transfer struct {
 	source  *source
 	report  func(line.Progress) error
 
-	// mu orders acknowledgements: each report holds all of those before it.
-	mu sync.Mutex
-	// hostGone is the first error of report; nobody is listening after it.
-	hostGone error
+	// mu guards what is acknowledged and how much of it was told. It is never held while the host is told: the host may be slow
+	// to listen.
+	mu           sync.Mutex
+	acked, heard int           // how many acknowledgements there were in this run, and how many of them the host heard of
+	listened     chan struct{} // closed and replaced whenever heard changes
+}
+
+// hearing is how long the next chunk waits for the host to hear of the last one. A host that listens has a checkpoint of every
+// chunk; one that is busy, with a database that is away, say, holds up nothing for longer, and hears the newest state later.
+const hearing = 200 * time.Millisecond
+
+func newTransfer(u *upos, s *session, src *source, report func(line.Progress) error) *transfer {
+	return &transfer{upos: u, session: s, source: src, report: report, listened: make(chan struct{})}
 }
 
 // run sends what is missing and completes the object. It joins everything that it started.
@@ -41,7 +51,27 @@ func (t *transfer) run(ctx context.Context, threads int) error {
 	return t.tell()
 }
 
+// sendParts sends what is missing, and tells the host beside it.
 func (t *transfer) sendParts(ctx context.Context, threads int) error {
+	sending, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	news, told := make(chan struct{}, 1), make(chan error, 1)
+	go func() { // ends when news is closed, below
+		told <- t.tellAlong(news, cancel)
+	}()
+	err := t.putMissing(sending, threads, news)
+	close(news)
+	hostGone := <-told
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case hostGone != nil:
+		return hostGone
+	}
+	return err
+}
+
+func (t *transfer) putMissing(ctx context.Context, threads int, news chan<- struct{}) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(threads)
 	for _, part := range t.session.acked.missing() {
@@ -55,34 +85,73 @@ func (t *transfer) sendParts(ctx context.Context, threads int) error {
 			if err := t.upos.put(groupCtx, t.session, t.source, part); err != nil {
 				return err
 			}
-			return t.acknowledge(part)
+			t.acknowledge(groupCtx, part, news)
+			return nil
 		})
 	}
-	err := group.Wait()
-	if ctx.Err() != nil {
-		return ctx.Err()
+	return group.Wait()
+}
+
+// acknowledge notes that the storage holds a part, and gives the host a moment to hear of it.
+func (t *transfer) acknowledge(ctx context.Context, part int, news chan<- struct{}) {
+	t.mu.Lock()
+	t.session.acked.add(part)
+	t.acked++
+	mine := t.acked
+	t.mu.Unlock()
+	select {
+	case news <- struct{}{}:
+	default: // there is news already
+	}
+	patience := time.NewTimer(hearing)
+	defer patience.Stop()
+	for {
+		t.mu.Lock()
+		heard, listened := t.heard, t.listened
+		t.mu.Unlock()
+		if heard >= mine {
+			return
+		}
+		select {
+		case <-listened:
+		case <-patience.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tellAlong tells the host as often as there is news, until news is closed. Nobody listens after the first error: it ends the
+// transfer, and the host is left alone.
+func (t *transfer) tellAlong(news <-chan struct{}, cancel context.CancelCauseFunc) (err error) {
+	for range news {
+		if err != nil {
+			continue
+		}
+		if err = t.tell(); err != nil {
+			cancel(err)
+		}
 	}
 	return err
 }
 
-func (t *transfer) acknowledge(part int) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.session.acked.add(part)
-	return t.tell()
-}
-
-// tell reports the session as it is. Callers in parallel hold mu.
+// tell reports the session as it is.
 func (t *transfer) tell() error {
-	if t.hostGone != nil {
-		return t.hostGone
-	}
+	t.mu.Lock()
 	checkpoint, err := t.session.encode()
+	acknowledged, upTo := t.session.ackedBytes(), t.acked
+	t.mu.Unlock()
 	if err != nil {
 		return sdk.Errorf(sdk.Bug, "encode checkpoint: %w", err)
 	}
-	if err := t.report(line.Progress{AcknowledgedBytes: t.session.ackedBytes(), Checkpoint: checkpoint}); err != nil {
-		t.hostGone = sdk.Errorf(sdk.Unavailable, "report progress: %w", err)
+	if err := t.report(line.Progress{AcknowledgedBytes: acknowledged, Checkpoint: checkpoint}); err != nil {
+		return sdk.Errorf(sdk.Unavailable, "report progress: %w", err)
 	}
-	return t.hostGone
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard = upTo
+	close(t.listened)
+	t.listened = make(chan struct{})
+	return nil
 }

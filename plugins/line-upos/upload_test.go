@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -175,11 +176,8 @@ func TestThreadsAreBounded(t *testing.T) {
 	b := newBench(t, bilibili.Options{ChunkSize: 4096})
 	file := b.file(writeFile(t, 200*4096))
 	file.Threads = 100
-	_, k := b.mustUpload(t, file)
+	b.mustUpload(t, file)
 	b.sim.RequireNoViolations(t) // the simulator refuses more than eight at once
-	if len(k.progress) < 200 {
-		t.Errorf("%d reports for 200 chunks", len(k.progress))
-	}
 }
 
 func TestCompleteIsRepeated(t *testing.T) {
@@ -364,17 +362,58 @@ func TestErrorOfReportStopsTheTransfer(t *testing.T) {
 	}
 }
 
-func TestNothingIsReportedAfterTheHostIsGone(t *testing.T) {
-	s := mustDecode(t, mustJSON(t, validSession()))
-	calls := 0
-	transfer := &transfer{session: s, report: func(line.Progress) error {
-		calls++
-		return errors.New("host is gone")
-	}}
-	for _, part := range []int{1, 2, 3} {
-		mustBeKind(t, transfer.acknowledge(part), sdk.Unavailable)
+// A host that does not listen, because its database is away, holds up no chunk; when it listens again it hears the newest state.
+func TestHostThatDoesNotListenHoldsUpNoChunk(t *testing.T) {
+	b := newBench(t, bilibili.Options{ChunkSize: smallPart})
+	listen := make(chan struct{})
+	k := &keeper{t: t}
+	k.each = func(p line.Progress) error {
+		if p.AcknowledgedBytes == smallPart {
+			<-listen
+		}
+		return nil
 	}
-	if calls != 1 {
-		t.Errorf("%d reports", calls)
+	file := b.file(writeFile(t, 4*smallPart))
+	file.Threads = 1
+	go func() {
+		defer close(listen)
+		if _, err := b.sim.WaitRequests(testContext(t), bilibili.Match{Call: bilibili.CallPart, Part: 4}, 1); err != nil {
+			t.Error(err)
+		}
+	}()
+	result, err := b.Upload(t.Context(), file, k.report)
+	if err != nil {
+		t.Fatal(err)
 	}
+	b.mustBeStored(t, result, file.Path)
+	if s := mustDecode(t, k.last().Checkpoint); !s.Completed || k.last().AcknowledgedBytes != 4*smallPart {
+		t.Errorf("the last report is %+v", k.last())
+	}
+}
+
+// What a disk that is away says is no verdict about the file.
+func TestFileThatCannotBeReadNowIsTriedAgain(t *testing.T) {
+	b := newBench(t, bilibili.Options{})
+	loop := filepath.Join(t.TempDir(), "loop.mp4")
+	if err := os.Symlink(loop, loop); err != nil { // neither there nor missing
+		t.Fatal(err)
+	}
+	_, err := b.Upload(t.Context(), b.file(loop), (&keeper{t: t}).report)
+	mustBeKind(t, err, sdk.Unavailable)
+
+	path := writeFile(t, 3*smallPart)
+	src, err := openSource(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = src.close() }()
+	folder, err := os.Open(t.TempDir()) // reading it fails, as reading from a disk with a fault does
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = src.file.Close()
+	src.file = folder
+	part := &section{source: src, start: 0, size: smallPart}
+	_, _ = io.ReadAll(part.open())
+	mustBeKind(t, part.failed(), sdk.Unavailable)
 }

@@ -35,9 +35,9 @@ type upos struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	callRetry     backoff // preupload and init
-	chunkRetry    backoff // one chunk; its deadline depends on its size
-	completeRetry backoff
+	callRetry     patience // preupload and init
+	chunkRetry    patience // one chunk; its deadline depends on its size
+	completeRetry patience
 	probeLimits   probeLimits
 }
 
@@ -57,9 +57,9 @@ func newUpos(_ context.Context, o options) (*upos, error) {
 		client:        newClient(o.UserAgent),
 		log:           slog.Default(),
 		now:           time.Now,
-		callRetry:     backoff{tries: 5, first: 2 * time.Second, most: 64 * time.Second, jitter: time.Second, timeout: 60 * time.Second},
-		chunkRetry:    backoff{tries: 5, first: 2 * time.Second, most: 64 * time.Second, jitter: time.Second, timeout: 60 * time.Second},
-		completeRetry: backoff{tries: 6, first: 15 * time.Second, most: 15 * time.Second, jitter: time.Second, timeout: 120 * time.Second},
+		callRetry:     patience{tries: 5, first: 2 * time.Second, most: 64 * time.Second, timeout: 60 * time.Second},
+		chunkRetry:    patience{tries: 5, first: 2 * time.Second, most: 64 * time.Second, timeout: 60 * time.Second},
+		completeRetry: patience{tries: 6, first: 15 * time.Second, most: 15 * time.Second, timeout: 120 * time.Second},
 		probeLimits:   probeLimits{list: 5 * time.Second, line: 4 * time.Second, total: 20 * time.Second},
 	}, nil
 }
@@ -90,7 +90,7 @@ func (u *upos) Upload(ctx context.Context, file line.File, report func(line.Prog
 				return line.Result{}, publicError(err)
 			}
 		}
-		t := &transfer{upos: u, session: s, source: src, report: report}
+		t := newTransfer(u, s, src, report)
 		err = t.run(ctx, atOnce(file.Threads))
 		if err == nil {
 			return line.Result{RemoteName: s.remoteName(), RemoteID: s.BizID}, nil
