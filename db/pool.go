@@ -31,7 +31,7 @@ var sessionLimits = map[string]string{
 	"lock_timeout":                        "20s",
 	"idle_in_transaction_session_timeout": "60s",
 	"application_name":                    "lubod",
-	"timezone":                            "UTC",
+	"timezone":                            "GMT", // UTC by the name that PostgreSQL knows without tzdata
 }
 
 func poolConfig(url string) (*pgxpool.Config, error) {

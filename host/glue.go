@@ -1,14 +1,12 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -212,20 +210,4 @@ func (c catalog) Status() []api.PluginStatus {
 		shown = append(shown, one)
 	}
 	return shown
-}
-
-func trimmed(text []byte) []byte { return bytes.TrimSpace(text) }
-
-// writeFile writes a small private file that a crash leaves whole or absent.
-func writeFile(path, content string) error {
-	temporary := path + ".new"
-	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
 }

@@ -3,9 +3,11 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/embedded"
 	"github.com/lubod/lubod/host/internal/config"
+	"github.com/lubod/lubod/host/internal/folders"
 	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/settings"
@@ -71,6 +74,9 @@ func (h *Host) Reload(ctx context.Context) error {
 // Run starts every part, in the order in which it reads here, calls ready with the address of the API, and stops them in
 // reverse when ctx ends or a part fails. Recordings go on in their recorder processes; the next Run takes them up.
 func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) {
+	if err := settings.CheckMachineZone(os.Getenv("TZ")); err != nil {
+		h.logger.Warn("the time zone of the environment is not known", "problem", err)
+	}
 	parts := newStages(h.logger)
 	defer func() {
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -106,6 +112,9 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	if err != nil {
 		return err
 	}
+	if err := h.prepareRecordings(ctx, database); err != nil {
+		return err
+	}
 	built, err := h.build(hostID, manager, database)
 	if err != nil {
 		return err
@@ -120,15 +129,37 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	return parts.wait(ctx)
 }
 
+// prepareDataDir makes the data directory when there is none. Others may pass through it to the recordings, as far as the umask
+// allows, and not see what is in it; accounts and the database are private below it.
 func (h *Host) prepareDataDir() error {
-	// Accounts and the database are below: nobody else has any business here.
-	for _, dir := range []string{h.config.DataDir, filepath.Join(h.config.DataDir, "recordings")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make data directory (--data-dir): %w", err)
-		}
+	err := os.MkdirAll(filepath.Dir(h.config.DataDir), 0o777) //nolint:gosec // the umask decides
+	if err == nil {
+		err = os.Mkdir(h.config.DataDir, 0o711) //nolint:gosec // see above
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make data directory (--data-dir): %w", err)
 	}
 	return nil
 }
+
+// prepareRecordings makes the folder of recordings when there is none.
+func (h *Host) prepareRecordings(ctx context.Context, database *db.DB) error {
+	stored, err := database.GetConfiguration(ctx)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	configuration, err := settings.Layered(stored)
+	if err != nil {
+		h.logger.Error("the configuration cannot be used; the defaults apply", "error", err)
+	}
+	root := h.recordingsDir()
+	if _, err := folders.Make([]string{root}, root, configuration.Modes().Folder); err != nil {
+		return fmt.Errorf("make the folder for recordings: %w", err)
+	}
+	return nil
+}
+
+func (h *Host) recordingsDir() string { return filepath.Join(h.config.DataDir, "recordings") }
 
 // identity is the number of this data directory among the hosts that may share one database.
 func (h *Host) identity() (uuid.UUID, error) {
@@ -136,7 +167,7 @@ func (h *Host) identity() (uuid.UUID, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		id := uuid.New()
-		if err := writeFile(path, id.String()+"\n"); err != nil {
+		if err := folders.WriteFile(path, []byte(id.String()+"\n")); err != nil {
 			return uuid.UUID{}, fmt.Errorf("write host id: %w", err)
 		}
 		return id, nil
@@ -144,7 +175,7 @@ func (h *Host) identity() (uuid.UUID, error) {
 	if err != nil {
 		return uuid.UUID{}, fmt.Errorf("read host id: %w", err)
 	}
-	id, err := uuid.ParseBytes(trimmed(text))
+	id, err := uuid.ParseBytes(bytes.TrimSpace(text))
 	if err != nil {
 		return uuid.UUID{}, fmt.Errorf("%s holds no UUID: %w; remove it only if no recording of this directory is unfinished", path, err)
 	}

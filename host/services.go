@@ -69,7 +69,7 @@ func (h *Host) build(hostID uuid.UUID, manager *plugins.Manager, database *db.DB
 func (s *services) buildPipeline(h *Host, hostID uuid.UUID, manager *plugins.Manager, database *db.DB) (err error) {
 	options := &roomOptions{logger: h.logger.With("part", "options")}
 	resolver := extractors{manager, options, h.config.DataDir}
-	recordingsDir := filepath.Join(h.config.DataDir, "recordings")
+	recordingsDir := h.recordingsDir()
 	s.accounts = accounts.New(accounts.Options{
 		DB: database, HostID: hostID, Files: accounts.NewFiles(h.config.DataDir), Client: s.client,
 		Changed: func() { s.uploads.PublishingChanged() }, Logger: h.logger.With("part", "accounts"),
@@ -125,7 +125,7 @@ func (h *Host) aroundAPI(database *db.DB) func(http.Handler) http.Handler {
 	}
 	return func(api http.Handler) http.Handler {
 		return biliup.New(biliup.Options{
-			API: api, UserExists: database.AnyUser, Recordings: filepath.Join(h.config.DataDir, "recordings"),
+			API: api, UserExists: database.AnyUser, Recordings: h.recordingsDir(),
 			Recorded: func(ctx context.Context, path string) (bool, error) {
 				files, err := database.RecordedFiles(ctx, []string{path})
 				return len(files) > 0, err

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/google/renameio/v2"
 )
 
 // cluster is what does not change while a host lives: where the data is, and who runs what program on it.
@@ -97,7 +101,41 @@ func (c *cluster) initialise(ctx context.Context) (created bool, err error) {
 	if c.token, err = clusterToken(c.data()); err != nil {
 		return false, err
 	}
+	if err := c.plainZone(); err != nil {
+		return false, fmt.Errorf("correct the time zone in postgresql.conf: %w", err)
+	}
 	return created, c.reown()
+}
+
+var initZone = regexp.MustCompile(`(?m)^((?:log_)?timezone = )'(?:Etc/)?UTC'`)
+
+// plainZone replaces the zone that initdb wrote down by one that PostgreSQL knows without tzdata: a server that does not know it
+// refuses to start, whatever its arguments say, and a data directory may come to another machine.
+func (c *cluster) plainZone() error {
+	path := filepath.Join(c.data(), "postgresql.conf")
+	before, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // PostgreSQL says so better
+	}
+	if err != nil {
+		return err
+	}
+	after := initZone.ReplaceAll(before, []byte("$1'GMT'"))
+	if bytes.Equal(before, after) {
+		return nil
+	}
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(c.data()), renameio.WithExistingPermissions())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Cleanup() }()
+	if _, err := file.Write(after); err != nil {
+		return err
+	}
+	if err := c.id.own(file.Name()); err != nil {
+		return err
+	}
+	return errors.Join(file.CloseAtomicallyReplace(), syncDir(c.data()))
 }
 
 // removeLeftovers clears what a host left that was killed while it made the cluster.

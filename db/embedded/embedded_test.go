@@ -32,6 +32,38 @@ func TestSecondStartFindsWhatTheFirstStored(t *testing.T) {
 	s.stop(second)
 }
 
+// A cluster that was made with tzdata has to start on a machine without: the only zone that PostgreSQL knows there is GMT.
+func TestClusterNeedsNoTimeZoneFiles(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, t.TempDir())
+	s.stop(s.start())
+	path := filepath.Join(s.options.Dir, "data", "postgresql.conf")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.NewReplacer("\nlog_timezone = 'GMT'", "\nlog_timezone = 'Etc/UTC'", "\ntimezone = 'GMT'", "\ntimezone = 'UTC'").Replace(string(before))
+	if strings.Count(old, "UTC'") != 2 {
+		t.Fatalf("postgresql.conf names other zones:\n%s", old)
+	}
+	if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := s.start()
+	var zone, log, source string
+	if err := connect(t, server.URL()).QueryRow(t.Context(),
+		"SELECT current_setting('timezone'), current_setting('log_timezone'), (SELECT string_agg(setting, ' ') FROM pg_file_settings WHERE name LIKE '%timezone')").Scan(&zone, &log, &source); err != nil {
+		t.Fatal(err)
+	}
+	if zone != "GMT" || log != "GMT" || source != "GMT GMT" {
+		t.Errorf("times are told in %s, logged in %s; the file says %s", zone, log, source)
+	}
+	s.stop(server)
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("more than the zones was changed: %v", err)
+	}
+}
+
 func TestServerListensNowhereButOnItsSocket(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, t.TempDir())

@@ -118,7 +118,7 @@ func (id *identity) probe(ctx context.Context) error {
 // PGOPTIONS would change what the programs do.
 func (id *identity) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = []string{"PATH=" + filepath.Dir(program) + ":/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
+	cmd.Env = []string{"PATH=" + filepath.Dir(program) + ":/usr/bin:/bin", "LC_ALL=C", "TZ=GMT"}
 	cmd.Dir = "/"
 	attr := &syscall.SysProcAttr{Setsid: true}
 	switch id.how {

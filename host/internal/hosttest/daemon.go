@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,8 @@ type Options struct {
 	Listen string
 	// Env is added to the daemon's environment.
 	Env []string
+	// Wrap is a command that the daemon is run by, such as one that sets a umask first; it has to replace itself by what follows.
+	Wrap []string
 }
 
 // Daemon is one installation: a data directory, a plugins.hcl, and the process that runs on them, if any.
@@ -140,8 +143,9 @@ func (d *Daemon) Start() {
 // Launch runs the daemon without waiting for it.
 func (d *Daemon) Launch() {
 	d.t.Helper()
-	command := exec.Command(filepath.Join(Programs(d.t), "lubod"), "server",
+	line := append(slices.Clone(d.options.Wrap), filepath.Join(Programs(d.t), "lubod"), "server",
 		"--listen", d.options.Listen, "--data-dir", d.DataDir, "--plugins", d.Plugins, "--database-url", d.options.DatabaseURL)
+	command := exec.Command(line[0], line[1:]...)
 	command.Env = append(os.Environ(),
 		"LUBOD_BILIBILI_MEMBER_URL="+d.Sim.URL(), "LUBOD_BILIBILI_API_URL="+d.Sim.URL(), "LUBOD_BILIBILI_PASSPORT_URL="+d.Sim.URL())
 	command.Env = append(command.Env, d.options.Env...)

@@ -198,7 +198,7 @@ func (r *round) read(ctx context.Context) {
 			r.Logger.Error("a room's configuration cannot be used", "streamer", streamer.ID, "error", err)
 			configuration = settings.DefaultConfiguration()
 		}
-		if r.put(streamer, configuration.PollInterval(), time.Now().Add(time.Duration(added)*spread)) {
+		if r.put(streamer, configuration, time.Now().Add(time.Duration(added)*spread)) {
 			added++
 		}
 	}
@@ -216,14 +216,15 @@ func (r *round) complain(ctx context.Context, err error) {
 }
 
 // put adds a room or updates it, and tells whether it is new.
-func (r *round) put(streamer db.Streamer, interval time.Duration, due time.Time) bool {
+func (r *round) put(streamer db.Streamer, configuration settings.Configuration, due time.Time) bool {
+	interval, zone := configuration.PollInterval(), configuration.Zone()
 	room, known := r.rooms[streamer.ID]
 	if !known {
 		room = &watched{streamer: streamer, interval: interval, due: due, trouble: written(streamer)}
 		if !room.trouble.IsZero() && r.Recorder.Fed(streamer.ID) {
 			room.fact = &fact{} // a host that died could not note it
 		}
-		r.follow(room, streamer, false)
+		r.follow(room, streamer, zone, false)
 		r.rooms[streamer.ID] = room
 		room.home = r.platform(streamer.URL)
 		room.enter()
@@ -232,7 +233,7 @@ func (r *round) put(streamer db.Streamer, interval time.Duration, due time.Time)
 	if home := r.platform(streamer.URL); home != room.home {
 		room.move(home)
 	}
-	changed := r.follow(room, streamer, true) || room.streamer.URL != streamer.URL || room.interval != interval
+	changed := r.follow(room, streamer, zone, true) || room.streamer.URL != streamer.URL || room.interval != interval
 	room.streamer, room.interval = streamer, interval
 	if latest := time.Now().Add(interval); room.place >= 0 && changed && room.due.After(latest) {
 		room.due = latest

@@ -14,6 +14,7 @@ import (
 
 // rules say which broadcasts of a room are recorded. The zero value: all of them.
 type rules struct {
+	zone     *time.Location // of windows that name none
 	allowed  window.Range
 	keywords []string
 }
@@ -30,19 +31,20 @@ func refused(err error) bool {
 	return errors.As(err, new(*refusal))
 }
 
-// follow takes over the rules of a streamer's row, and tells whether they are others than before.
-func (r *round) follow(room *watched, row db.Streamer, known bool) bool {
-	sameRange := bytes.Equal(room.streamer.TimeRange, row.TimeRange)
+// follow takes over the rules of a streamer's row, whose times are those of a zone, and tells whether they are others than
+// before.
+func (r *round) follow(room *watched, row db.Streamer, zone *time.Location, known bool) bool {
+	sameRange := bytes.Equal(room.streamer.TimeRange, row.TimeRange) && room.rules.zone == zone
 	sameWords := slices.Equal(room.rules.keywords, row.ExcludedKeywords)
 	room.rules.keywords = row.ExcludedKeywords
 	if known && sameRange {
 		return !sameWords
 	}
-	allowed, err := window.Parse(row.TimeRange)
+	allowed, err := window.Parse(row.TimeRange, zone)
 	if err != nil {
 		r.Logger.Error("a room's time range cannot be used; it is left out", "streamer", row.ID, "error", err)
 	}
-	room.rules.allowed = allowed
+	room.rules.allowed, room.rules.zone = allowed, zone
 	return true
 }
 

@@ -159,7 +159,7 @@ func TestReasonsReadWell(t *testing.T) {
 		`{"start":"20:00","end":"02:00","time_zone":"Asia/Shanghai","days":["fri"]}`: "",
 		`{"start":"12:00:01","end":"12:00:02","time_zone":"UTC"}`:                    "outside its time window until 12:00:01 (UTC)",
 	} {
-		allowed, err := window.Parse([]byte(raw))
+		allowed, err := window.Parse([]byte(raw), time.UTC)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -52,9 +53,9 @@ func (s *Service) prefixes(template string, known room, now time.Time) iter.Seq[
 
 // insertNamed commits a session's row with the first prefix that no file and no other session has, and tells whether the
 // room is still wanted. The row keeps the prefix for this session alone, also before there is a file.
-func (s *Service) insertNamed(ctx context.Context, row db.InsertSessionParams, prefixes iter.Seq[string]) (prefix string, wanted bool, err error) {
+func (s *Service) insertNamed(ctx context.Context, row db.InsertSessionParams, prefixes iter.Seq[string], folder fs.FileMode) (prefix string, wanted bool, err error) {
 	for prefix := range prefixes {
-		if prefix, err = s.place(prefix); err != nil {
+		if prefix, err = s.place(prefix, folder); err != nil {
 			return "", false, err
 		}
 		free, err := free(prefix)
@@ -79,9 +80,9 @@ func (s *Service) insertNamed(ctx context.Context, row db.InsertSessionParams, p
 
 // place makes the folder of a prefix, and returns the prefix under the only name that its files have: without a link below
 // the recordings. A folder that leads elsewhere is refused: its files could be recorded, and found by nobody.
-func (s *Service) place(prefix string) (string, error) {
+func (s *Service) place(prefix string, mode fs.FileMode) (string, error) {
 	folder, base := filepath.Split(prefix)
-	made, err := folders.Make([]string{s.Root}, folder)
+	made, err := folders.Make([]string{s.Root}, folder, mode)
 	var outside *folders.OutsideError
 	if errors.As(err, &outside) {
 		return "", fmt.Errorf("the folder %s leads out of the recordings folder, to %s; let filename_prefix or the remark name another one, "+

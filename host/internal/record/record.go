@@ -374,10 +374,11 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 	if streamer.FilenamePrefix != nil {
 		template = *streamer.FilenamePrefix
 	}
+	modes := configuration.Modes()
 	prefix, wanted, err := s.insertNamed(ctx, db.InsertSessionParams{
 		ID: followed.id, StreamerID: streamer.ID, URL: streamer.URL, HostID: s.HostID, Plugin: followed.plugin,
 		Instance: followed.instance, FirstIndex: index, Room: remembered,
-	}, s.prefixes(template, known, now))
+	}, s.prefixes(template, known, now.In(configuration.Zone())), modes.Folder)
 	s.mu.Lock()
 	followed.prefix = prefix
 	s.mu.Unlock()
@@ -389,7 +390,7 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 	}
 	return recorder.Request{
 		SessionID: followed.id.String(), Streams: streams(status), PathPrefix: followed.prefix, FirstIndex: int(index),
-		SplitDuration: time.Duration(streamer.SplitTime) * time.Second, SplitSize: streamer.SplitSize << 20,
+		SplitDuration: time.Duration(streamer.SplitTime) * time.Second, SplitSize: streamer.SplitSize << 20, FileMode: modes.File,
 	}, nil
 }
 

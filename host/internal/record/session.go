@@ -333,16 +333,17 @@ func (s *Service) wait(ctx context.Context, tx *change, recordingID int64, strea
 		return fmt.Errorf("read configuration: %w", err)
 	}
 	now := time.Now()
-	until := now.Add(s.layered(row, streamerID).DelayDuration())
-	if closes := s.closes(row.TimeRange, now, streamerID); closes.Before(until) {
+	configuration := s.layered(row, streamerID)
+	until := now.Add(configuration.DelayDuration())
+	if closes := s.closes(row.TimeRange, configuration.Zone(), now, streamerID); closes.Before(until) {
 		until = closes
 	}
 	return q.WaitRecording(ctx, db.WaitRecordingParams{ID: recordingID, ResumeUntil: until})
 }
 
 // closes is when a room's time window ends, at the earliest now; the distant future without one.
-func (s *Service) closes(timeRange []byte, now time.Time, streamerID *int64) time.Time {
-	allowed, err := window.Parse(timeRange)
+func (s *Service) closes(timeRange []byte, zone *time.Location, now time.Time, streamerID *int64) time.Time {
+	allowed, err := window.Parse(timeRange, zone)
 	if err != nil {
 		s.about(streamerID).Error("the time range cannot be used; it is left out", "error", err)
 	}

@@ -42,6 +42,14 @@ type Configuration struct {
 	FilteringThreshold float64 `json:"filtering_threshold"`
 	// FilenamePrefix is the template of file names, for rooms that have none of their own.
 	FilenamePrefix string `json:"filename_prefix"`
+	// FileMode and FolderMode are the permissions of recordings, and of folders that are made for them, as octal text; empty:
+	// as the umask says. See Modes.
+	FileMode   string `json:"file_mode"`
+	FolderMode string `json:"folder_mode"`
+	// TimeZone is whose clock names, titles and time windows follow; empty: the machine's. See Zone.
+	TimeZone string `json:"time_zone"`
+	// TrashDays is how long removed files are kept; 0: they are removed at once.
+	TrashDays int `json:"trash_days"`
 }
 
 // MaxUploadLimit is the largest UploadLimit.
@@ -71,7 +79,7 @@ func DefaultConfiguration() Configuration {
 	return Configuration{
 		Lines: LineAuto, Threads: 3, DownloadLimit: 5, UploadLimit: 2,
 		Delay: 300, EventLoopInterval: 30, FilteringThreshold: 20,
-		FilenamePrefix: naming.Default,
+		FilenamePrefix: naming.Default, TrashDays: 3,
 	}
 }
 
@@ -107,6 +115,9 @@ func (c Configuration) PollInterval() time.Duration {
 // FilteringBytes is FilteringThreshold in bytes; MB are decimal, as in biliup.
 func (c Configuration) FilteringBytes() int64 { return int64(c.FilteringThreshold * 1e6) }
 
+// TrashTime is TrashDays as a duration.
+func (c Configuration) TrashTime() time.Duration { return time.Duration(c.TrashDays) * 24 * time.Hour }
+
 // submitSpellings are the values of SubmitAPI, with those that biliup's users know for the same.
 var submitSpellings = map[string]string{
 	"app": "app", "web": "web", "b-cut-android": "b-cut-android", "bcutandroid": "b-cut-android", "bcut_android": "b-cut-android",
@@ -130,6 +141,7 @@ func (c Configuration) validate() error {
 		{"upload_limit", c.UploadLimit, 1, MaxUploadLimit},
 		{"delay", c.Delay, 0, 7 * 24 * 3600},
 		{"event_loop_interval", c.EventLoopInterval, 1, 24 * 3600},
+		{"trash_days", c.TrashDays, 0, 3650},
 	} {
 		if limit.value < limit.min || limit.value > limit.max {
 			return &KeyError{limit.key, fmt.Sprintf("must be from %d to %d, not %d", limit.min, limit.max, limit.value)}
@@ -143,6 +155,15 @@ func (c Configuration) validate() error {
 	}
 	if err := naming.Check(c.FilenamePrefix); err != nil {
 		return &KeyError{"filename_prefix", err.Error()}
+	}
+	if _, err := fileMode(c.FileMode); err != nil {
+		return &KeyError{"file_mode", err.Error()}
+	}
+	if _, err := folderMode(c.FolderMode); err != nil {
+		return &KeyError{"folder_mode", err.Error()}
+	}
+	if _, err := zone(c.TimeZone); err != nil {
+		return &KeyError{"time_zone", err.Error()}
 	}
 	if c.SubmitAPI != nil && submitSpellings[*c.SubmitAPI] == "" {
 		problem := fmt.Sprintf(`must be null, "app", "web" or "b-cut-android", not %.40q`, *c.SubmitAPI)

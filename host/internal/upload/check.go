@@ -3,6 +3,7 @@ package upload
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/lubod/lubod/db"
@@ -61,7 +62,7 @@ func checkFields(recording db.Recording, template db.Template) error {
 		return nil
 	}
 	err := CheckComplete(template)
-	if err == nil && describe(recording, template, nil).Tag == "" {
+	if err == nil && describe(recording, template, nil, time.UTC).Tag == "" {
 		err = errNoTag // its variables are empty for this recording
 	}
 	if err != nil {

@@ -3,16 +3,17 @@ package upload
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/naming"
 )
 
-// describe renders a template for a recording, cut to Bilibili's limits. Whatever the template and the room say, no text of the
-// archive holds secrets of an address or what cannot be read.
-func describe(recording db.Recording, template db.Template, parts []bilibili.Part) bilibili.Archive {
-	start := recording.StartedAt.Local()
+// describe renders a template for a recording, whose times are those of a zone, cut to Bilibili's limits. Whatever the
+// template and the room say, no text of the archive holds secrets of an address or what cannot be read.
+func describe(recording db.Recording, template db.Template, parts []bilibili.Part, zone *time.Location) bilibili.Archive {
+	start := recording.StartedAt.In(zone)
 	values := naming.Values{
 		Streamer: firstOf(recording.Remark, recording.StreamerName),
 		Title:    firstOf(recording.Title, recording.Remark, recording.StreamerName),

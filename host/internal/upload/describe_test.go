@@ -24,7 +24,7 @@ func TestDescribeKeepsBilibilisLimits(t *testing.T) {
 		template := db.Template{
 			Title: rapid.String().Draw(t, "template"), Tag: rapid.String().Draw(t, "tag"), Description: rapid.String().Draw(t, "desc"), Copyright: 2,
 		}
-		archive := describe(recording, template, nil)
+		archive := describe(recording, template, nil, time.UTC)
 		if n := utf8.RuneCountInString(archive.Title); n > maxTitle || n == 0 {
 			t.Fatalf("title has %d characters", n)
 		}
@@ -61,7 +61,7 @@ func TestNothingPublishedHoldsSecretsOfAnAddress(t *testing.T) {
 			}
 			parts := []bilibili.Part{{Title: "a " + signed}}
 			for _, template := range []db.Template{template, {Copyright: copyright}, {Copyright: copyright, Source: signed}} {
-				archive := describe(recording, template, slices.Clone(parts))
+				archive := describe(recording, template, slices.Clone(parts), time.UTC)
 				published := fmt.Sprintf("%+v", archive)
 				for _, secret := range []string{"abc123", "hunter2", "user:", "wsTime", "frag"} {
 					if strings.Contains(published, secret) && url != "user:hunter2@cdn.example/room1?abc123" {
@@ -83,14 +83,14 @@ func TestOwnWorkHasADescription(t *testing.T) {
 			if description == "{{title}}" {
 				recording.StreamerName, recording.Title = "", ""
 			}
-			got := describe(recording, db.Template{Copyright: copyright, Description: description}, nil).Desc
+			got := describe(recording, db.Template{Copyright: copyright, Description: description}, nil, time.UTC).Desc
 			if !strings.Contains(got, "直播录像，2026-01-02 20:03 开播") || recording.StreamerName != "" && !strings.HasPrefix(got, "100%Y ann ") {
 				t.Errorf("copyright %d, description %q: %q is published", copyright, description, got)
 			}
 		}
 		recording.StreamerName = "100%Y ann"
 	}
-	if got := describe(recording, db.Template{Copyright: 2}, nil).Desc; got != "" {
+	if got := describe(recording, db.Template{Copyright: 2}, nil, time.UTC).Desc; got != "" {
 		t.Errorf("a repost got the description %q", got)
 	}
 }
@@ -100,7 +100,7 @@ func TestControlCharactersAreNotPublished(t *testing.T) {
 	const dirty = "a\x00b\x07c\u202Ed\uFEFFe\r\nf\tg\u2028h\xffi"
 	recording := db.Recording{Title: dirty, StreamerName: dirty, URL: "http://x/" + dirty, StartedAt: evening}
 	template := db.Template{Title: "{{title}}" + dirty, Source: dirty, Description: dirty, Dynamic: "{{title}}", Tag: dirty + ",{streamer}", Copyright: 1}
-	archive := describe(recording, template, []bilibili.Part{{Title: dirty}, {Title: "\x01"}})
+	archive := describe(recording, template, []bilibili.Part{{Title: dirty}, {Title: "\x01"}}, time.UTC)
 	for name, got := range map[string]string{
 		"title": archive.Title, "source": archive.Source, "tag": archive.Tag, "part": archive.Videos[0].Title, "desc": archive.Desc, "dynamic": archive.Dynamic,
 	} {
@@ -127,7 +127,7 @@ func TestWhatAnAuthorDeclaresIsSent(t *testing.T) {
 	}{
 		{1, 0, ""}, {1, 4, `{"id":4}`}, {3, 0, `{"id":-1}`}, {3, 2, `{"id":2}`}, {2, 0, ""}, {2, 1, ""},
 	} {
-		archive := describe(recording, db.Template{Copyright: test.copyright, CreationStatement: test.statement, TID: 17, HumanType2: 1011}, nil)
+		archive := describe(recording, db.Template{Copyright: test.copyright, CreationStatement: test.statement, TID: 17, HumanType2: 1011}, nil, time.UTC)
 		sent, err := json.Marshal(archive)
 		if err != nil {
 			t.Fatal(err)

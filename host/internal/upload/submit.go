@@ -329,11 +329,11 @@ func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Acc
 		return nil, bilibili.Archive{}, &hopelessError{fmt.Sprintf(
 			"the recording has %d parts and an archive takes %d; join or waive some", len(parts), bilibili.MaxParts)}
 	}
-	archive := describe(recording, template, parts)
 	configuration, err := s.configuration(ctx, recording.StreamerID)
 	if err != nil {
 		return nil, bilibili.Archive{}, err
 	}
+	archive := describe(recording, template, parts, configuration.Zone())
 	archive.Via = bilibili.Via(configuration.SubmitVia())
 	archive.Cover, err = s.cover(ctx, account, recording, template)
 	return account, archive, err

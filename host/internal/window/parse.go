@@ -17,7 +17,8 @@ const maxWindows = 50
 
 // Parse reads a time range as the API takes it: a window, a list of windows, or biliup's form, a text that holds a JSON
 // list of two instants of which only the UTC time of day counts. Nothing, null, an empty text and an empty list are always.
-func Parse(raw []byte) (Range, error) {
+// Windows that name no time zone follow the clock of zone.
+func Parse(raw []byte, zone *time.Location) (Range, error) {
 	if !Set(raw) {
 		return Range{}, nil
 	}
@@ -25,18 +26,18 @@ func Parse(raw []byte) (Range, error) {
 	case '"':
 		return parseBiliup(raw)
 	case '{':
-		w, err := parseWindow(raw)
+		w, err := parseWindow(raw, zone)
 		if err != nil {
 			return Range{}, err
 		}
 		return Range{[]daily{w}}, nil
 	case '[':
-		return parseList(raw)
+		return parseList(raw, zone)
 	}
 	return Range{}, errors.New(`must be null, a window such as {"start": "22:00", "end": "02:00"}, or a list of windows`)
 }
 
-func parseList(raw []byte) (Range, error) {
+func parseList(raw []byte, zone *time.Location) (Range, error) {
 	var items []json.RawMessage
 	if err := json.Unmarshal(raw, &items); err != nil {
 		return Range{}, errors.New("is not JSON")
@@ -46,7 +47,7 @@ func parseList(raw []byte) (Range, error) {
 	}
 	var r Range
 	for i, item := range items {
-		w, err := parseWindow(item)
+		w, err := parseWindow(item, zone)
 		if err != nil {
 			return Range{}, fmt.Errorf("window %d: %w", i+1, err)
 		}
@@ -77,7 +78,7 @@ func clockOf(t time.Time) clock {
 }
 
 // parseWindow reads one window in the form of this API.
-func parseWindow(raw []byte) (daily, error) {
+func parseWindow(raw []byte, zone *time.Location) (daily, error) {
 	var given struct {
 		Start    *string   `json:"start"`
 		End      *string   `json:"end"`
@@ -92,7 +93,7 @@ func parseWindow(raw []byte) (daily, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return daily{}, errors.New("must be one JSON object")
 	}
-	w := daily{zone: time.Local, days: everyDay}
+	w := daily{zone: zone, days: everyDay}
 	var err error
 	if w.start, err = parseClock("start", given.Start, day-1); err != nil {
 		return w, err

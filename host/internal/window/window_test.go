@@ -12,7 +12,7 @@ import (
 
 func parsed(t *testing.T, raw string) Range {
 	t.Helper()
-	r, err := Parse([]byte(raw))
+	r, err := Parse([]byte(raw), time.UTC)
 	if err != nil {
 		t.Fatalf("%s: %v", raw, err)
 	}
@@ -86,7 +86,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		`[7]`: "window 1: must be a JSON object with start and end",
 		many:  "must have at most 50 windows",
 	} {
-		if _, err := Parse([]byte(raw)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := Parse([]byte(raw), time.UTC); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%.80s\n got %v\nwant %s", raw, err, want)
 		}
 	}
@@ -151,7 +151,7 @@ func TestAtAgreesWithTheWall(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		r, err := Parse(raw)
+		r, err := Parse(raw, time.UTC)
 		if err != nil {
 			rt.Fatalf("%s: %v", raw, err)
 		}
@@ -171,7 +171,7 @@ func TestUntilIsTheNextChange(t *testing.T) {
 		windows := rapid.SliceOfN(rapid.Custom(drawWindow), 1, 3).Draw(rt, "windows")
 		now := drawNow(rt)
 		raw, _ := json.Marshal(windows)
-		r, err := Parse(raw)
+		r, err := Parse(raw, time.UTC)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`"[\"2025-01-01T14:00:00.000Z\",\"2025-01-01T18:00:00.000Z\"]"`)
 	now := time.Date(2025, 3, 30, 0, 30, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, raw string) {
-		r, err := Parse([]byte(raw))
+		r, err := Parse([]byte(raw), time.UTC)
 		if err != nil {
 			return
 		}

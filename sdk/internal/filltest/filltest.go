@@ -60,7 +60,7 @@ func (f *filler) fill(v reflect.Value) {
 		for i := range 2 {
 			f.fill(v.Index(i))
 		}
-	case reflect.Uint8:
+	case reflect.Uint8, reflect.Uint32:
 		v.SetUint(uint64(f.n) % 256)
 	case reflect.Map:
 		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()

@@ -26,7 +26,7 @@ func finalName(prefix string, index int) string {
 // create makes the file of the first free index from index on, without touching any file that exists. The file is
 // locked, so that nobody recovers it while it is being written.
 func create(prefix string, index int) (*os.File, int, error) {
-	if err := os.MkdirAll(filepath.Dir(prefix), 0o755); err != nil { //nolint:gosec // recordings are for other programs to read
+	if err := os.MkdirAll(filepath.Dir(prefix), 0o777); err != nil { //nolint:gosec // recordings are for other programs to read: the umask decides
 		return nil, 0, fmt.Errorf("the folder for recordings cannot be made: %w", err)
 	}
 	for end := index + maxNames; index < end; index++ {
@@ -37,7 +37,7 @@ func create(prefix string, index int) (*os.File, int, error) {
 			}
 			continue
 		}
-		f, err := os.OpenFile(final+partSuffix, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // see above
+		f, err := os.OpenFile(final+partSuffix, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // see above
 		switch {
 		case errors.Is(err, fs.ErrExist):
 			continue

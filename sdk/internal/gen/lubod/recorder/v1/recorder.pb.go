@@ -185,7 +185,9 @@ type StartRequest struct {
 	SplitDurationMs int64 `protobuf:"varint,5,opt,name=split_duration_ms,json=splitDurationMs,proto3" json:"split_duration_ms,omitempty"`
 	SplitSizeBytes  int64 `protobuf:"varint,6,opt,name=split_size_bytes,json=splitSizeBytes,proto3" json:"split_size_bytes,omitempty"`
 	// options_json are options of this room over those of the plugin; empty: none.
-	OptionsJson   []byte `protobuf:"bytes,7,opt,name=options_json,json=optionsJson,proto3" json:"options_json,omitempty"`
+	OptionsJson []byte `protobuf:"bytes,7,opt,name=options_json,json=optionsJson,proto3" json:"options_json,omitempty"`
+	// file_mode are the permission bits of the files, such as 0664; 0: as the umask of the process says.
+	FileMode      uint32 `protobuf:"varint,8,opt,name=file_mode,json=fileMode,proto3" json:"file_mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -267,6 +269,13 @@ func (x *StartRequest) GetOptionsJson() []byte {
 		return x.OptionsJson
 	}
 	return nil
+}
+
+func (x *StartRequest) GetFileMode() uint32 {
+	if x != nil {
+		return x.FileMode
+	}
+	return 0
 }
 
 type StartResponse struct {
@@ -1698,7 +1707,7 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x02\n" +
 	"\fStartRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x123\n" +
@@ -1709,7 +1718,8 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"firstIndex\x12*\n" +
 	"\x11split_duration_ms\x18\x05 \x01(\x03R\x0fsplitDurationMs\x12(\n" +
 	"\x10split_size_bytes\x18\x06 \x01(\x03R\x0esplitSizeBytes\x12!\n" +
-	"\foptions_json\x18\a \x01(\fR\voptionsJson\"\x0f\n" +
+	"\foptions_json\x18\a \x01(\fR\voptionsJson\x12\x1b\n" +
+	"\tfile_mode\x18\b \x01(\rR\bfileMode\"\x0f\n" +
 	"\rStartResponse\"J\n" +
 	"\fWatchRequest\x12\x1d\n" +
 	"\n" +
