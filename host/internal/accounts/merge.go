@@ -55,7 +55,7 @@ func (t tokens) in(file []byte) bool {
 func onto(l *bilibili.Login, before []byte) ([]byte, error) {
 	whole := object{}
 	if before != nil {
-		if err := json.Unmarshal(before, &whole); err != nil || whole == nil {
+		if err := json.Unmarshal(plain(before), &whole); err != nil || whole == nil {
 			return nil, errors.New("the cookie file is no JSON object")
 		}
 	}

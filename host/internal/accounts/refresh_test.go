@@ -303,3 +303,18 @@ func TestAFullOrClosedDirectoryIsNoticedBeforeTheOldLoginIsVoid(t *testing.T) {
 		t.Errorf("%d refreshes", account.Refreshes)
 	}
 }
+
+// A file that Windows Notepad saved is refreshed like any other, and keeps what others put into it.
+func TestALoginThatNotepadSavedIsRefreshed(t *testing.T) {
+	h := newKeeperHarness(t)
+	saved := "\xef\xbb\xbf" + strings.Replace(h.read("7.json"), "{", "{\r\n\"note\": \"mine\",", 1)
+	if err := os.WriteFile(filepath.Join(h.dir, "7.json"), []byte(saved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.sim.RequireRefresh(7)
+	h.must("7.json")
+	if account, _ := h.sim.Account(7); account.Refreshes != 1 || !h.works("7.json") || !strings.Contains(h.read("7.json"), `"note": "mine"`) {
+		t.Errorf("%d refreshes, the file holds %s", account.Refreshes, h.read("7.json"))
+	}
+	h.sim.RequireNoViolations(t)
+}

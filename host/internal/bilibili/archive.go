@@ -66,9 +66,11 @@ const (
 	maxWebTags = 10
 )
 
-// fit makes an archive one that an interface takes: OtherWork is submitted through the web page, which takes fewer tags.
-func (a Archive) fit() Archive {
-	if a.Copyright == OtherWork {
+// fit makes an archive one that an interface takes: OtherWork is submitted through the web page, which takes fewer tags, and so
+// is what an account submits that has the cookies of a browser only, unless another interface is wanted.
+func (a Archive) fit(account *Account) Archive {
+	cookiesOnly := account.AccessToken == "" && account.Cookies[csrfCookie] != ""
+	if a.Copyright == OtherWork || cookiesOnly && (a.Via == ViaApp || a.Via == "") {
 		a.Via = ViaWeb
 	}
 	if tags := strings.Split(a.Tag, ","); a.Via == ViaWeb && len(tags) > maxWebTags {

@@ -155,13 +155,14 @@ func TestAnArchiveThatIsFullSaysSo(t *testing.T) {
 	}
 }
 
-func TestAnEditWithoutATokenGoesThroughTheWebPage(t *testing.T) {
+// The cookies of a browser are enough.
+func TestAnAccountWithoutATokenGoesThroughTheWebPage(t *testing.T) {
 	w := newWorld(t)
 	whole := w.archive("a", 2)
 	first := whole
 	first.Videos = whole.Videos[:1]
-	accepted := w.submit(first)
 	w.account.AccessToken = ""
+	accepted := w.submit(first)
 	if err := w.client.Edit(t.Context(), w.account, ViaApp, accepted, whole.Videos[1:]); err != nil {
 		t.Fatal(err)
 	}

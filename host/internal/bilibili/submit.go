@@ -38,7 +38,7 @@ func (c *Client) Submit(ctx context.Context, account *Account, archive Archive) 
 	if len(archive.Videos) > MaxParts {
 		return Accepted{}, fmt.Errorf("an archive cannot be made of %d parts at once, %d can", len(archive.Videos), MaxParts)
 	}
-	archive = archive.fit()
+	archive = archive.fit(account)
 	request, err := c.submission(account, archive.Via)
 	if err != nil {
 		return Accepted{}, err
