@@ -7,10 +7,79 @@ package db
 
 import (
 	"context"
+
+	"github.com/google/uuid"
 )
 
+const archivesOfRecording = `-- name: ArchivesOfRecording :many
+SELECT number, state, archive, archive_text, bvid FROM submissions WHERE recording_id = $1 ORDER BY number
+`
+
+type ArchivesOfRecordingRow struct {
+	Number      int32
+	State       string
+	Archive     string
+	ArchiveText string
+	BVID        string
+}
+
+// What became of the archives of a recording.
+func (q *Queries) ArchivesOfRecording(ctx context.Context, recordingID int64) ([]ArchivesOfRecordingRow, error) {
+	rows, err := q.db.Query(ctx, archivesOfRecording, recordingID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ArchivesOfRecordingRow{}
+	for rows.Next() {
+		var i ArchivesOfRecordingRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.State,
+			&i.Archive,
+			&i.ArchiveText,
+			&i.BVID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimHookRun = `-- name: ClaimHookRun :execrows
+UPDATE hook_runs SET claim = $2::uuid
+WHERE id = $1 AND round = $3::integer AND state = ANY ($4::text[]) AND (claim IS NULL OR claim <> ALL ($5::uuid[]))
+`
+
+type ClaimHookRunParams struct {
+	ID     int64
+	Claim  uuid.UUID
+	Round  int32
+	Open   []string
+	Living []uuid.UUID
+}
+
+// A worker takes the run, unless one of those that live holds it, or it is not the run's turn any more.
+func (q *Queries) ClaimHookRun(ctx context.Context, arg ClaimHookRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, claimHookRun,
+		arg.ID,
+		arg.Claim,
+		arg.Round,
+		arg.Open,
+		arg.Living,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const getHookRun = `-- name: GetHookRun :one
-SELECT id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at FROM hook_runs WHERE id = $1
+SELECT id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at, claim, reason FROM hook_runs WHERE id = $1
 `
 
 func (q *Queries) GetHookRun(ctx context.Context, id int64) (HookRun, error) {
@@ -31,28 +100,45 @@ func (q *Queries) GetHookRun(ctx context.Context, id int64) (HookRun, error) {
 		&i.Round,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Claim,
+		&i.Reason,
 	)
 	return i, err
 }
 
-const holdHookRun = `-- name: HoldHookRun :exec
-UPDATE hook_runs SET state = 'held', attempts = attempts + 1, error = $2, updated_at = now()
-WHERE id = $1 AND next_step = $3::integer AND state IN ('pending', 'running')
+const holdHookRun = `-- name: HoldHookRun :execrows
+UPDATE hook_runs SET state = $3::text, attempts = attempts + 1, error = $2, reason = $4::jsonb, updated_at = now()
+WHERE id = $1 AND next_step = $5::integer AND claim = $6::uuid AND state = ANY ($7::text[])
 `
 
 type HoldHookRunParams struct {
-	ID    int64
-	Error string
-	Step  int32
+	ID     int64
+	Error  string
+	State  string
+	Reason []byte
+	Step   int32
+	Claim  uuid.UUID
+	Before []string
 }
 
-func (q *Queries) HoldHookRun(ctx context.Context, arg HoldHookRunParams) error {
-	_, err := q.db.Exec(ctx, holdHookRun, arg.ID, arg.Error, arg.Step)
-	return err
+func (q *Queries) HoldHookRun(ctx context.Context, arg HoldHookRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, holdHookRun,
+		arg.ID,
+		arg.Error,
+		arg.State,
+		arg.Reason,
+		arg.Step,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const hookRunTurn = `-- name: HookRunTurn :one
-SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, r.streamer_id, greatest(extract(epoch FROM h.due_at - now()), 0)::double precision AS wait_seconds,
+SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, h.claim, h.reason, r.streamer_id, greatest(extract(epoch FROM h.due_at - now()), 0)::double precision AS wait_seconds,
        EXISTS (SELECT 1 FROM hook_runs o WHERE o.recording_id = h.recording_id AND o.id < h.id AND o.state IN ('pending', 'running'))::boolean AS behind
 FROM hook_runs h JOIN recordings r ON r.id = h.recording_id WHERE h.id = $1
 `
@@ -83,11 +169,30 @@ func (q *Queries) HookRunTurn(ctx context.Context, id int64) (HookRunTurnRow, er
 		&i.HookRun.Round,
 		&i.HookRun.CreatedAt,
 		&i.HookRun.UpdatedAt,
+		&i.HookRun.Claim,
+		&i.HookRun.Reason,
 		&i.StreamerID,
 		&i.WaitSeconds,
 		&i.Behind,
 	)
 	return i, err
+}
+
+const hurryHookRun = `-- name: HurryHookRun :one
+UPDATE hook_runs SET round = round + 1, due_at = now(), updated_at = now() WHERE id = $1 AND state = ANY ($2::text[]) RETURNING round
+`
+
+type HurryHookRunParams struct {
+	ID   int64
+	Open []string
+}
+
+// What a step waits for may have come: a new round, at once.
+func (q *Queries) HurryHookRun(ctx context.Context, arg HurryHookRunParams) (int32, error) {
+	row := q.db.QueryRow(ctx, hurryHookRun, arg.ID, arg.Open)
+	var round int32
+	err := row.Scan(&round)
+	return round, err
 }
 
 const insertHookRun = `-- name: InsertHookRun :one
@@ -116,7 +221,7 @@ func (q *Queries) InsertHookRun(ctx context.Context, arg InsertHookRunParams) (i
 }
 
 const lockHookRun = `-- name: LockHookRun :one
-SELECT id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at FROM hook_runs WHERE id = $1 FOR UPDATE
+SELECT id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at, claim, reason FROM hook_runs WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockHookRun(ctx context.Context, id int64) (HookRun, error) {
@@ -137,6 +242,8 @@ func (q *Queries) LockHookRun(ctx context.Context, id int64) (HookRun, error) {
 		&i.Round,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Claim,
+		&i.Reason,
 	)
 	return i, err
 }
@@ -176,11 +283,11 @@ func (q *Queries) MoveSegment(ctx context.Context, arg MoveSegmentParams) (int64
 }
 
 const openHookRuns = `-- name: OpenHookRuns :many
-(SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, r.streamer_id, coalesce(g.path, '')::text AS path
+(SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, h.claim, h.reason, r.streamer_id, coalesce(g.path, '')::text AS path
  FROM hook_runs h JOIN recordings r ON r.id = h.recording_id LEFT JOIN segments g ON g.id = h.segment_id
  WHERE h.state <> 'done' ORDER BY h.state <> 'held', h.id LIMIT 500)
 UNION ALL
-(SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, r.streamer_id, coalesce(g.path, '')::text
+(SELECT h.id, h.recording_id, h.segment_id, h.stage, h.steps, h.next_step, h.plan, h.state, h.attempts, h.due_at, h.error, h.round, h.created_at, h.updated_at, h.claim, h.reason, r.streamer_id, coalesce(g.path, '')::text
  FROM hook_runs h JOIN recordings r ON r.id = h.recording_id LEFT JOIN segments g ON g.id = h.segment_id
  WHERE h.state = 'done' AND h.error <> '' AND h.updated_at > now() - interval '1 day' ORDER BY h.id DESC LIMIT 20)
 `
@@ -216,6 +323,8 @@ func (q *Queries) OpenHookRuns(ctx context.Context) ([]OpenHookRunsRow, error) {
 			&i.HookRun.Round,
 			&i.HookRun.CreatedAt,
 			&i.HookRun.UpdatedAt,
+			&i.HookRun.Claim,
+			&i.HookRun.Reason,
 			&i.StreamerID,
 			&i.Path,
 		); err != nil {
@@ -245,15 +354,19 @@ func (q *Queries) OpenUploadsOfFiles(ctx context.Context, paths []string) (bool,
 const passHookStep = `-- name: PassHookStep :one
 UPDATE hook_runs SET next_step = next_step + 1, plan = NULL, attempts = 0, due_at = now(),
     error = CASE WHEN $2::text = '' THEN error ELSE $2::text END,
-    state = CASE WHEN $3::boolean THEN 'done' ELSE 'pending' END, updated_at = now()
-WHERE id = $1 AND next_step = $4::integer AND state IN ('pending', 'running') RETURNING id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at
+    reason = CASE WHEN $2::text = '' THEN reason ELSE $3::jsonb END,
+    state = $4::text, updated_at = now()
+WHERE id = $1 AND next_step = $5::integer AND claim = $6::uuid AND state = ANY ($7::text[]) RETURNING id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at, claim, reason
 `
 
 type PassHookStepParams struct {
-	ID    int64
-	Error string
-	Last  bool
-	Step  int32
+	ID     int64
+	Error  string
+	Reason []byte
+	State  string
+	Step   int32
+	Claim  uuid.UUID
+	Before []string
 }
 
 // One step is over; error keeps what failed, if anything. No row when that is committed already.
@@ -261,8 +374,11 @@ func (q *Queries) PassHookStep(ctx context.Context, arg PassHookStepParams) (Hoo
 	row := q.db.QueryRow(ctx, passHookStep,
 		arg.ID,
 		arg.Error,
-		arg.Last,
+		arg.Reason,
+		arg.State,
 		arg.Step,
+		arg.Claim,
+		arg.Before,
 	)
 	var i HookRun
 	err := row.Scan(
@@ -280,6 +396,8 @@ func (q *Queries) PassHookStep(ctx context.Context, arg PassHookStepParams) (Hoo
 		&i.Round,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Claim,
+		&i.Reason,
 	)
 	return i, err
 }
@@ -311,34 +429,46 @@ func (q *Queries) PlanHookStep(ctx context.Context, arg PlanHookStepParams) erro
 	return err
 }
 
-const postponeHookStep = `-- name: PostponeHookStep :exec
-UPDATE hook_runs SET state = 'pending', attempts = attempts + $2::boolean::integer,
-    error = CASE WHEN $2::boolean THEN $3::text ELSE error END,
-    due_at = now() + make_interval(secs => $4::double precision), updated_at = now()
-WHERE id = $1 AND next_step = $5::integer AND state IN ('pending', 'running')
+const postponeHookStep = `-- name: PostponeHookStep :execrows
+UPDATE hook_runs SET state = $2::text, attempts = attempts + $3::boolean::integer,
+    error = CASE WHEN $4::text <> '' THEN $4::text ELSE error END,
+    reason = CASE WHEN $4::text <> '' THEN $5::jsonb ELSE reason END,
+    due_at = now() + make_interval(secs => $6::double precision), updated_at = now()
+WHERE id = $1 AND next_step = $7::integer AND claim = $8::uuid AND state = ANY ($9::text[])
 `
 
 type PostponeHookStepParams struct {
 	ID          int64
+	State       string
 	Counted     bool
 	Error       string
+	Reason      []byte
 	WaitSeconds float64
 	Step        int32
+	Claim       uuid.UUID
+	Before      []string
 }
 
-func (q *Queries) PostponeHookStep(ctx context.Context, arg PostponeHookStepParams) error {
-	_, err := q.db.Exec(ctx, postponeHookStep,
+func (q *Queries) PostponeHookStep(ctx context.Context, arg PostponeHookStepParams) (int64, error) {
+	result, err := q.db.Exec(ctx, postponeHookStep,
 		arg.ID,
+		arg.State,
 		arg.Counted,
 		arg.Error,
+		arg.Reason,
 		arg.WaitSeconds,
 		arg.Step,
+		arg.Claim,
+		arg.Before,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const recordingHookRuns = `-- name: RecordingHookRuns :many
-SELECT id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at FROM hook_runs WHERE recording_id = $1 ORDER BY id
+SELECT id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at, claim, reason FROM hook_runs WHERE recording_id = $1 ORDER BY id
 `
 
 func (q *Queries) RecordingHookRuns(ctx context.Context, recordingID int64) ([]HookRun, error) {
@@ -365,6 +495,8 @@ func (q *Queries) RecordingHookRuns(ctx context.Context, recordingID int64) ([]H
 			&i.Round,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Claim,
+			&i.Reason,
 		); err != nil {
 			return nil, err
 		}
@@ -405,19 +537,35 @@ func (q *Queries) RecordingHooks(ctx context.Context, id int64) (RecordingHooksR
 	return i, err
 }
 
+const releaseHookRun = `-- name: ReleaseHookRun :exec
+UPDATE hook_runs SET claim = NULL WHERE id = $1 AND claim = $2::uuid
+`
+
+type ReleaseHookRunParams struct {
+	ID    int64
+	Claim uuid.UUID
+}
+
+func (q *Queries) ReleaseHookRun(ctx context.Context, arg ReleaseHookRunParams) error {
+	_, err := q.db.Exec(ctx, releaseHookRun, arg.ID, arg.Claim)
+	return err
+}
+
 const removableSegments = `-- name: RemovableSegments :many
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at FROM segments g
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data FROM segments g JOIN recordings r ON r.id = g.recording_id
 LEFT JOIN uploads u ON u.segment_id = g.id
-LEFT JOIN submissions s ON s.recording_id = g.recording_id
 WHERE g.recording_id = $1
-  AND (g.publish = 'never' OR g.publish = 'wanted' AND s.state = 'accepted' AND u.state = 'uploaded' AND u.remote_name = ANY (s.parts))
-  AND NOT EXISTS ( -- a person ordered the same file by hand, and that is no archive yet
-      SELECT 1 FROM segments o LEFT JOIN submissions p ON p.recording_id = o.recording_id
-      WHERE o.path = g.path AND o.id <> g.id AND o.publish = 'wanted' AND coalesce(p.state, '') <> 'accepted')
+  AND (g.publish = 'never' AND r.publish = 'never'
+       OR g.publish = 'wanted' AND u.state = 'uploaded' AND EXISTS (
+           SELECT 1 FROM submissions s WHERE s.recording_id = g.recording_id AND s.archive = 'public' AND u.remote_name = ANY (s.parts)))
+  AND NOT EXISTS ( -- a person ordered the same file by hand, and that is not public yet
+      SELECT 1 FROM segments o LEFT JOIN uploads p ON p.segment_id = o.id
+      WHERE o.path = g.path AND o.id <> g.id AND o.publish = 'wanted' AND NOT EXISTS (
+          SELECT 1 FROM submissions s WHERE s.recording_id = o.recording_id AND s.archive = 'public' AND p.remote_name = ANY (s.parts)))
 ORDER BY g.index
 `
 
-// What may be deleted: parts of an accepted archive, and what was never to be published.
+// What may be removed: parts of a public archive, and what the room's owner said is never published.
 func (q *Queries) RemovableSegments(ctx context.Context, recordingID int64) ([]Segment, error) {
 	rows, err := q.db.Query(ctx, removableSegments, recordingID)
 	if err != nil {
@@ -442,6 +590,8 @@ func (q *Queries) RemovableSegments(ctx context.Context, recordingID int64) ([]S
 			&i.ModifiedAt,
 			&i.RecordedPath,
 			&i.RemovedAt,
+			&i.ReadyAt,
+			&i.ReasonData,
 		); err != nil {
 			return nil, err
 		}
@@ -468,19 +618,26 @@ func (q *Queries) ResizeSegment(ctx context.Context, arg ResizeSegmentParams) er
 }
 
 const retryHookRun = `-- name: RetryHookRun :one
-UPDATE hook_runs SET state = 'pending', round = round + 1, attempts = 0, due_at = now(), next_step = next_step + $2::boolean::integer,
-    plan = CASE WHEN $2::boolean THEN NULL ELSE plan END, updated_at = now()
-WHERE id = $1 AND state = 'held' RETURNING id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at
+UPDATE hook_runs SET state = $2::text, round = round + 1, attempts = 0, due_at = now(), next_step = next_step + $3::boolean::integer,
+    plan = CASE WHEN $3::boolean THEN NULL ELSE plan END, updated_at = now()
+WHERE id = $1 AND state = ANY ($4::text[]) RETURNING id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at, claim, reason
 `
 
 type RetryHookRunParams struct {
-	ID   int64
-	Skip bool
+	ID     int64
+	State  string
+	Skip   bool
+	Before []string
 }
 
 // A step that is skipped takes its plan along.
 func (q *Queries) RetryHookRun(ctx context.Context, arg RetryHookRunParams) (HookRun, error) {
-	row := q.db.QueryRow(ctx, retryHookRun, arg.ID, arg.Skip)
+	row := q.db.QueryRow(ctx, retryHookRun,
+		arg.ID,
+		arg.State,
+		arg.Skip,
+		arg.Before,
+	)
 	var i HookRun
 	err := row.Scan(
 		&i.ID,
@@ -497,46 +654,35 @@ func (q *Queries) RetryHookRun(ctx context.Context, arg RetryHookRunParams) (Hoo
 		&i.Round,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Claim,
+		&i.Reason,
 	)
 	return i, err
 }
 
-const startHookStep = `-- name: StartHookStep :exec
-UPDATE hook_runs SET state = 'running', updated_at = now() WHERE id = $1 AND state = 'pending'
+const startHookStep = `-- name: StartHookStep :execrows
+UPDATE hook_runs SET state = $2::text, updated_at = now()
+WHERE id = $1 AND claim = $3::uuid AND state = ANY ($4::text[])
 `
 
-func (q *Queries) StartHookStep(ctx context.Context, id int64) error {
-	_, err := q.db.Exec(ctx, startHookStep, id)
-	return err
+type StartHookStepParams struct {
+	ID     int64
+	State  string
+	Claim  uuid.UUID
+	Before []string
 }
 
-const unfinishedHookRuns = `-- name: UnfinishedHookRuns :many
-SELECT id, round FROM hook_runs WHERE state IN ('pending', 'running') ORDER BY id
-`
-
-type UnfinishedHookRunsRow struct {
-	ID    int64
-	Round int32
-}
-
-func (q *Queries) UnfinishedHookRuns(ctx context.Context) ([]UnfinishedHookRunsRow, error) {
-	rows, err := q.db.Query(ctx, unfinishedHookRuns)
+func (q *Queries) StartHookStep(ctx context.Context, arg StartHookStepParams) (int64, error) {
+	result, err := q.db.Exec(ctx, startHookStep,
+		arg.ID,
+		arg.State,
+		arg.Claim,
+		arg.Before,
+	)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer rows.Close()
-	items := []UnfinishedHookRunsRow{}
-	for rows.Next() {
-		var i UnfinishedHookRunsRow
-		if err := rows.Scan(&i.ID, &i.Round); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return result.RowsAffected(), nil
 }
 
 const waitingRecordingOf = `-- name: WaitingRecordingOf :one

@@ -7,10 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// The statements of this file read or write the table of the job library by hand, where its own functions do not reach: it cannot
+// know that a host is dead, and it lists jobs one by one. They rely on the columns id, kind, args, state, attempted_at,
+// attempted_by and scheduled_at of river_job; TestJobs holds them against the library's own migrations.
+
 // ReleaseJobs makes the River jobs that a host was running when it died available at once. River itself would wait an
 // hour, since it cannot know that the host is gone. The caller must: it holds the lock of that host's data directory.
 func (d *DB) ReleaseJobs(ctx context.Context, clientID string) error {
-	// River's tables are not ours, so sqlc does not know them.
 	_, err := d.Pool.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = now()
 		WHERE state = 'running' AND attempted_by[array_length(attempted_by, 1)] = $1`, clientID)
 	return err
@@ -26,40 +29,55 @@ func (d *DB) ReleaseLostJobs(ctx context.Context, clientID string, known []int64
 	return released.RowsAffected(), err
 }
 
-// HurryJobs makes the jobs available that would become so within a time anyway.
-func (d *DB) HurryJobs(ctx context.Context, within time.Duration) error {
-	_, err := d.Pool.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = now()
-		WHERE state = 'scheduled' AND scheduled_at <= now() + make_interval(secs => $1)`, within.Seconds())
-	return err
-}
-
 // unfinishedJob tells whether a job will run, or does.
-const unfinishedJob = "state IN ('available', 'pending', 'retryable', 'running', 'scheduled')"
+const unfinishedJob = "j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')"
 
-// FinishJobs ends the jobs of a kind that have at least these arguments, whether they wait or count as running. It is for
-// jobs that have nothing more to do, of which the client may just be writing the end: another one may then be ordered in
-// the same transaction, to run at once.
-func FinishJobs(ctx context.Context, tx pgx.Tx, kind string, args any) error {
-	_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'completed', finalized_at = now()
-		WHERE kind = $1 AND args @> $2::jsonb AND `+unfinishedJob, kind, args)
-	return err
+// Jobless is a row that something is due for, in the round that it is in, while no job of that round will run.
+type Jobless struct {
+	ID    int64
+	Round int32
 }
 
-// HurryJob makes the waiting job of a kind with these arguments available at once.
-func HurryJob(ctx context.Context, tx pgx.Tx, kind string, args any) error {
-	_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = now()
-		WHERE kind = $1 AND args @> $2::jsonb AND state IN ('scheduled', 'retryable')`, kind, args)
-	return err
+// UploadsWithoutJob lists uploads in one of the states, of segments with that publish, that no transfer will work on.
+func (d *DB) UploadsWithoutJob(ctx context.Context, states []string, publish string, most int) ([]Jobless, error) {
+	return d.jobless(ctx, `SELECT u.segment_id, u.round FROM uploads u JOIN segments g ON g.id = u.segment_id
+		WHERE u.state = ANY ($1) AND g.publish = $3 AND NOT EXISTS (
+			SELECT 1 FROM river_job j WHERE j.kind = 'transfer' AND `+unfinishedJob+`
+			  AND (j.args ->> 'segment_id')::bigint = u.segment_id AND coalesce((j.args ->> 'round')::integer, 0) = u.round)
+		ORDER BY u.segment_id LIMIT $2`, states, most, publish)
 }
 
-// UploadsWithoutJob lists the segments whose upload is not over and that no job of the kind works on.
-func (d *DB) UploadsWithoutJob(ctx context.Context, kind string) ([]int64, error) {
-	rows, err := d.Pool.Query(ctx, `SELECT u.segment_id FROM uploads u JOIN segments g ON g.id = u.segment_id
-		WHERE u.state IN ('pending', 'uploading') AND g.publish = 'wanted' AND NOT EXISTS (
-			SELECT 1 FROM river_job WHERE kind = $1 AND args @> jsonb_build_object('segment_id', u.segment_id) AND `+unfinishedJob+`)
-		ORDER BY u.segment_id`, kind)
+// RunsWithoutJob lists hook runs in one of the states that no job will work off.
+func (d *DB) RunsWithoutJob(ctx context.Context, states []string, most int) ([]Jobless, error) {
+	return d.jobless(ctx, `SELECT h.id, h.round FROM hook_runs h
+		WHERE h.state = ANY ($1) AND NOT EXISTS (
+			SELECT 1 FROM river_job j WHERE j.kind = 'hook' AND `+unfinishedJob+`
+			  AND (j.args ->> 'run_id')::bigint = h.id AND coalesce((j.args ->> 'round')::integer, 0) = h.round)
+		ORDER BY h.id LIMIT $2`, states, most)
+}
+
+// SubmissionsWithoutJob lists submissions in one of the states that no job will work on.
+func (d *DB) SubmissionsWithoutJob(ctx context.Context, states []string, most int) ([]Jobless, error) {
+	return d.jobless(ctx, `SELECT s.id, s.round FROM submissions s
+		WHERE s.state = ANY ($1) AND NOT EXISTS (
+			SELECT 1 FROM river_job j WHERE j.kind = 'submit' AND `+unfinishedJob+`
+			  AND (j.args ->> 'submission_id')::bigint = s.id AND coalesce((j.args ->> 'round')::integer, 0) = s.round)
+		ORDER BY s.id LIMIT $2`, states, most)
+}
+
+// ArchivesWithoutJob lists submissions with an archive in one of the fates that nobody will ask for.
+func (d *DB) ArchivesWithoutJob(ctx context.Context, archives []string, most int) ([]Jobless, error) {
+	return d.jobless(ctx, `SELECT s.id, s.follow_round FROM submissions s
+		WHERE s.archive = ANY ($1) AND NOT EXISTS (
+			SELECT 1 FROM river_job j WHERE j.kind = 'follow' AND `+unfinishedJob+`
+			  AND (j.args ->> 'submission_id')::bigint = s.id AND coalesce((j.args ->> 'round')::integer, 0) = s.follow_round)
+		ORDER BY s.id LIMIT $2`, archives, most)
+}
+
+func (d *DB) jobless(ctx context.Context, query string, args ...any) ([]Jobless, error) {
+	rows, err := d.Pool.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[int64])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Jobless])
 }

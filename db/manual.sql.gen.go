@@ -149,7 +149,7 @@ func (q *Queries) ManualFiles(ctx context.Context, recordingID int64) ([]ManualF
 }
 
 const recordedFiles = `-- name: RecordedFiles :many
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.reason FROM segments g JOIN recordings r ON r.id = g.recording_id
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason FROM segments g JOIN recordings r ON r.id = g.recording_id
 WHERE g.path = ANY($1::text[]) AND g.modified_at IS NULL
 `
 
@@ -183,6 +183,8 @@ func (q *Queries) RecordedFiles(ctx context.Context, paths []string) ([]Recorded
 			&i.Segment.ModifiedAt,
 			&i.Segment.RecordedPath,
 			&i.Segment.RemovedAt,
+			&i.Segment.ReadyAt,
+			&i.Segment.ReasonData,
 			&i.Recording.ID,
 			&i.Recording.StreamerID,
 			&i.Recording.HostID,
@@ -202,6 +204,7 @@ func (q *Queries) RecordedFiles(ctx context.Context, paths []string) ([]Recorded
 			&i.Recording.Params,
 			&i.Recording.RequestKey,
 			&i.Recording.Hooks,
+			&i.Recording.Publish,
 			&i.Recording.Reason,
 		); err != nil {
 			return nil, err
@@ -229,8 +232,10 @@ func (q *Queries) SetRequestKey(ctx context.Context, arg SetRequestKeyParams) er
 }
 
 const unfinishedRequest = `-- name: UnfinishedRequest :one
-SELECT r.id FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
-WHERE r.request_key = $1::text AND coalesce(s.state, '') <> 'accepted'
+SELECT r.id FROM recordings r
+WHERE r.request_key = $1::text
+  AND NOT (EXISTS (SELECT 1 FROM submissions s WHERE s.recording_id = r.id)
+       AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.recording_id = r.id AND s.state <> 'accepted'))
   AND EXISTS (SELECT 1 FROM segments g WHERE g.recording_id = r.id AND g.publish = 'wanted')
 ORDER BY r.id DESC LIMIT 1
 `

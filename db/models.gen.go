@@ -129,6 +129,9 @@ type HookRun struct {
 	Round     int32
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// The worker that holds the row, while it lives.
+	Claim  *uuid.UUID
+	Reason []byte
 }
 
 // Where the plugins of a host stood when it looked last, so that each change is an event.
@@ -191,6 +194,8 @@ type Recording struct {
 	RequestKey *string
 	// The hooks of a streamer that was deleted, by stage: what becomes due later still runs.
 	Hooks []byte
+	// never: whoever set the room up said that nothing of it is ever published. NULL: nobody said so, and no file goes away without being public.
+	Publish *string
 	// Why files of the recording are missing or could not be taken over yet; NULL when all is well.
 	Reason []byte
 }
@@ -204,7 +209,7 @@ type Segment struct {
 	DurationMs  int64
 	StartedAt   time.Time
 	EndedAt     time.Time
-	// wanted: part of the submission; filtered: below filtering_threshold; never: the room publishes nothing; waived: a person gave it up.
+	// wanted: part of the submission; undecided: a piece below filtering_threshold, decided when the recording ends; filtered: such a piece that is left out; never: the room publishes nothing; waived: a person gave it up.
 	Publish   string
 	Reason    string
 	CreatedAt time.Time
@@ -214,6 +219,9 @@ type Segment struct {
 	RecordedPath *string
 	// A hook removed the file, after it was published or because it was never to be.
 	RemovedAt *time.Time
+	// When its segment_processor was over, or it was clear that there is none.
+	ReadyAt    *time.Time
+	ReasonData []byte
 }
 
 type Session struct {
@@ -260,11 +268,11 @@ type Streamer struct {
 type Submission struct {
 	ID          int64
 	RecordingID int64
-	// waiting: for uploads, an account or a pause that Bilibili asked for; submitting: an answer is outstanding; unknown: an answer was lost and has to be looked up; failed: a person has to act, error says how.
+	// waiting: for uploads, an account or a pause that Bilibili asked for; submitting: an answer is outstanding; unknown: an answer was lost and has to be looked up; appending: the archive exists and further parts are added to it; failed: a person has to act, error says how.
 	State       string
 	AccountFile string
 	Title       string
-	// Remote names in order, as sent: what a lost answer is looked up by.
+	// Remote names in order, as sent and accepted, or as sent last: what a lost answer is looked up by.
 	Parts    []string
 	AID      int64
 	BVID     string
@@ -277,6 +285,31 @@ type Submission struct {
 	UpdatedAt   time.Time
 	// The code with which Bilibili refused the last submit for good; 0: it did not.
 	Refusal int32
+	// An archive takes some hundred parts; what is beyond them is another archive of the same recording.
+	Number int32
+	Round  int32
+	Claim  *uuid.UUID
+	Reason []byte
+	// It waits for something that a person provides: it is tried again when that may have come.
+	Missing bool
+	// Remote names that the edit that is under way adds.
+	Appending []string
+	// How many parts one request may add.
+	PartLimit int32
+	// Bilibili takes no further part into this archive.
+	IsFull bool
+	// Bilibili said that an archive with these parts exists: it is looked for, and no other one is made.
+	Proven bool
+	// What became of the archive after it was accepted: review, scheduled, public, rejected with Bilibili's words in archive_text, or unknown since nothing came of it for a month.
+	Archive string
+	// The state as Bilibili numbers it.
+	ArchiveCode int32
+	ArchiveText string
+	// When the archive's state was known last.
+	ArchiveAt *time.Time
+	// How often the archive's state was asked for.
+	Follows     int32
+	FollowRound int32
 }
 
 type Template struct {
@@ -318,6 +351,13 @@ type Upload struct {
 	Attempts          int32
 	Error             string
 	UpdatedAt         time.Time
+	// How often it was ordered anew. A job belongs to one round: that of an earlier one has nothing to do.
+	Round int32
+	// The worker that holds the row, while it lives.
+	Claim  *uuid.UUID
+	Reason []byte
+	// The last try failed since something that a person provides is missing: it is tried again when that may have come.
+	Missing bool
 }
 
 // People who may use the HTTP API.

@@ -113,9 +113,9 @@ func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession
 }
 
 const insertRecording = `-- name: InsertRecording :one
-INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10)
-RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason
+INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at, publish)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10, (SELECT s.publish FROM streamers s WHERE s.id = $1))
+RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason
 `
 
 type InsertRecordingParams struct {
@@ -131,6 +131,7 @@ type InsertRecordingParams struct {
 	StartedAt    time.Time
 }
 
+// What the room says of publishing is copied: editing it changes nothing that was recorded.
 func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams) (Recording, error) {
 	row := q.db.QueryRow(ctx, insertRecording,
 		arg.StreamerID,
@@ -165,6 +166,7 @@ func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Publish,
 		&i.Reason,
 	)
 	return i, err
@@ -223,7 +225,7 @@ func (q *Queries) LinkSession(ctx context.Context, arg LinkSessionParams) error 
 }
 
 const lockExpiredRecordings = `-- name: LockExpiredRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.reason FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
 WHERE r.state = 'waiting'
   AND (r.resume_until <= $1::timestamptz OR s.id IS NULL OR s.url <> r.url)
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.streamer_id = r.streamer_id AND o.ended_at IS NULL)
@@ -261,6 +263,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 			&i.Params,
 			&i.RequestKey,
 			&i.Hooks,
+			&i.Publish,
 			&i.Reason,
 		); err != nil {
 			return nil, err
@@ -274,7 +277,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 }
 
 const lockOpenRecording = `-- name: LockOpenRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
 `
 
 func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Recording, error) {
@@ -300,13 +303,14 @@ func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Reco
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Publish,
 		&i.Reason,
 	)
 	return i, err
 }
 
 const lockRecording = `-- name: LockRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason FROM recordings WHERE id = $1 FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason FROM recordings WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error) {
@@ -332,6 +336,7 @@ func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Publish,
 		&i.Reason,
 	)
 	return i, err
@@ -429,7 +434,7 @@ func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]Recorde
 }
 
 const orphanedRecordings = `-- name: OrphanedRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.reason FROM recordings r
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason FROM recordings r
 WHERE r.host_id = $1 AND r.state = 'recording'
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.ended_at IS NULL)
 `
@@ -464,6 +469,7 @@ func (q *Queries) OrphanedRecordings(ctx context.Context, hostID uuid.UUID) ([]R
 			&i.Params,
 			&i.RequestKey,
 			&i.Hooks,
+			&i.Publish,
 			&i.Reason,
 		); err != nil {
 			return nil, err

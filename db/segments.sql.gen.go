@@ -11,7 +11,7 @@ import (
 )
 
 const getSegment = `-- name: GetSegment :one
-SELECT id, recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason, created_at, modified_at, recorded_path, removed_at FROM segments WHERE id = $1
+SELECT id, recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason, created_at, modified_at, recorded_path, removed_at, ready_at, reason_data FROM segments WHERE id = $1
 `
 
 func (q *Queries) GetSegment(ctx context.Context, id int64) (Segment, error) {
@@ -32,6 +32,8 @@ func (q *Queries) GetSegment(ctx context.Context, id int64) (Segment, error) {
 		&i.ModifiedAt,
 		&i.RecordedPath,
 		&i.RemovedAt,
+		&i.ReadyAt,
+		&i.ReasonData,
 	)
 	return i, err
 }
@@ -82,9 +84,10 @@ func (q *Queries) InsertSegment(ctx context.Context, arg InsertSegmentParams) (i
 }
 
 const recordingSegments = `-- name: RecordingSegments :many
-SELECT g.id, g.index, g.path, g.publish, coalesce(u.state, '')::text AS upload_state, coalesce(u.remote_name, '')::text AS remote_name,
-       coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.account_file, '')::text AS account_file
-FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
+SELECT g.id, g.index, g.path, g.size_bytes, g.publish, g.ready_at, g.removed_at, (u.id IS NOT NULL)::boolean AS has_upload, coalesce(u.state, '')::text AS upload_state,
+       coalesce(u.remote_name, '')::text AS remote_name, coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.account_file, '')::text AS account_file,
+       coalesce(h.state, '')::text AS hook_state
+FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id LEFT JOIN hook_runs h ON h.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index
 `
 
@@ -92,11 +95,16 @@ type RecordingSegmentsRow struct {
 	ID          int64
 	Index       int32
 	Path        string
+	SizeBytes   int64
 	Publish     string
+	ReadyAt     *time.Time
+	RemovedAt   *time.Time
+	HasUpload   bool
 	UploadState string
 	RemoteName  string
 	RemoteID    int64
 	AccountFile string
+	HookState   string
 }
 
 func (q *Queries) RecordingSegments(ctx context.Context, recordingID int64) ([]RecordingSegmentsRow, error) {
@@ -112,11 +120,16 @@ func (q *Queries) RecordingSegments(ctx context.Context, recordingID int64) ([]R
 			&i.ID,
 			&i.Index,
 			&i.Path,
+			&i.SizeBytes,
 			&i.Publish,
+			&i.ReadyAt,
+			&i.RemovedAt,
+			&i.HasUpload,
 			&i.UploadState,
 			&i.RemoteName,
 			&i.RemoteID,
 			&i.AccountFile,
+			&i.HookState,
 		); err != nil {
 			return nil, err
 		}
@@ -145,16 +158,31 @@ func (q *Queries) SetSegmentFile(ctx context.Context, arg SetSegmentFileParams) 
 }
 
 const setSegmentPublish = `-- name: SetSegmentPublish :exec
-UPDATE segments SET publish = $2, reason = $3 WHERE id = $1
+UPDATE segments SET publish = $2, reason = $3, reason_data = $4::jsonb WHERE id = $1
 `
 
 type SetSegmentPublishParams struct {
-	ID      int64
-	Publish string
-	Reason  string
+	ID         int64
+	Publish    string
+	Reason     string
+	ReasonData []byte
 }
 
 func (q *Queries) SetSegmentPublish(ctx context.Context, arg SetSegmentPublishParams) error {
-	_, err := q.db.Exec(ctx, setSegmentPublish, arg.ID, arg.Publish, arg.Reason)
+	_, err := q.db.Exec(ctx, setSegmentPublish,
+		arg.ID,
+		arg.Publish,
+		arg.Reason,
+		arg.ReasonData,
+	)
+	return err
+}
+
+const setSegmentsReady = `-- name: SetSegmentsReady :exec
+UPDATE segments SET ready_at = now() WHERE id = ANY ($1::bigint[]) AND ready_at IS NULL
+`
+
+func (q *Queries) SetSegmentsReady(ctx context.Context, ids []int64) error {
+	_, err := q.db.Exec(ctx, setSegmentsReady, ids)
 	return err
 }

@@ -11,7 +11,7 @@ import (
 )
 
 const getSegmentWithUpload = `-- name: GetSegmentWithUpload :one
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
        coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.id = $1
@@ -45,6 +45,8 @@ func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmen
 		&i.Segment.ModifiedAt,
 		&i.Segment.RecordedPath,
 		&i.Segment.RemovedAt,
+		&i.Segment.ReadyAt,
+		&i.Segment.ReasonData,
 		&i.UploadID,
 		&i.UploadState,
 		&i.Line,
@@ -58,9 +60,11 @@ func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmen
 const listRecordings = `-- name: ListRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
-       s.id AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
+       coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
        coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error
-FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
+FROM recordings r
+LEFT JOIN LATERAL ( -- of several archives the first that is not there yet, or the first
+    SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at, refusal, number, round, claim, reason, missing, appending, part_limit, is_full, proven, archive, archive_code, archive_text, archive_at, follows, follow_round FROM submissions o WHERE o.recording_id = r.id ORDER BY o.state = 'accepted', o.number LIMIT 1) s ON true
 WHERE r.kind = 'room' AND ($1::bigint IS NULL OR r.id < $1::bigint)
 ORDER BY r.id DESC LIMIT $2::integer
 `
@@ -81,7 +85,7 @@ type ListRecordingsRow struct {
 	StartedAt          time.Time
 	EndedAt            *time.Time
 	VideoPath          string
-	SubmissionID       *int64
+	SubmissionID       int64
 	SubmissionState    string
 	SubmissionTitle    string
 	AID                int64
@@ -129,7 +133,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 }
 
 const listSegments = `-- name: ListSegments :many
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
        coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index
@@ -169,6 +173,8 @@ func (q *Queries) ListSegments(ctx context.Context, recordingID int64) ([]ListSe
 			&i.Segment.ModifiedAt,
 			&i.Segment.RecordedPath,
 			&i.Segment.RemovedAt,
+			&i.Segment.ReadyAt,
+			&i.Segment.ReasonData,
 			&i.UploadID,
 			&i.UploadState,
 			&i.Line,
@@ -289,10 +295,10 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 }
 
 const recentSubmissions = `-- name: RecentSubmissions :many
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' ORDER BY s.id DESC LIMIT 20)
 `
 
@@ -309,6 +315,9 @@ type RecentSubmissionsRow struct {
 	Error       string
 	SubmittedAt *time.Time
 	AcceptedAt  *time.Time
+	Number      int32
+	Archive     string
+	ArchiveText string
 }
 
 // What is not accepted yet, oldest first, then the last that were.
@@ -334,6 +343,9 @@ func (q *Queries) RecentSubmissions(ctx context.Context) ([]RecentSubmissionsRow
 			&i.Error,
 			&i.SubmittedAt,
 			&i.AcceptedAt,
+			&i.Number,
+			&i.Archive,
+			&i.ArchiveText,
 		); err != nil {
 			return nil, err
 		}

@@ -8,19 +8,113 @@ package db
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-const deleteSubmission = `-- name: DeleteSubmission :exec
-DELETE FROM submissions WHERE recording_id = $1
+const appendToSubmission = `-- name: AppendToSubmission :one
+UPDATE submissions SET state = $2::text, round = round + 1, attempts = 0, updated_at = now()
+WHERE id = $1 AND state = ANY ($3::text[]) RETURNING round
 `
 
-func (q *Queries) DeleteSubmission(ctx context.Context, recordingID int64) error {
-	_, err := q.db.Exec(ctx, deleteSubmission, recordingID)
+type AppendToSubmissionParams struct {
+	ID     int64
+	State  string
+	Before []string
+}
+
+// There are parts that the archive lacks.
+func (q *Queries) AppendToSubmission(ctx context.Context, arg AppendToSubmissionParams) (int32, error) {
+	row := q.db.QueryRow(ctx, appendToSubmission, arg.ID, arg.State, arg.Before)
+	var round int32
+	err := row.Scan(&round)
+	return round, err
+}
+
+const claimSubmission = `-- name: ClaimSubmission :execrows
+UPDATE submissions SET claim = $2::uuid
+WHERE id = $1 AND round = $3::integer AND state = ANY ($4::text[]) AND (claim IS NULL OR claim <> ALL ($5::uuid[]))
+`
+
+type ClaimSubmissionParams struct {
+	ID     int64
+	Claim  uuid.UUID
+	Round  int32
+	Open   []string
+	Living []uuid.UUID
+}
+
+func (q *Queries) ClaimSubmission(ctx context.Context, arg ClaimSubmissionParams) (int64, error) {
+	result, err := q.db.Exec(ctx, claimSubmission,
+		arg.ID,
+		arg.Claim,
+		arg.Round,
+		arg.Open,
+		arg.Living,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteSubmission = `-- name: DeleteSubmission :exec
+DELETE FROM submissions WHERE id = $1
+`
+
+func (q *Queries) DeleteSubmission(ctx context.Context, id int64) error {
+	_, err := q.db.Exec(ctx, deleteSubmission, id)
 	return err
 }
 
+const followAnew = `-- name: FollowAnew :one
+UPDATE submissions SET archive = $2::text, follows = 0, follow_round = follow_round + 1 WHERE id = $1 RETURNING follow_round
+`
+
+type FollowAnewParams struct {
+	ID      int64
+	Archive string
+}
+
+// The archive was edited: it is in review again.
+func (q *Queries) FollowAnew(ctx context.Context, arg FollowAnewParams) (int32, error) {
+	row := q.db.QueryRow(ctx, followAnew, arg.ID, arg.Archive)
+	var follow_round int32
+	err := row.Scan(&follow_round)
+	return follow_round, err
+}
+
+const followedArchive = `-- name: FollowedArchive :execrows
+UPDATE submissions SET archive = $2::text, archive_code = $3::integer, archive_text = $4::text,
+    archive_at = now(), follows = follows + 1
+WHERE id = $1 AND archive = ANY ($5::text[])
+`
+
+type FollowedArchiveParams struct {
+	ID          int64
+	Archive     string
+	ArchiveCode int32
+	ArchiveText string
+	Before      []string
+}
+
+// What Bilibili says of an archive.
+func (q *Queries) FollowedArchive(ctx context.Context, arg FollowedArchiveParams) (int64, error) {
+	result, err := q.db.Exec(ctx, followedArchive,
+		arg.ID,
+		arg.Archive,
+		arg.ArchiveCode,
+		arg.ArchiveText,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const getRecording = `-- name: GetRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, reason FROM recordings WHERE id = $1
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason FROM recordings WHERE id = $1
 `
 
 func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error) {
@@ -46,25 +140,32 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 		&i.Params,
 		&i.RequestKey,
 		&i.Hooks,
+		&i.Publish,
 		&i.Reason,
 	)
 	return i, err
 }
 
 const getSubmission = `-- name: GetSubmission :one
-SELECT s.id, s.recording_id, s.state, s.account_file, s.title, s.parts, s.aid, s.bvid, s.attempts, s.lookups, s.error, s.submitted_at, s.accepted_at, s.updated_at, s.refusal, r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds
-FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.recording_id = $1
+SELECT s.id, s.recording_id, s.state, s.account_file, s.title, s.parts, s.aid, s.bvid, s.attempts, s.lookups, s.error, s.submitted_at, s.accepted_at, s.updated_at, s.refusal, s.number, s.round, s.claim, s.reason, s.missing, s.appending, s.part_limit, s.is_full, s.proven, s.archive, s.archive_code, s.archive_text, s.archive_at, s.follows, s.follow_round, r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds,
+       extract(epoch FROM now() - coalesce(s.submitted_at, now()))::double precision AS sent_seconds,
+       extract(epoch FROM now() - coalesce(s.accepted_at, now()))::double precision AS accepted_seconds,
+       extract(epoch FROM now() - coalesce(s.archive_at, now()))::double precision AS asked_seconds
+FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.id = $1
 `
 
 type GetSubmissionRow struct {
-	Submission Submission
-	StreamerID *int64
-	AgeSeconds float64
+	Submission      Submission
+	StreamerID      *int64
+	AgeSeconds      float64
+	SentSeconds     float64
+	AcceptedSeconds float64
+	AskedSeconds    float64
 }
 
-// With the seconds since its last change, on the clock that wrote it.
-func (q *Queries) GetSubmission(ctx context.Context, recordingID int64) (GetSubmissionRow, error) {
-	row := q.db.QueryRow(ctx, getSubmission, recordingID)
+// With the seconds since its last change and since it was sent, on the clock that wrote them.
+func (q *Queries) GetSubmission(ctx context.Context, id int64) (GetSubmissionRow, error) {
+	row := q.db.QueryRow(ctx, getSubmission, id)
 	var i GetSubmissionRow
 	err := row.Scan(
 		&i.Submission.ID,
@@ -82,70 +183,102 @@ func (q *Queries) GetSubmission(ctx context.Context, recordingID int64) (GetSubm
 		&i.Submission.AcceptedAt,
 		&i.Submission.UpdatedAt,
 		&i.Submission.Refusal,
+		&i.Submission.Number,
+		&i.Submission.Round,
+		&i.Submission.Claim,
+		&i.Submission.Reason,
+		&i.Submission.Missing,
+		&i.Submission.Appending,
+		&i.Submission.PartLimit,
+		&i.Submission.IsFull,
+		&i.Submission.Proven,
+		&i.Submission.Archive,
+		&i.Submission.ArchiveCode,
+		&i.Submission.ArchiveText,
+		&i.Submission.ArchiveAt,
+		&i.Submission.Follows,
+		&i.Submission.FollowRound,
 		&i.StreamerID,
 		&i.AgeSeconds,
+		&i.SentSeconds,
+		&i.AcceptedSeconds,
+		&i.AskedSeconds,
 	)
 	return i, err
 }
 
-const insertSubmission = `-- name: InsertSubmission :execrows
-INSERT INTO submissions (recording_id) VALUES ($1) ON CONFLICT (recording_id) DO NOTHING
+const insertSubmission = `-- name: InsertSubmission :one
+INSERT INTO submissions (recording_id, number, state) VALUES ($1, $2, $3) ON CONFLICT (recording_id, number) DO NOTHING RETURNING id, round
 `
 
-func (q *Queries) InsertSubmission(ctx context.Context, recordingID int64) (int64, error) {
-	result, err := q.db.Exec(ctx, insertSubmission, recordingID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+type InsertSubmissionParams struct {
+	RecordingID int64
+	Number      int32
+	State       string
 }
 
-const lockSubmission = `-- name: LockSubmission :one
-SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at, refusal FROM submissions WHERE recording_id = $1 FOR UPDATE
-`
+type InsertSubmissionRow struct {
+	ID    int64
+	Round int32
+}
 
-func (q *Queries) LockSubmission(ctx context.Context, recordingID int64) (Submission, error) {
-	row := q.db.QueryRow(ctx, lockSubmission, recordingID)
-	var i Submission
-	err := row.Scan(
-		&i.ID,
-		&i.RecordingID,
-		&i.State,
-		&i.AccountFile,
-		&i.Title,
-		&i.Parts,
-		&i.AID,
-		&i.BVID,
-		&i.Attempts,
-		&i.Lookups,
-		&i.Error,
-		&i.SubmittedAt,
-		&i.AcceptedAt,
-		&i.UpdatedAt,
-		&i.Refusal,
-	)
+// No row when there is one of this number.
+func (q *Queries) InsertSubmission(ctx context.Context, arg InsertSubmissionParams) (InsertSubmissionRow, error) {
+	row := q.db.QueryRow(ctx, insertSubmission, arg.RecordingID, arg.Number, arg.State)
+	var i InsertSubmissionRow
+	err := row.Scan(&i.ID, &i.Round)
 	return i, err
 }
 
-const refusedSubmissionsToRetry = `-- name: RefusedSubmissionsToRetry :many
-SELECT s.recording_id FROM submissions s JOIN recordings r ON r.id = s.recording_id JOIN templates t ON t.template_name = r.template_name
-WHERE s.state = 'failed' AND s.refusal <> 0 AND r.params IS NULL AND t.updated_at > s.submitted_at ORDER BY s.recording_id
+const lockSubmissions = `-- name: LockSubmissions :many
+SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at, refusal, number, round, claim, reason, missing, appending, part_limit, is_full, proven, archive, archive_code, archive_text, archive_at, follows, follow_round FROM submissions WHERE recording_id = $1 ORDER BY number FOR UPDATE
 `
 
-// Those that were refused with a template that was changed since.
-func (q *Queries) RefusedSubmissionsToRetry(ctx context.Context) ([]int64, error) {
-	rows, err := q.db.Query(ctx, refusedSubmissionsToRetry)
+// The recording must be locked before.
+func (q *Queries) LockSubmissions(ctx context.Context, recordingID int64) ([]Submission, error) {
+	rows, err := q.db.Query(ctx, lockSubmissions, recordingID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []int64{}
+	items := []Submission{}
 	for rows.Next() {
-		var recording_id int64
-		if err := rows.Scan(&recording_id); err != nil {
+		var i Submission
+		if err := rows.Scan(
+			&i.ID,
+			&i.RecordingID,
+			&i.State,
+			&i.AccountFile,
+			&i.Title,
+			&i.Parts,
+			&i.AID,
+			&i.BVID,
+			&i.Attempts,
+			&i.Lookups,
+			&i.Error,
+			&i.SubmittedAt,
+			&i.AcceptedAt,
+			&i.UpdatedAt,
+			&i.Refusal,
+			&i.Number,
+			&i.Round,
+			&i.Claim,
+			&i.Reason,
+			&i.Missing,
+			&i.Appending,
+			&i.PartLimit,
+			&i.IsFull,
+			&i.Proven,
+			&i.Archive,
+			&i.ArchiveCode,
+			&i.ArchiveText,
+			&i.ArchiveAt,
+			&i.Follows,
+			&i.FollowRound,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, recording_id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -153,140 +286,384 @@ func (q *Queries) RefusedSubmissionsToRetry(ctx context.Context) ([]int64, error
 	return items, nil
 }
 
-const restartSubmission = `-- name: RestartSubmission :exec
-UPDATE submissions SET state = CASE WHEN submitted_at IS NULL THEN 'waiting' ELSE 'unknown' END, attempts = 0, lookups = 0, error = '', updated_at = now()
-WHERE recording_id = $1 AND state = 'failed'
+const recordingSubmissions = `-- name: RecordingSubmissions :many
+SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at, refusal, number, round, claim, reason, missing, appending, part_limit, is_full, proven, archive, archive_code, archive_text, archive_at, follows, follow_round FROM submissions WHERE recording_id = $1 ORDER BY number
 `
 
-// Whatever was sent before is looked up first.
-func (q *Queries) RestartSubmission(ctx context.Context, recordingID int64) error {
-	_, err := q.db.Exec(ctx, restartSubmission, recordingID)
-	return err
-}
-
-const submissionAccepted = `-- name: SubmissionAccepted :exec
-UPDATE submissions SET state = 'accepted', aid = $2, bvid = $3, error = '', accepted_at = $4::timestamptz, updated_at = now()
-WHERE recording_id = $1
-`
-
-type SubmissionAcceptedParams struct {
-	RecordingID int64
-	AID         int64
-	BVID        string
-	AcceptedAt  time.Time
-}
-
-func (q *Queries) SubmissionAccepted(ctx context.Context, arg SubmissionAcceptedParams) error {
-	_, err := q.db.Exec(ctx, submissionAccepted,
-		arg.RecordingID,
-		arg.AID,
-		arg.BVID,
-		arg.AcceptedAt,
-	)
-	return err
-}
-
-const submissionLookedUp = `-- name: SubmissionLookedUp :exec
-UPDATE submissions SET state = 'unknown', error = $2, lookups = lookups + $3::boolean::integer, updated_at = now()
-WHERE recording_id = $1 AND state <> 'accepted'
-`
-
-type SubmissionLookedUpParams struct {
-	RecordingID int64
-	Error       string
-	Looked      bool
-}
-
-func (q *Queries) SubmissionLookedUp(ctx context.Context, arg SubmissionLookedUpParams) error {
-	_, err := q.db.Exec(ctx, submissionLookedUp, arg.RecordingID, arg.Error, arg.Looked)
-	return err
-}
-
-const submissionRefused = `-- name: SubmissionRefused :exec
-UPDATE submissions SET state = $2, error = $3, refusal = $4, attempts = attempts - (NOT $5::boolean)::integer, updated_at = now()
-WHERE recording_id = $1 AND state <> 'accepted'
-`
-
-type SubmissionRefusedParams struct {
-	RecordingID int64
-	State       string
-	Error       string
-	Refusal     int32
-	Counted     bool
-}
-
-// A try that never reached Bilibili does not count.
-func (q *Queries) SubmissionRefused(ctx context.Context, arg SubmissionRefusedParams) error {
-	_, err := q.db.Exec(ctx, submissionRefused,
-		arg.RecordingID,
-		arg.State,
-		arg.Error,
-		arg.Refusal,
-		arg.Counted,
-	)
-	return err
-}
-
-const submissionSent = `-- name: SubmissionSent :exec
-UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = $5::timestamptz, attempts = attempts + 1, lookups = 0, refusal = 0, error = '', updated_at = now()
-WHERE recording_id = $1
-`
-
-type SubmissionSentParams struct {
-	RecordingID int64
-	AccountFile string
-	Title       string
-	Parts       []string
-	SubmittedAt time.Time
-}
-
-func (q *Queries) SubmissionSent(ctx context.Context, arg SubmissionSentParams) error {
-	_, err := q.db.Exec(ctx, submissionSent,
-		arg.RecordingID,
-		arg.AccountFile,
-		arg.Title,
-		arg.Parts,
-		arg.SubmittedAt,
-	)
-	return err
-}
-
-const submissionState = `-- name: SubmissionState :exec
-UPDATE submissions SET state = $2, error = $3, refusal = CASE WHEN $2 = 'failed' THEN 0 ELSE refusal END, updated_at = now() WHERE recording_id = $1 AND state <> 'accepted'
-`
-
-type SubmissionStateParams struct {
-	RecordingID int64
-	State       string
-	Error       string
-}
-
-// What fails without an answer of Bilibili was not refused.
-func (q *Queries) SubmissionState(ctx context.Context, arg SubmissionStateParams) error {
-	_, err := q.db.Exec(ctx, submissionState, arg.RecordingID, arg.State, arg.Error)
-	return err
-}
-
-const unsubmittedRecordings = `-- name: UnsubmittedRecordings :many
-SELECT r.id FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
-WHERE r.state = 'ended' AND (s.id IS NULL OR s.state IN ('waiting', 'submitting', 'unknown'))
-  AND EXISTS (SELECT 1 FROM segments g WHERE g.recording_id = r.id AND g.publish = 'wanted')
-`
-
-// Recordings that ended and publish something, without an archive: their submission may have to be ordered again.
-func (q *Queries) UnsubmittedRecordings(ctx context.Context) ([]int64, error) {
-	rows, err := q.db.Query(ctx, unsubmittedRecordings)
+func (q *Queries) RecordingSubmissions(ctx context.Context, recordingID int64) ([]Submission, error) {
+	rows, err := q.db.Query(ctx, recordingSubmissions, recordingID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []int64{}
+	items := []Submission{}
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i Submission
+		if err := rows.Scan(
+			&i.ID,
+			&i.RecordingID,
+			&i.State,
+			&i.AccountFile,
+			&i.Title,
+			&i.Parts,
+			&i.AID,
+			&i.BVID,
+			&i.Attempts,
+			&i.Lookups,
+			&i.Error,
+			&i.SubmittedAt,
+			&i.AcceptedAt,
+			&i.UpdatedAt,
+			&i.Refusal,
+			&i.Number,
+			&i.Round,
+			&i.Claim,
+			&i.Reason,
+			&i.Missing,
+			&i.Appending,
+			&i.PartLimit,
+			&i.IsFull,
+			&i.Proven,
+			&i.Archive,
+			&i.ArchiveCode,
+			&i.ArchiveText,
+			&i.ArchiveAt,
+			&i.Follows,
+			&i.FollowRound,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const refusedSubmissionsToRetry = `-- name: RefusedSubmissionsToRetry :many
+SELECT s.id, s.recording_id FROM submissions s JOIN recordings r ON r.id = s.recording_id JOIN templates t ON t.template_name = r.template_name
+WHERE s.state = $1::text AND s.refusal <> 0 AND r.params IS NULL AND t.updated_at > s.submitted_at ORDER BY s.id
+`
+
+type RefusedSubmissionsToRetryRow struct {
+	ID          int64
+	RecordingID int64
+}
+
+// Those that were refused with a template that was changed since.
+func (q *Queries) RefusedSubmissionsToRetry(ctx context.Context, state string) ([]RefusedSubmissionsToRetryRow, error) {
+	rows, err := q.db.Query(ctx, refusedSubmissionsToRetry, state)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RefusedSubmissionsToRetryRow{}
+	for rows.Next() {
+		var i RefusedSubmissionsToRetryRow
+		if err := rows.Scan(&i.ID, &i.RecordingID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const releaseSubmission = `-- name: ReleaseSubmission :exec
+UPDATE submissions SET claim = NULL WHERE id = $1 AND claim = $2::uuid
+`
+
+type ReleaseSubmissionParams struct {
+	ID    int64
+	Claim uuid.UUID
+}
+
+func (q *Queries) ReleaseSubmission(ctx context.Context, arg ReleaseSubmissionParams) error {
+	_, err := q.db.Exec(ctx, releaseSubmission, arg.ID, arg.Claim)
+	return err
+}
+
+const restartSubmission = `-- name: RestartSubmission :one
+UPDATE submissions SET state = $2::text, attempts = 0, lookups = 0, error = '', reason = NULL, missing = false, round = round + 1, updated_at = now()
+WHERE id = $1 AND state = ANY ($3::text[]) RETURNING round
+`
+
+type RestartSubmissionParams struct {
+	ID     int64
+	State  string
+	Before []string
+}
+
+// A new round. Whatever was sent before is looked up first; an archive that exists goes on being added to.
+func (q *Queries) RestartSubmission(ctx context.Context, arg RestartSubmissionParams) (int32, error) {
+	row := q.db.QueryRow(ctx, restartSubmission, arg.ID, arg.State, arg.Before)
+	var round int32
+	err := row.Scan(&round)
+	return round, err
+}
+
+const setSubmissionState = `-- name: SetSubmissionState :execrows
+UPDATE submissions SET state = $2::text, error = $3::text, reason = $4::jsonb,
+    missing = $5::boolean,
+    refusal = CASE WHEN $6::boolean THEN 0 ELSE refusal END, updated_at = now()
+WHERE id = $1 AND claim = $7::uuid AND state = ANY ($8::text[])
+`
+
+type SetSubmissionStateParams struct {
+	ID      int64
+	State   string
+	Error   string
+	Reason  []byte
+	Missing bool
+	Final   bool
+	Claim   uuid.UUID
+	Before  []string
+}
+
+// What fails without an answer of Bilibili was not refused.
+func (q *Queries) SetSubmissionState(ctx context.Context, arg SetSubmissionStateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setSubmissionState,
+		arg.ID,
+		arg.State,
+		arg.Error,
+		arg.Reason,
+		arg.Missing,
+		arg.Final,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const submissionAccepted = `-- name: SubmissionAccepted :execrows
+UPDATE submissions SET state = $4::text, aid = $2, bvid = $3, error = '', reason = NULL, missing = false, refusal = 0, accepted_at = $5::timestamptz,
+    archive = $6::text, archive_at = now(), follows = 0, updated_at = now()
+WHERE id = $1 AND claim = $7::uuid AND state = ANY ($8::text[])
+`
+
+type SubmissionAcceptedParams struct {
+	ID         int64
+	AID        int64
+	BVID       string
+	State      string
+	AcceptedAt time.Time
+	Archive    string
+	Claim      uuid.UUID
+	Before     []string
+}
+
+func (q *Queries) SubmissionAccepted(ctx context.Context, arg SubmissionAcceptedParams) (int64, error) {
+	result, err := q.db.Exec(ctx, submissionAccepted,
+		arg.ID,
+		arg.AID,
+		arg.BVID,
+		arg.State,
+		arg.AcceptedAt,
+		arg.Archive,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const submissionAppended = `-- name: SubmissionAppended :execrows
+UPDATE submissions SET state = $3::text, parts = $2, appending = '{}', error = '', reason = NULL, missing = false, is_full = $4::boolean, updated_at = now()
+WHERE id = $1 AND claim = $5::uuid AND state = ANY ($6::text[])
+`
+
+type SubmissionAppendedParams struct {
+	ID     int64
+	Parts  []string
+	State  string
+	IsFull bool
+	Claim  uuid.UUID
+	Before []string
+}
+
+// The archive holds these parts. What was kept of failures of edits before is over.
+func (q *Queries) SubmissionAppended(ctx context.Context, arg SubmissionAppendedParams) (int64, error) {
+	result, err := q.db.Exec(ctx, submissionAppended,
+		arg.ID,
+		arg.Parts,
+		arg.State,
+		arg.IsFull,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const submissionAppends = `-- name: SubmissionAppends :execrows
+UPDATE submissions SET appending = $2, attempts = attempts + 1, updated_at = now()
+WHERE id = $1 AND claim = $3::uuid AND state = $4::text
+`
+
+type SubmissionAppendsParams struct {
+	ID        int64
+	Appending []string
+	Claim     uuid.UUID
+	State     string
+}
+
+func (q *Queries) SubmissionAppends(ctx context.Context, arg SubmissionAppendsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, submissionAppends,
+		arg.ID,
+		arg.Appending,
+		arg.Claim,
+		arg.State,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const submissionLookedUp = `-- name: SubmissionLookedUp :execrows
+UPDATE submissions SET state = $2::text, error = $3::text, reason = $4::jsonb, lookups = lookups + $5::boolean::integer, missing = $6::boolean, updated_at = now()
+WHERE id = $1 AND claim = $7::uuid AND state = ANY ($8::text[])
+`
+
+type SubmissionLookedUpParams struct {
+	ID      int64
+	State   string
+	Error   string
+	Reason  []byte
+	Looked  bool
+	Missing bool
+	Claim   uuid.UUID
+	Before  []string
+}
+
+func (q *Queries) SubmissionLookedUp(ctx context.Context, arg SubmissionLookedUpParams) (int64, error) {
+	result, err := q.db.Exec(ctx, submissionLookedUp,
+		arg.ID,
+		arg.State,
+		arg.Error,
+		arg.Reason,
+		arg.Looked,
+		arg.Missing,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const submissionRefused = `-- name: SubmissionRefused :execrows
+UPDATE submissions SET state = $2::text, error = $3::text, reason = $4::jsonb, refusal = $5::integer,
+    part_limit = $6::integer, proven = proven OR $7::boolean, missing = $8::boolean,
+    attempts = greatest(attempts - (NOT $9::boolean)::integer, 0), updated_at = now()
+WHERE id = $1 AND claim = $10::uuid AND state = ANY ($11::text[])
+`
+
+type SubmissionRefusedParams struct {
+	ID        int64
+	State     string
+	Error     string
+	Reason    []byte
+	Refusal   int32
+	PartLimit int32
+	Proven    bool
+	Missing   bool
+	Counted   bool
+	Claim     uuid.UUID
+	Before    []string
+}
+
+// A try that never reached Bilibili does not count.
+func (q *Queries) SubmissionRefused(ctx context.Context, arg SubmissionRefusedParams) (int64, error) {
+	result, err := q.db.Exec(ctx, submissionRefused,
+		arg.ID,
+		arg.State,
+		arg.Error,
+		arg.Reason,
+		arg.Refusal,
+		arg.PartLimit,
+		arg.Proven,
+		arg.Missing,
+		arg.Counted,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const submissionSent = `-- name: SubmissionSent :execrows
+UPDATE submissions SET state = $5::text, account_file = $2, title = $3, parts = $4, submitted_at = $6::timestamptz,
+    attempts = attempts + 1, lookups = 0, refusal = 0, proven = false, error = '', reason = NULL, missing = false, updated_at = now()
+WHERE id = $1 AND claim = $7::uuid AND state = ANY ($8::text[])
+`
+
+type SubmissionSentParams struct {
+	ID          int64
+	AccountFile string
+	Title       string
+	Parts       []string
+	State       string
+	SubmittedAt time.Time
+	Claim       uuid.UUID
+	Before      []string
+}
+
+func (q *Queries) SubmissionSent(ctx context.Context, arg SubmissionSentParams) (int64, error) {
+	result, err := q.db.Exec(ctx, submissionSent,
+		arg.ID,
+		arg.AccountFile,
+		arg.Title,
+		arg.Parts,
+		arg.State,
+		arg.SubmittedAt,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const waitingSubmissions = `-- name: WaitingSubmissions :many
+UPDATE submissions SET round = round + 1
+WHERE state = ANY ($1::text[]) AND missing
+RETURNING id, round
+`
+
+type WaitingSubmissionsRow struct {
+	ID    int64
+	Round int32
+}
+
+// Submissions that wait for something that a person may have mended: each gets a new round.
+func (q *Queries) WaitingSubmissions(ctx context.Context, states []string) ([]WaitingSubmissionsRow, error) {
+	rows, err := q.db.Query(ctx, waitingSubmissions, states)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []WaitingSubmissionsRow{}
+	for rows.Next() {
+		var i WaitingSubmissionsRow
+		if err := rows.Scan(&i.ID, &i.Round); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -7,42 +7,71 @@ package db
 
 import (
 	"context"
+
+	"github.com/google/uuid"
 )
 
-const failUpload = `-- name: FailUpload :exec
-UPDATE uploads SET state = 'failed', error = $2, attempts = attempts + 1, updated_at = now() WHERE segment_id = $1 AND state <> 'uploaded'
+const claimUpload = `-- name: ClaimUpload :execrows
+UPDATE uploads u SET claim = $2::uuid FROM segments g
+WHERE u.segment_id = $1 AND g.id = u.segment_id AND g.publish = $3::text AND u.round = $4::integer
+  AND u.state = ANY ($5::text[]) AND (u.claim IS NULL OR u.claim <> ALL ($6::uuid[]))
 `
 
-type FailUploadParams struct {
+type ClaimUploadParams struct {
 	SegmentID int64
-	Error     string
+	Claim     uuid.UUID
+	Publish   string
+	Round     int32
+	Open      []string
+	Living    []uuid.UUID
 }
 
-func (q *Queries) FailUpload(ctx context.Context, arg FailUploadParams) error {
-	_, err := q.db.Exec(ctx, failUpload, arg.SegmentID, arg.Error)
-	return err
+// A worker takes the row, unless one of those that live holds it, or it is not the row's turn any more.
+func (q *Queries) ClaimUpload(ctx context.Context, arg ClaimUploadParams) (int64, error) {
+	result, err := q.db.Exec(ctx, claimUpload,
+		arg.SegmentID,
+		arg.Claim,
+		arg.Publish,
+		arg.Round,
+		arg.Open,
+		arg.Living,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
-const finishUpload = `-- name: FinishUpload :exec
-UPDATE uploads SET state = 'uploaded', remote_name = $2, remote_id = $3, checkpoint = NULL, error = '', acknowledged_bytes = $4::bigint, updated_at = now()
-WHERE segment_id = $1
+const finishUpload = `-- name: FinishUpload :execrows
+UPDATE uploads SET state = $4::text, remote_name = $2, remote_id = $3, checkpoint = NULL, error = '', reason = NULL, claim = NULL,
+    acknowledged_bytes = $5::bigint, updated_at = now()
+WHERE segment_id = $1 AND claim = $6::uuid AND state = ANY ($7::text[])
 `
 
 type FinishUploadParams struct {
 	SegmentID  int64
 	RemoteName string
 	RemoteID   int64
+	State      string
 	SizeBytes  int64
+	Claim      uuid.UUID
+	Before     []string
 }
 
-func (q *Queries) FinishUpload(ctx context.Context, arg FinishUploadParams) error {
-	_, err := q.db.Exec(ctx, finishUpload,
+func (q *Queries) FinishUpload(ctx context.Context, arg FinishUploadParams) (int64, error) {
+	result, err := q.db.Exec(ctx, finishUpload,
 		arg.SegmentID,
 		arg.RemoteName,
 		arg.RemoteID,
+		arg.State,
 		arg.SizeBytes,
+		arg.Claim,
+		arg.Before,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const forgetCheckpoint = `-- name: ForgetCheckpoint :exec
@@ -54,19 +83,28 @@ func (q *Queries) ForgetCheckpoint(ctx context.Context, segmentID int64) error {
 	return err
 }
 
-const insertUpload = `-- name: InsertUpload :exec
-INSERT INTO uploads (segment_id) VALUES ($1)
+const insertUpload = `-- name: InsertUpload :one
+INSERT INTO uploads (segment_id) VALUES ($1) ON CONFLICT (segment_id) DO NOTHING RETURNING round
 `
 
-func (q *Queries) InsertUpload(ctx context.Context, segmentID int64) error {
-	_, err := q.db.Exec(ctx, insertUpload, segmentID)
-	return err
+// No row when the segment has an upload already.
+func (q *Queries) InsertUpload(ctx context.Context, segmentID int64) (int32, error) {
+	row := q.db.QueryRow(ctx, insertUpload, segmentID)
+	var round int32
+	err := row.Scan(&round)
+	return round, err
 }
 
 const lockFailedUploads = `-- name: LockFailedUploads :many
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at FROM segments g JOIN uploads u ON u.segment_id = g.id
-WHERE g.recording_id = $1 AND g.publish = 'wanted' AND u.state = 'failed' ORDER BY g.index FOR UPDATE OF g, u
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data FROM segments g JOIN uploads u ON u.segment_id = g.id
+WHERE g.recording_id = $1 AND g.publish = $2::text AND u.state = $3::text ORDER BY g.index FOR UPDATE OF g, u
 `
+
+type LockFailedUploadsParams struct {
+	RecordingID int64
+	Publish     string
+	State       string
+}
 
 type LockFailedUploadsRow struct {
 	Upload  Upload
@@ -74,8 +112,8 @@ type LockFailedUploadsRow struct {
 }
 
 // The recording must be locked before.
-func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]LockFailedUploadsRow, error) {
-	rows, err := q.db.Query(ctx, lockFailedUploads, recordingID)
+func (q *Queries) LockFailedUploads(ctx context.Context, arg LockFailedUploadsParams) ([]LockFailedUploadsRow, error) {
+	rows, err := q.db.Query(ctx, lockFailedUploads, arg.RecordingID, arg.Publish, arg.State)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +134,10 @@ func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]L
 			&i.Upload.Attempts,
 			&i.Upload.Error,
 			&i.Upload.UpdatedAt,
+			&i.Upload.Round,
+			&i.Upload.Claim,
+			&i.Upload.Reason,
+			&i.Upload.Missing,
 			&i.Segment.ID,
 			&i.Segment.RecordingID,
 			&i.Segment.Index,
@@ -110,6 +152,8 @@ func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]L
 			&i.Segment.ModifiedAt,
 			&i.Segment.RecordedPath,
 			&i.Segment.RemovedAt,
+			&i.Segment.ReadyAt,
+			&i.Segment.ReasonData,
 		); err != nil {
 			return nil, err
 		}
@@ -122,7 +166,7 @@ func (q *Queries) LockFailedUploads(ctx context.Context, recordingID int64) ([]L
 }
 
 const lockUpload = `-- name: LockUpload :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.streamer_id
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.streamer_id
 FROM segments g JOIN uploads u ON u.segment_id = g.id JOIN recordings r ON r.id = g.recording_id WHERE g.id = $1 FOR UPDATE OF g, u
 `
 
@@ -149,6 +193,10 @@ func (q *Queries) LockUpload(ctx context.Context, id int64) (LockUploadRow, erro
 		&i.Upload.Attempts,
 		&i.Upload.Error,
 		&i.Upload.UpdatedAt,
+		&i.Upload.Round,
+		&i.Upload.Claim,
+		&i.Upload.Reason,
+		&i.Upload.Missing,
 		&i.Segment.ID,
 		&i.Segment.RecordingID,
 		&i.Segment.Index,
@@ -163,71 +211,150 @@ func (q *Queries) LockUpload(ctx context.Context, id int64) (LockUploadRow, erro
 		&i.Segment.ModifiedAt,
 		&i.Segment.RecordedPath,
 		&i.Segment.RemovedAt,
+		&i.Segment.ReadyAt,
+		&i.Segment.ReasonData,
 		&i.StreamerID,
 	)
 	return i, err
 }
 
-const postponeUpload = `-- name: PostponeUpload :exec
-UPDATE uploads SET state = 'pending', error = $2, attempts = attempts + $3::integer, updated_at = now()
-WHERE segment_id = $1 AND state <> 'uploaded'
+const recordingOfSegment = `-- name: RecordingOfSegment :one
+SELECT recording_id FROM segments WHERE id = $1
 `
 
-type PostponeUploadParams struct {
+func (q *Queries) RecordingOfSegment(ctx context.Context, id int64) (int64, error) {
+	row := q.db.QueryRow(ctx, recordingOfSegment, id)
+	var recording_id int64
+	err := row.Scan(&recording_id)
+	return recording_id, err
+}
+
+const releaseUpload = `-- name: ReleaseUpload :exec
+UPDATE uploads SET claim = NULL WHERE segment_id = $1 AND claim = $2::uuid
+`
+
+type ReleaseUploadParams struct {
 	SegmentID int64
-	Error     string
-	Counted   int32
+	Claim     uuid.UUID
 }
 
-func (q *Queries) PostponeUpload(ctx context.Context, arg PostponeUploadParams) error {
-	_, err := q.db.Exec(ctx, postponeUpload, arg.SegmentID, arg.Error, arg.Counted)
+// The worker is at its end without having changed anything.
+func (q *Queries) ReleaseUpload(ctx context.Context, arg ReleaseUploadParams) error {
+	_, err := q.db.Exec(ctx, releaseUpload, arg.SegmentID, arg.Claim)
 	return err
 }
 
-const restartUpload = `-- name: RestartUpload :exec
-UPDATE uploads SET state = 'pending', attempts = 0, error = '', updated_at = now() WHERE segment_id = $1 AND state = 'failed'
+const restartUpload = `-- name: RestartUpload :one
+UPDATE uploads SET state = $2::text, attempts = 0, error = '', reason = NULL, missing = false, round = round + 1, updated_at = now()
+WHERE segment_id = $1 AND state = ANY ($3::text[]) RETURNING round
 `
 
-// Counted from zero, from the last checkpoint on.
-func (q *Queries) RestartUpload(ctx context.Context, segmentID int64) error {
-	_, err := q.db.Exec(ctx, restartUpload, segmentID)
-	return err
+type RestartUploadParams struct {
+	SegmentID int64
+	State     string
+	Before    []string
+}
+
+// A new round, counted from zero, from the last checkpoint on. The claim of a worker that still lives stays.
+func (q *Queries) RestartUpload(ctx context.Context, arg RestartUploadParams) (int32, error) {
+	row := q.db.QueryRow(ctx, restartUpload, arg.SegmentID, arg.State, arg.Before)
+	var round int32
+	err := row.Scan(&round)
+	return round, err
 }
 
 const saveCheckpoint = `-- name: SaveCheckpoint :exec
-UPDATE uploads SET checkpoint = $2, acknowledged_bytes = $3, updated_at = now() WHERE segment_id = $1 AND state = 'uploading'
+UPDATE uploads SET checkpoint = $2, acknowledged_bytes = $3,
+    error = CASE WHEN $3 > acknowledged_bytes THEN '' ELSE error END, reason = CASE WHEN $3 > acknowledged_bytes THEN NULL ELSE reason END, updated_at = now()
+WHERE segment_id = $1 AND claim = $4::uuid AND state = $5::text
 `
 
 type SaveCheckpointParams struct {
 	SegmentID         int64
 	Checkpoint        []byte
 	AcknowledgedBytes int64
+	Claim             uuid.UUID
+	State             string
 }
 
 func (q *Queries) SaveCheckpoint(ctx context.Context, arg SaveCheckpointParams) error {
-	_, err := q.db.Exec(ctx, saveCheckpoint, arg.SegmentID, arg.Checkpoint, arg.AcknowledgedBytes)
+	_, err := q.db.Exec(ctx, saveCheckpoint,
+		arg.SegmentID,
+		arg.Checkpoint,
+		arg.AcknowledgedBytes,
+		arg.Claim,
+		arg.State,
+	)
 	return err
 }
 
-const startUpload = `-- name: StartUpload :exec
-UPDATE uploads SET state = 'uploading', error = '', line = $2::text, account_file = $3::text,
-    checkpoint = CASE WHEN line = $2::text AND account_file = $3::text THEN checkpoint END,
-    acknowledged_bytes = CASE WHEN line = $2::text AND account_file = $3::text THEN acknowledged_bytes ELSE 0 END,
+const setbackUpload = `-- name: SetbackUpload :execrows
+UPDATE uploads SET state = $2::text, error = $3::text, reason = $4::jsonb, attempts = attempts + $5::integer,
+    missing = $6::boolean, claim = NULL, updated_at = now()
+WHERE segment_id = $1 AND claim = $7::uuid AND state = ANY ($8::text[])
+`
+
+type SetbackUploadParams struct {
+	SegmentID int64
+	State     string
+	Error     string
+	Reason    []byte
+	Counted   int32
+	Missing   bool
+	Claim     uuid.UUID
+	Before    []string
+}
+
+// A try failed: another one comes, or a person has to look.
+func (q *Queries) SetbackUpload(ctx context.Context, arg SetbackUploadParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setbackUpload,
+		arg.SegmentID,
+		arg.State,
+		arg.Error,
+		arg.Reason,
+		arg.Counted,
+		arg.Missing,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const startUpload = `-- name: StartUpload :execrows
+UPDATE uploads SET state = $2::text, missing = false, line = $3::text, account_file = $4::text,
+    checkpoint = CASE WHEN line = $3::text AND account_file = $4::text THEN checkpoint END,
+    acknowledged_bytes = CASE WHEN line = $3::text AND account_file = $4::text THEN acknowledged_bytes ELSE 0 END,
     updated_at = now()
-WHERE segment_id = $1 AND state <> 'uploaded'
+WHERE segment_id = $1 AND claim = $5::uuid AND state = ANY ($6::text[])
 `
 
 type StartUploadParams struct {
 	SegmentID   int64
+	State       string
 	Line        string
 	AccountFile string
+	Claim       uuid.UUID
+	Before      []string
 }
 
 // A checkpoint belongs to one line and one account: with another one the transfer starts over. What went wrong before is
-// over: a transfer that is cut from now on was interrupted, it did not fail.
-func (q *Queries) StartUpload(ctx context.Context, arg StartUploadParams) error {
-	_, err := q.db.Exec(ctx, startUpload, arg.SegmentID, arg.Line, arg.AccountFile)
-	return err
+// shown until something arrives again.
+func (q *Queries) StartUpload(ctx context.Context, arg StartUploadParams) (int64, error) {
+	result, err := q.db.Exec(ctx, startUpload,
+		arg.SegmentID,
+		arg.State,
+		arg.Line,
+		arg.AccountFile,
+		arg.Claim,
+		arg.Before,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const templateByName = `-- name: TemplateByName :one
@@ -261,33 +388,8 @@ func (q *Queries) TemplateByName(ctx context.Context, templateName string) (Temp
 	return i, err
 }
 
-const unfinishedUploads = `-- name: UnfinishedUploads :many
-SELECT u.segment_id FROM uploads u JOIN segments g ON g.id = u.segment_id
-WHERE u.state IN ('pending', 'uploading') AND g.publish = 'wanted' ORDER BY u.segment_id
-`
-
-func (q *Queries) UnfinishedUploads(ctx context.Context) ([]int64, error) {
-	rows, err := q.db.Query(ctx, unfinishedUploads)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var segment_id int64
-		if err := rows.Scan(&segment_id); err != nil {
-			return nil, err
-		}
-		items = append(items, segment_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const uploadWork = `-- name: UploadWork :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.reason
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.segment_id = $1
 `
@@ -314,6 +416,10 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Upload.Attempts,
 		&i.Upload.Error,
 		&i.Upload.UpdatedAt,
+		&i.Upload.Round,
+		&i.Upload.Claim,
+		&i.Upload.Reason,
+		&i.Upload.Missing,
 		&i.Segment.ID,
 		&i.Segment.RecordingID,
 		&i.Segment.Index,
@@ -328,6 +434,8 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Segment.ModifiedAt,
 		&i.Segment.RecordedPath,
 		&i.Segment.RemovedAt,
+		&i.Segment.ReadyAt,
+		&i.Segment.ReasonData,
 		&i.Recording.ID,
 		&i.Recording.StreamerID,
 		&i.Recording.HostID,
@@ -347,7 +455,45 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Recording.Params,
 		&i.Recording.RequestKey,
 		&i.Recording.Hooks,
+		&i.Recording.Publish,
 		&i.Recording.Reason,
 	)
 	return i, err
+}
+
+const waitingUploads = `-- name: WaitingUploads :many
+UPDATE uploads u SET round = round + 1 FROM segments g
+WHERE g.id = u.segment_id AND g.publish = $1::text AND u.state = $2::text AND u.missing
+RETURNING u.segment_id, u.round
+`
+
+type WaitingUploadsParams struct {
+	Publish string
+	State   string
+}
+
+type WaitingUploadsRow struct {
+	SegmentID int64
+	Round     int32
+}
+
+// Uploads that wait for something that a person may have mended: each gets a new round.
+func (q *Queries) WaitingUploads(ctx context.Context, arg WaitingUploadsParams) ([]WaitingUploadsRow, error) {
+	rows, err := q.db.Query(ctx, waitingUploads, arg.Publish, arg.State)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []WaitingUploadsRow{}
+	for rows.Next() {
+		var i WaitingUploadsRow
+		if err := rows.Scan(&i.SegmentID, &i.Round); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -9,11 +9,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/api"
-	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/plugins"
@@ -131,16 +128,6 @@ func (r recordable) Start(ctx context.Context, streamer db.Streamer, status extr
 		return monitor.ErrNoSlot
 	}
 	return err
-}
-
-// publisher gives what was recorded first to the streamer's hooks.
-type publisher struct {
-	*hooks.Service
-	uploads *upload.Service
-}
-
-func (p publisher) RecordingEnded(ctx context.Context, tx pgx.Tx, recordingID int64) error {
-	return p.uploads.RecordingEnded(ctx, tx, recordingID)
 }
 
 // pictures lets upload fetch covers.

@@ -2,13 +2,14 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/accounts"
@@ -18,8 +19,10 @@ import (
 	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/health"
 	"github.com/lubod/lubod/host/internal/hooks"
+	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/monitor"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/record"
 	"github.com/lubod/lubod/host/internal/upload"
@@ -30,6 +33,8 @@ type services struct {
 	client     *bilibili.Client
 	outside    *outgoing.Client
 	accounts   *accounts.Keeper
+	jobs       *jobs.Client
+	pipeline   *pipeline.Pipeline
 	hooks      *hooks.Service
 	uploads    *upload.Service
 	recordings *record.Service
@@ -74,29 +79,26 @@ func (s *services) buildPipeline(h *Host, hostID uuid.UUID, manager *plugins.Man
 		DB: database, HostID: hostID, Files: accounts.NewFiles(h.config.DataDir), Client: s.client,
 		Changed: func() { s.uploads.PublishingChanged() }, Logger: h.logger.With("part", "accounts"),
 	})
-	s.hooks, err = hooks.New(hooks.Options{
+	pace, err := h.pace()
+	if err != nil {
+		return err
+	}
+	s.jobs, err = jobs.New(jobs.Options{DB: database, HostID: hostID.String(), Logger: h.logger.With("part", "jobs"), Sweep: pace.Sweep})
+	if err != nil {
+		return err
+	}
+	s.pipeline = pipeline.New(pipeline.Options{DB: database, Orders: s.jobs, Logger: h.logger.With("part", "pipeline"), Pace: pace})
+	s.hooks = hooks.New(hooks.Options{
 		DB: database, HostID: hostID.String(), Root: recordingsDir, MoveDirs: filepath.SplitList(h.config.HookDirs),
-		AllowRun: h.config.AllowRunHooks, HTTP: s.outside, Logger: h.logger.With("part", "hooks"),
-		Upload: func(ctx context.Context, tx pgx.Tx, segmentID int64) error {
-			return s.uploads.SegmentClosed(ctx, tx, segmentID)
-		},
-		Ended: func(ctx context.Context, tx pgx.Tx, recordingID int64) error {
-			return s.uploads.RecordingEnded(ctx, tx, recordingID)
-		},
+		AllowRun: h.config.AllowRunHooks, HTTP: s.outside, Pipeline: s.pipeline, Jobs: s.jobs, Logger: h.logger.With("part", "hooks"), Pace: pace,
 	})
-	if err != nil {
-		return err
-	}
-	s.uploads, err = upload.New(upload.Options{
-		DB: database, HostID: hostID.String(), Accounts: s.accounts, Lines: lines{manager}, Archives: s.client, Hooks: s.hooks,
-		Covers: s.client, Pictures: pictures{s.outside}, DataDir: h.config.DataDir, Logger: h.logger.With("part", "upload"),
+	s.uploads = upload.New(upload.Options{
+		DB: database, HostID: hostID.String(), Pipeline: s.pipeline, Jobs: s.jobs, Accounts: s.accounts, Lines: lines{manager}, Archives: s.client,
+		Covers: s.client, Pictures: pictures{s.outside}, DataDir: h.config.DataDir, Logger: h.logger.With("part", "upload"), Pace: pace,
 	})
-	if err != nil {
-		return err
-	}
 	s.recordings = record.New(record.Options{
 		DB: database, HostID: hostID, Root: recordingsDir, Recorders: recorders{manager, options}, Extractors: resolver,
-		Publisher: publisher{s.hooks, s.uploads}, Prepare: s.hooks.Prepare,
+		Publisher: s.pipeline, Prepare: s.hooks.Prepare,
 		SessionFed:   func(streamerID int64) { s.watcher.SessionFed(streamerID) },
 		SessionEnded: func(streamerID int64, end record.End) { s.watcher.SessionEnded(streamerID, monitor.SessionEnd(end)) },
 		SlotFree:     func() { s.watcher.SlotFree() },
@@ -116,6 +118,18 @@ func (s *services) buildAPI(h *Host, manager *plugins.Manager, database *db.DB) 
 		Events: s.events, Health: s.health, Logs: h.logs, Logger: h.logger.With("part", "api"), DataDir: h.config.DataDir, Version: h.version,
 	})
 	return err
+}
+
+// pace are the waits of everything that is tried again.
+func (h *Host) pace() (pipeline.Pace, error) {
+	if h.config.TestPace == "" {
+		return pipeline.DefaultPace(), nil
+	}
+	factor, err := strconv.ParseFloat(h.config.TestPace, 64)
+	if err != nil {
+		return pipeline.Pace{}, fmt.Errorf("LUBOD_TEST_PACE: %w", err)
+	}
+	return pipeline.DefaultPace().Scaled(factor), nil
 }
 
 // aroundAPI puts biliup's paths around the API.
@@ -142,8 +156,10 @@ func (s *services) start(ctx context.Context, parts *stages) (following bool, er
 	parts.start(ctx, "health", time.Second, s.health.Run)
 	parts.start(ctx, "plugin states", time.Second, s.plugins.run)
 	parts.start(ctx, "accounts", 2*time.Second, s.accounts.Run)
-	parts.start(ctx, "upload", 4*time.Second, s.uploads.Run)
-	parts.start(ctx, "hooks", 4*time.Second, s.hooks.Run)
+	parts.start(ctx, "pipeline", time.Second, s.pipeline.Run)
+	parts.start(ctx, "upload", time.Second, s.uploads.Run)
+	parts.start(ctx, "hooks", time.Second, s.hooks.Run)
+	parts.start(ctx, "jobs", 4*time.Second, s.jobs.Run)
 	known := make(chan struct{})
 	parts.start(ctx, "record", 2*time.Second, func(ctx context.Context) error {
 		return s.recordings.Run(ctx, func() { close(known) })

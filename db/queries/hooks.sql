@@ -28,8 +28,17 @@ SELECT sqlc.embed(h), r.streamer_id, greatest(extract(epoch FROM h.due_at - now(
        EXISTS (SELECT 1 FROM hook_runs o WHERE o.recording_id = h.recording_id AND o.id < h.id AND o.state IN ('pending', 'running'))::boolean AS behind
 FROM hook_runs h JOIN recordings r ON r.id = h.recording_id WHERE h.id = $1;
 
--- name: StartHookStep :exec
-UPDATE hook_runs SET state = 'running', updated_at = now() WHERE id = $1 AND state = 'pending';
+-- name: ClaimHookRun :execrows
+-- A worker takes the run, unless one of those that live holds it, or it is not the run's turn any more.
+UPDATE hook_runs SET claim = sqlc.arg(claim)::uuid
+WHERE id = $1 AND round = sqlc.arg(round)::integer AND state = ANY (sqlc.arg(open)::text[]) AND (claim IS NULL OR claim <> ALL (sqlc.arg(living)::uuid[]));
+
+-- name: ReleaseHookRun :exec
+UPDATE hook_runs SET claim = NULL WHERE id = $1 AND claim = sqlc.arg(claim)::uuid;
+
+-- name: StartHookStep :execrows
+UPDATE hook_runs SET state = sqlc.arg(state)::text, updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
 -- name: PlanHookStep :exec
 UPDATE hook_runs SET plan = sqlc.arg(plan)::jsonb, updated_at = now() WHERE id = $1;
@@ -38,30 +47,33 @@ UPDATE hook_runs SET plan = sqlc.arg(plan)::jsonb, updated_at = now() WHERE id =
 -- One step is over; error keeps what failed, if anything. No row when that is committed already.
 UPDATE hook_runs SET next_step = next_step + 1, plan = NULL, attempts = 0, due_at = now(),
     error = CASE WHEN sqlc.arg(error)::text = '' THEN error ELSE sqlc.arg(error)::text END,
-    state = CASE WHEN sqlc.arg(last)::boolean THEN 'done' ELSE 'pending' END, updated_at = now()
-WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND state IN ('pending', 'running') RETURNING *;
+    reason = CASE WHEN sqlc.arg(error)::text = '' THEN reason ELSE sqlc.narg(reason)::jsonb END,
+    state = sqlc.arg(state)::text, updated_at = now()
+WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]) RETURNING *;
 
--- name: PostponeHookStep :exec
-UPDATE hook_runs SET state = 'pending', attempts = attempts + sqlc.arg(counted)::boolean::integer,
-    error = CASE WHEN sqlc.arg(counted)::boolean THEN sqlc.arg(error)::text ELSE error END,
+-- name: PostponeHookStep :execrows
+UPDATE hook_runs SET state = sqlc.arg(state)::text, attempts = attempts + sqlc.arg(counted)::boolean::integer,
+    error = CASE WHEN sqlc.arg(error)::text <> '' THEN sqlc.arg(error)::text ELSE error END,
+    reason = CASE WHEN sqlc.arg(error)::text <> '' THEN sqlc.narg(reason)::jsonb ELSE reason END,
     due_at = now() + make_interval(secs => sqlc.arg(wait_seconds)::double precision), updated_at = now()
-WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND state IN ('pending', 'running');
+WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
--- name: HoldHookRun :exec
-UPDATE hook_runs SET state = 'held', attempts = attempts + 1, error = $2, updated_at = now()
-WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND state IN ('pending', 'running');
+-- name: HoldHookRun :execrows
+UPDATE hook_runs SET state = sqlc.arg(state)::text, attempts = attempts + 1, error = $2, reason = sqlc.narg(reason)::jsonb, updated_at = now()
+WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
 -- name: LockHookRun :one
 SELECT * FROM hook_runs WHERE id = $1 FOR UPDATE;
 
 -- name: RetryHookRun :one
 -- A step that is skipped takes its plan along.
-UPDATE hook_runs SET state = 'pending', round = round + 1, attempts = 0, due_at = now(), next_step = next_step + sqlc.arg(skip)::boolean::integer,
+UPDATE hook_runs SET state = sqlc.arg(state)::text, round = round + 1, attempts = 0, due_at = now(), next_step = next_step + sqlc.arg(skip)::boolean::integer,
     plan = CASE WHEN sqlc.arg(skip)::boolean THEN NULL ELSE plan END, updated_at = now()
-WHERE id = $1 AND state = 'held' RETURNING *;
+WHERE id = $1 AND state = ANY (sqlc.arg(before)::text[]) RETURNING *;
 
--- name: UnfinishedHookRuns :many
-SELECT id, round FROM hook_runs WHERE state IN ('pending', 'running') ORDER BY id;
+-- name: HurryHookRun :one
+-- What a step waits for may have come: a new round, at once.
+UPDATE hook_runs SET round = round + 1, due_at = now(), updated_at = now() WHERE id = $1 AND state = ANY (sqlc.arg(open)::text[]) RETURNING round;
 
 -- name: MoveSegment :execrows
 UPDATE segments SET path = sqlc.arg(path)::text, size_bytes = sqlc.arg(size_bytes)::bigint, recorded_path = coalesce(recorded_path, path)
@@ -76,16 +88,22 @@ SELECT (EXISTS (SELECT 1 FROM segments g WHERE g.path = sqlc.arg(path)::text OR 
 UPDATE segments SET size_bytes = $2 WHERE id = $1;
 
 -- name: RemovableSegments :many
--- What may be deleted: parts of an accepted archive, and what was never to be published.
-SELECT g.* FROM segments g
+-- What may be removed: parts of a public archive, and what the room's owner said is never published.
+SELECT g.* FROM segments g JOIN recordings r ON r.id = g.recording_id
 LEFT JOIN uploads u ON u.segment_id = g.id
-LEFT JOIN submissions s ON s.recording_id = g.recording_id
 WHERE g.recording_id = $1
-  AND (g.publish = 'never' OR g.publish = 'wanted' AND s.state = 'accepted' AND u.state = 'uploaded' AND u.remote_name = ANY (s.parts))
-  AND NOT EXISTS ( -- a person ordered the same file by hand, and that is no archive yet
-      SELECT 1 FROM segments o LEFT JOIN submissions p ON p.recording_id = o.recording_id
-      WHERE o.path = g.path AND o.id <> g.id AND o.publish = 'wanted' AND coalesce(p.state, '') <> 'accepted')
+  AND (g.publish = 'never' AND r.publish = 'never'
+       OR g.publish = 'wanted' AND u.state = 'uploaded' AND EXISTS (
+           SELECT 1 FROM submissions s WHERE s.recording_id = g.recording_id AND s.archive = 'public' AND u.remote_name = ANY (s.parts)))
+  AND NOT EXISTS ( -- a person ordered the same file by hand, and that is not public yet
+      SELECT 1 FROM segments o LEFT JOIN uploads p ON p.segment_id = o.id
+      WHERE o.path = g.path AND o.id <> g.id AND o.publish = 'wanted' AND NOT EXISTS (
+          SELECT 1 FROM submissions s WHERE s.recording_id = o.recording_id AND s.archive = 'public' AND p.remote_name = ANY (s.parts)))
 ORDER BY g.index;
+
+-- name: ArchivesOfRecording :many
+-- What became of the archives of a recording.
+SELECT number, state, archive, archive_text, bvid FROM submissions WHERE recording_id = $1 ORDER BY number;
 
 -- name: OpenUploadsOfFiles :one
 -- Whether an upload may be reading, or about to open, one of the files, whoever ordered it.

@@ -4,8 +4,10 @@ SELECT pg_advisory_xact_lock(hashtextextended(sqlc.arg(request_key)::text, 0));
 
 -- name: UnfinishedRequest :one
 -- The recording that was made of the same request and is not an archive yet.
-SELECT r.id FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
-WHERE r.request_key = sqlc.arg(request_key)::text AND coalesce(s.state, '') <> 'accepted'
+SELECT r.id FROM recordings r
+WHERE r.request_key = sqlc.arg(request_key)::text
+  AND NOT (EXISTS (SELECT 1 FROM submissions s WHERE s.recording_id = r.id)
+       AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.recording_id = r.id AND s.state <> 'accepted'))
   AND EXISTS (SELECT 1 FROM segments g WHERE g.recording_id = r.id AND g.publish = 'wanted')
 ORDER BY r.id DESC LIMIT 1;
 

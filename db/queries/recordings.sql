@@ -30,8 +30,9 @@ SELECT * FROM recordings WHERE streamer_id = sqlc.arg(streamer_id)::bigint AND s
 SELECT * FROM recordings WHERE id = $1 FOR UPDATE;
 
 -- name: InsertRecording :one
-INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10)
+-- What the room says of publishing is copied: editing it changes nothing that was recorded.
+INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at, publish)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10, (SELECT s.publish FROM streamers s WHERE s.id = $1))
 RETURNING *;
 
 -- name: ResumeRecording :exec

@@ -14,16 +14,20 @@ ON CONFLICT (path) WHERE modified_at IS NULL DO NOTHING
 RETURNING id;
 
 -- name: RecordingSegments :many
-SELECT g.id, g.index, g.path, g.publish, coalesce(u.state, '')::text AS upload_state, coalesce(u.remote_name, '')::text AS remote_name,
-       coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.account_file, '')::text AS account_file
-FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
+SELECT g.id, g.index, g.path, g.size_bytes, g.publish, g.ready_at, g.removed_at, (u.id IS NOT NULL)::boolean AS has_upload, coalesce(u.state, '')::text AS upload_state,
+       coalesce(u.remote_name, '')::text AS remote_name, coalesce(u.remote_id, 0)::bigint AS remote_id, coalesce(u.account_file, '')::text AS account_file,
+       coalesce(h.state, '')::text AS hook_state
+FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id LEFT JOIN hook_runs h ON h.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index;
 
 -- name: GetSegment :one
 SELECT * FROM segments WHERE id = $1;
 
 -- name: SetSegmentPublish :exec
-UPDATE segments SET publish = $2, reason = $3 WHERE id = $1;
+UPDATE segments SET publish = $2, reason = $3, reason_data = sqlc.narg(reason_data)::jsonb WHERE id = $1;
+
+-- name: SetSegmentsReady :exec
+UPDATE segments SET ready_at = now() WHERE id = ANY (sqlc.arg(ids)::bigint[]) AND ready_at IS NULL;
 
 -- name: SetSegmentFile :exec
 -- The file of a manual upload as it is now.

@@ -17,18 +17,20 @@ WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500;
 
 -- name: RecentSubmissions :many
 -- What is not accepted yet, oldest first, then the last that were.
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' ORDER BY s.id DESC LIMIT 20);
 
 -- name: ListRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
-       s.id AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
+       coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
        coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error
-FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
+FROM recordings r
+LEFT JOIN LATERAL ( -- of several archives the first that is not there yet, or the first
+    SELECT * FROM submissions o WHERE o.recording_id = r.id ORDER BY o.state = 'accepted', o.number LIMIT 1) s ON true
 WHERE r.kind = 'room' AND (sqlc.narg(before)::bigint IS NULL OR r.id < sqlc.narg(before)::bigint)
 ORDER BY r.id DESC LIMIT sqlc.arg(max_rows)::integer;
 

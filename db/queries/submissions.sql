@@ -1,53 +1,99 @@
--- name: InsertSubmission :execrows
-INSERT INTO submissions (recording_id) VALUES ($1) ON CONFLICT (recording_id) DO NOTHING;
+-- name: InsertSubmission :one
+-- No row when there is one of this number.
+INSERT INTO submissions (recording_id, number, state) VALUES ($1, $2, $3) ON CONFLICT (recording_id, number) DO NOTHING RETURNING id, round;
 
 -- name: GetRecording :one
 SELECT * FROM recordings WHERE id = $1;
 
--- name: SubmissionSent :exec
-UPDATE submissions SET state = 'submitting', account_file = $2, title = $3, parts = $4, submitted_at = sqlc.arg(submitted_at)::timestamptz, attempts = attempts + 1, lookups = 0, refusal = 0, error = '', updated_at = now()
-WHERE recording_id = $1;
-
--- name: SubmissionState :exec
--- What fails without an answer of Bilibili was not refused.
-UPDATE submissions SET state = $2, error = $3, refusal = CASE WHEN $2 = 'failed' THEN 0 ELSE refusal END, updated_at = now() WHERE recording_id = $1 AND state <> 'accepted';
-
--- name: SubmissionRefused :exec
--- A try that never reached Bilibili does not count.
-UPDATE submissions SET state = $2, error = $3, refusal = $4, attempts = attempts - (NOT sqlc.arg(counted)::boolean)::integer, updated_at = now()
-WHERE recording_id = $1 AND state <> 'accepted';
-
--- name: SubmissionAccepted :exec
-UPDATE submissions SET state = 'accepted', aid = $2, bvid = $3, error = '', accepted_at = sqlc.arg(accepted_at)::timestamptz, updated_at = now()
-WHERE recording_id = $1;
+-- name: RecordingSubmissions :many
+SELECT * FROM submissions WHERE recording_id = $1 ORDER BY number;
 
 -- name: GetSubmission :one
--- With the seconds since its last change, on the clock that wrote it.
-SELECT sqlc.embed(s), r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds
-FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.recording_id = $1;
+-- With the seconds since its last change and since it was sent, on the clock that wrote them.
+SELECT sqlc.embed(s), r.streamer_id, extract(epoch FROM now() - s.updated_at)::double precision AS age_seconds,
+       extract(epoch FROM now() - coalesce(s.submitted_at, now()))::double precision AS sent_seconds,
+       extract(epoch FROM now() - coalesce(s.accepted_at, now()))::double precision AS accepted_seconds,
+       extract(epoch FROM now() - coalesce(s.archive_at, now()))::double precision AS asked_seconds
+FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.id = $1;
 
--- name: SubmissionLookedUp :exec
-UPDATE submissions SET state = 'unknown', error = $2, lookups = lookups + sqlc.arg(looked)::boolean::integer, updated_at = now()
-WHERE recording_id = $1 AND state <> 'accepted';
+-- name: ClaimSubmission :execrows
+UPDATE submissions SET claim = sqlc.arg(claim)::uuid
+WHERE id = $1 AND round = sqlc.arg(round)::integer AND state = ANY (sqlc.arg(open)::text[]) AND (claim IS NULL OR claim <> ALL (sqlc.arg(living)::uuid[]));
 
--- name: UnsubmittedRecordings :many
--- Recordings that ended and publish something, without an archive: their submission may have to be ordered again.
-SELECT r.id FROM recordings r LEFT JOIN submissions s ON s.recording_id = r.id
-WHERE r.state = 'ended' AND (s.id IS NULL OR s.state IN ('waiting', 'submitting', 'unknown'))
-  AND EXISTS (SELECT 1 FROM segments g WHERE g.recording_id = r.id AND g.publish = 'wanted');
+-- name: ReleaseSubmission :exec
+UPDATE submissions SET claim = NULL WHERE id = $1 AND claim = sqlc.arg(claim)::uuid;
 
--- name: LockSubmission :one
-SELECT * FROM submissions WHERE recording_id = $1 FOR UPDATE;
+-- name: SubmissionSent :execrows
+UPDATE submissions SET state = sqlc.arg(state)::text, account_file = $2, title = $3, parts = $4, submitted_at = sqlc.arg(submitted_at)::timestamptz,
+    attempts = attempts + 1, lookups = 0, refusal = 0, proven = false, error = '', reason = NULL, missing = false, updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
--- name: RestartSubmission :exec
--- Whatever was sent before is looked up first.
-UPDATE submissions SET state = CASE WHEN submitted_at IS NULL THEN 'waiting' ELSE 'unknown' END, attempts = 0, lookups = 0, error = '', updated_at = now()
-WHERE recording_id = $1 AND state = 'failed';
+-- name: SubmissionAppends :execrows
+UPDATE submissions SET appending = $2, attempts = attempts + 1, updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = sqlc.arg(state)::text;
+
+-- name: SubmissionAppended :execrows
+-- The archive holds these parts. What was kept of failures of edits before is over.
+UPDATE submissions SET state = sqlc.arg(state)::text, parts = $2, appending = '{}', error = '', reason = NULL, missing = false, is_full = sqlc.arg(is_full)::boolean, updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
+
+-- name: SetSubmissionState :execrows
+-- What fails without an answer of Bilibili was not refused.
+UPDATE submissions SET state = sqlc.arg(state)::text, error = sqlc.arg(error)::text, reason = sqlc.narg(reason)::jsonb,
+    missing = sqlc.arg(missing)::boolean,
+    refusal = CASE WHEN sqlc.arg(final)::boolean THEN 0 ELSE refusal END, updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
+
+-- name: SubmissionRefused :execrows
+-- A try that never reached Bilibili does not count.
+UPDATE submissions SET state = sqlc.arg(state)::text, error = sqlc.arg(error)::text, reason = sqlc.narg(reason)::jsonb, refusal = sqlc.arg(refusal)::integer,
+    part_limit = sqlc.arg(part_limit)::integer, proven = proven OR sqlc.arg(proven)::boolean, missing = sqlc.arg(missing)::boolean,
+    attempts = greatest(attempts - (NOT sqlc.arg(counted)::boolean)::integer, 0), updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
+
+-- name: SubmissionAccepted :execrows
+UPDATE submissions SET state = sqlc.arg(state)::text, aid = $2, bvid = $3, error = '', reason = NULL, missing = false, refusal = 0, accepted_at = sqlc.arg(accepted_at)::timestamptz,
+    archive = sqlc.arg(archive)::text, archive_at = now(), follows = 0, updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
+
+-- name: SubmissionLookedUp :execrows
+UPDATE submissions SET state = sqlc.arg(state)::text, error = sqlc.arg(error)::text, reason = sqlc.narg(reason)::jsonb, lookups = lookups + sqlc.arg(looked)::boolean::integer, missing = sqlc.arg(missing)::boolean, updated_at = now()
+WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
+
+-- name: LockSubmissions :many
+-- The recording must be locked before.
+SELECT * FROM submissions WHERE recording_id = $1 ORDER BY number FOR UPDATE;
+
+-- name: RestartSubmission :one
+-- A new round. Whatever was sent before is looked up first; an archive that exists goes on being added to.
+UPDATE submissions SET state = sqlc.arg(state)::text, attempts = 0, lookups = 0, error = '', reason = NULL, missing = false, round = round + 1, updated_at = now()
+WHERE id = $1 AND state = ANY (sqlc.arg(before)::text[]) RETURNING round;
+
+-- name: AppendToSubmission :one
+-- There are parts that the archive lacks.
+UPDATE submissions SET state = sqlc.arg(state)::text, round = round + 1, attempts = 0, updated_at = now()
+WHERE id = $1 AND state = ANY (sqlc.arg(before)::text[]) RETURNING round;
+
+-- name: WaitingSubmissions :many
+-- Submissions that wait for something that a person may have mended: each gets a new round.
+UPDATE submissions SET round = round + 1
+WHERE state = ANY (sqlc.arg(states)::text[]) AND missing
+RETURNING id, round;
 
 -- name: RefusedSubmissionsToRetry :many
 -- Those that were refused with a template that was changed since.
-SELECT s.recording_id FROM submissions s JOIN recordings r ON r.id = s.recording_id JOIN templates t ON t.template_name = r.template_name
-WHERE s.state = 'failed' AND s.refusal <> 0 AND r.params IS NULL AND t.updated_at > s.submitted_at ORDER BY s.recording_id;
+SELECT s.id, s.recording_id FROM submissions s JOIN recordings r ON r.id = s.recording_id JOIN templates t ON t.template_name = r.template_name
+WHERE s.state = sqlc.arg(state)::text AND s.refusal <> 0 AND r.params IS NULL AND t.updated_at > s.submitted_at ORDER BY s.id;
 
 -- name: DeleteSubmission :exec
-DELETE FROM submissions WHERE recording_id = $1;
+DELETE FROM submissions WHERE id = $1;
+
+-- name: FollowedArchive :execrows
+-- What Bilibili says of an archive.
+UPDATE submissions SET archive = sqlc.arg(archive)::text, archive_code = sqlc.arg(archive_code)::integer, archive_text = sqlc.arg(archive_text)::text,
+    archive_at = now(), follows = follows + 1
+WHERE id = $1 AND archive = ANY (sqlc.arg(before)::text[]);
+
+-- name: FollowAnew :one
+-- The archive was edited: it is in review again.
+UPDATE submissions SET archive = sqlc.arg(archive)::text, follows = 0, follow_round = follow_round + 1 WHERE id = $1 RETURNING follow_round;

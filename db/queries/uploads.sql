@@ -1,40 +1,52 @@
--- name: InsertUpload :exec
-INSERT INTO uploads (segment_id) VALUES ($1);
+-- name: InsertUpload :one
+-- No row when the segment has an upload already.
+INSERT INTO uploads (segment_id) VALUES ($1) ON CONFLICT (segment_id) DO NOTHING RETURNING round;
 
 -- name: UploadWork :one
 SELECT sqlc.embed(u), sqlc.embed(g), sqlc.embed(r)
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.segment_id = $1;
 
--- name: StartUpload :exec
+-- name: ClaimUpload :execrows
+-- A worker takes the row, unless one of those that live holds it, or it is not the row's turn any more.
+UPDATE uploads u SET claim = sqlc.arg(claim)::uuid FROM segments g
+WHERE u.segment_id = $1 AND g.id = u.segment_id AND g.publish = sqlc.arg(publish)::text AND u.round = sqlc.arg(round)::integer
+  AND u.state = ANY (sqlc.arg(open)::text[]) AND (u.claim IS NULL OR u.claim <> ALL (sqlc.arg(living)::uuid[]));
+
+-- name: StartUpload :execrows
 -- A checkpoint belongs to one line and one account: with another one the transfer starts over. What went wrong before is
--- over: a transfer that is cut from now on was interrupted, it did not fail.
-UPDATE uploads SET state = 'uploading', error = '', line = sqlc.arg(line)::text, account_file = sqlc.arg(account_file)::text,
+-- shown until something arrives again.
+UPDATE uploads SET state = sqlc.arg(state)::text, missing = false, line = sqlc.arg(line)::text, account_file = sqlc.arg(account_file)::text,
     checkpoint = CASE WHEN line = sqlc.arg(line)::text AND account_file = sqlc.arg(account_file)::text THEN checkpoint END,
     acknowledged_bytes = CASE WHEN line = sqlc.arg(line)::text AND account_file = sqlc.arg(account_file)::text THEN acknowledged_bytes ELSE 0 END,
     updated_at = now()
-WHERE segment_id = $1 AND state <> 'uploaded';
+WHERE segment_id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
 -- name: SaveCheckpoint :exec
-UPDATE uploads SET checkpoint = $2, acknowledged_bytes = $3, updated_at = now() WHERE segment_id = $1 AND state = 'uploading';
+UPDATE uploads SET checkpoint = $2, acknowledged_bytes = $3,
+    error = CASE WHEN $3 > acknowledged_bytes THEN '' ELSE error END, reason = CASE WHEN $3 > acknowledged_bytes THEN NULL ELSE reason END, updated_at = now()
+WHERE segment_id = $1 AND claim = sqlc.arg(claim)::uuid AND state = sqlc.arg(state)::text;
 
--- name: FinishUpload :exec
-UPDATE uploads SET state = 'uploaded', remote_name = $2, remote_id = $3, checkpoint = NULL, error = '', acknowledged_bytes = sqlc.arg(size_bytes)::bigint, updated_at = now()
-WHERE segment_id = $1;
+-- name: FinishUpload :execrows
+UPDATE uploads SET state = sqlc.arg(state)::text, remote_name = $2, remote_id = $3, checkpoint = NULL, error = '', reason = NULL, claim = NULL,
+    acknowledged_bytes = sqlc.arg(size_bytes)::bigint, updated_at = now()
+WHERE segment_id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
--- name: PostponeUpload :exec
-UPDATE uploads SET state = 'pending', error = $2, attempts = attempts + sqlc.arg(counted)::integer, updated_at = now()
-WHERE segment_id = $1 AND state <> 'uploaded';
+-- name: SetbackUpload :execrows
+-- A try failed: another one comes, or a person has to look.
+UPDATE uploads SET state = sqlc.arg(state)::text, error = sqlc.arg(error)::text, reason = sqlc.narg(reason)::jsonb, attempts = attempts + sqlc.arg(counted)::integer,
+    missing = sqlc.arg(missing)::boolean, claim = NULL, updated_at = now()
+WHERE segment_id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
--- name: FailUpload :exec
-UPDATE uploads SET state = 'failed', error = $2, attempts = attempts + 1, updated_at = now() WHERE segment_id = $1 AND state <> 'uploaded';
+-- name: ReleaseUpload :exec
+-- The worker is at its end without having changed anything.
+UPDATE uploads SET claim = NULL WHERE segment_id = $1 AND claim = sqlc.arg(claim)::uuid;
 
 -- name: TemplateByName :one
 SELECT * FROM templates WHERE template_name = $1;
 
--- name: UnfinishedUploads :many
-SELECT u.segment_id FROM uploads u JOIN segments g ON g.id = u.segment_id
-WHERE u.state IN ('pending', 'uploading') AND g.publish = 'wanted' ORDER BY u.segment_id;
+-- name: RecordingOfSegment :one
+SELECT recording_id FROM segments WHERE id = $1;
 
 -- name: LockUpload :one
 -- The recording must be locked before.
@@ -44,11 +56,18 @@ FROM segments g JOIN uploads u ON u.segment_id = g.id JOIN recordings r ON r.id 
 -- name: LockFailedUploads :many
 -- The recording must be locked before.
 SELECT sqlc.embed(u), sqlc.embed(g) FROM segments g JOIN uploads u ON u.segment_id = g.id
-WHERE g.recording_id = $1 AND g.publish = 'wanted' AND u.state = 'failed' ORDER BY g.index FOR UPDATE OF g, u;
+WHERE g.recording_id = $1 AND g.publish = sqlc.arg(publish)::text AND u.state = sqlc.arg(state)::text ORDER BY g.index FOR UPDATE OF g, u;
 
--- name: RestartUpload :exec
--- Counted from zero, from the last checkpoint on.
-UPDATE uploads SET state = 'pending', attempts = 0, error = '', updated_at = now() WHERE segment_id = $1 AND state = 'failed';
+-- name: RestartUpload :one
+-- A new round, counted from zero, from the last checkpoint on. The claim of a worker that still lives stays.
+UPDATE uploads SET state = sqlc.arg(state)::text, attempts = 0, error = '', reason = NULL, missing = false, round = round + 1, updated_at = now()
+WHERE segment_id = $1 AND state = ANY (sqlc.arg(before)::text[]) RETURNING round;
 
 -- name: ForgetCheckpoint :exec
 UPDATE uploads SET checkpoint = NULL, acknowledged_bytes = 0, updated_at = now() WHERE segment_id = $1;
+
+-- name: WaitingUploads :many
+-- Uploads that wait for something that a person may have mended: each gets a new round.
+UPDATE uploads u SET round = round + 1 FROM segments g
+WHERE g.id = u.segment_id AND g.publish = sqlc.arg(publish)::text AND u.state = sqlc.arg(state)::text AND u.missing
+RETURNING u.segment_id, u.round;

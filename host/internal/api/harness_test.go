@@ -31,7 +31,9 @@ import (
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/events"
 	"github.com/lubod/lubod/host/internal/hooks"
+	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/upload"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
@@ -87,6 +89,7 @@ type harness struct {
 	sim      *sim.Server
 	upstream *bilibili.Client
 	accounts *accounts.Keeper
+	pipeline *pipeline.Pipeline
 	bus      *events.Bus
 	health   *fakeHealth
 	notes    *notes
@@ -136,12 +139,13 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 		DB: database, HostID: uuid.New(), Files: accounts.NewFiles(h.dataDir), Client: h.upstream,
 		Logger: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
-	service, err := upload.New(upload.Options{
-		DB: database, HostID: uuid.NewString(), Accounts: h.accounts, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
-	})
+	logger := slog.New(slog.NewTextHandler(h.log, nil))
+	queue, err := jobs.New(jobs.Options{DB: database, HostID: uuid.NewString(), Logger: logger}) // ordered, never run
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.pipeline = pipeline.New(pipeline.Options{DB: database, Orders: queue, Logger: logger, Pace: pipeline.DefaultPace()})
+	service := upload.New(upload.Options{DB: database, HostID: queue.HostID, Jobs: queue, Pipeline: h.pipeline, Accounts: h.accounts, Logger: logger})
 	h.uploads = &fakeUploads{
 		Service:       service,
 		configuration: func() { h.notes.add("uploads: configuration changed") },
@@ -200,13 +204,15 @@ func (h *harness) startWith(t testing.TB, options Deps) *Server {
 	if options.Events == nil {
 		options.Events = h.bus
 	}
-	steps, err := hooks.New(hooks.Options{ // ordered, never run
-		DB: h.db, HostID: "test", Root: filepath.Join(h.dataDir, recordingsDir), AllowRun: options.RunHooks, HTTP: options.Outgoing,
-		Logger: slog.New(slog.DiscardHandler),
-	})
+	// Ordered, never run. Each server has workers of its own.
+	queue, err := jobs.New(jobs.Options{DB: h.db, HostID: uuid.NewString(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	steps := hooks.New(hooks.Options{
+		DB: h.db, HostID: "test", Jobs: queue, Pipeline: h.pipeline, Root: filepath.Join(h.dataDir, recordingsDir), AllowRun: options.RunHooks, HTTP: options.Outgoing,
+		Logger: slog.New(slog.DiscardHandler),
+	})
 	server, err := New(Deps{
 		Hooks: steps, Events: options.Events, Health: h.health, Logs: options.Logs,
 		QRLogin: options.QRLogin, RunHooks: options.RunHooks, Outgoing: options.Outgoing, Accounts: h.accounts,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/hooks"
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/host/internal/reason"
 )
 
@@ -15,7 +16,7 @@ import (
 type Hooks interface {
 	// Check refuses steps that would always fail on this server, with a *hooks.StepError.
 	Check(steps []hooks.Step) error
-	// Retry lets a held hook go on, with the step that failed or the one after it. The error is hooks.ErrNotHeld when it
+	// Retry lets a held hook go on, with the step that failed or the one after it. The error is pipeline.ErrNotHeld when it
 	// is not held.
 	Retry(ctx context.Context, id int64, skip bool) (db.HookRun, error)
 }
@@ -24,7 +25,7 @@ type Hooks interface {
 func (s *Server) RetryHook(ctx context.Context, request RetryHookRequestObject) (RetryHookResponseObject, error) {
 	skip := request.Params.Skip != nil && *request.Params.Skip
 	run, err := s.hooks.Retry(ctx, request.ID, skip)
-	if errors.Is(err, hooks.ErrNotHeld) {
+	if errors.Is(err, pipeline.ErrNotHeld) {
 		return nil, conflict("the hook %d is not held: there is nothing to retry", request.ID)
 	}
 	if err != nil {

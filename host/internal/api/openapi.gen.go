@@ -62,6 +62,36 @@ func (e ActionKind) Valid() bool {
 	}
 }
 
+// Defines values for ArchiveFate.
+const (
+	ArchiveFateNone      ArchiveFate = "none"
+	ArchiveFatePublic    ArchiveFate = "public"
+	ArchiveFateRejected  ArchiveFate = "rejected"
+	ArchiveFateReview    ArchiveFate = "review"
+	ArchiveFateScheduled ArchiveFate = "scheduled"
+	ArchiveFateUnknown   ArchiveFate = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ArchiveFate enum.
+func (e ArchiveFate) Valid() bool {
+	switch e {
+	case ArchiveFateNone:
+		return true
+	case ArchiveFatePublic:
+		return true
+	case ArchiveFateRejected:
+		return true
+	case ArchiveFateReview:
+		return true
+	case ArchiveFateScheduled:
+		return true
+	case ArchiveFateUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Format.
 const (
 	FormatFlv Format = "flv"
@@ -367,10 +397,11 @@ func (e RecordingState) Valid() bool {
 
 // Defines values for SegmentPublish.
 const (
-	SegmentPublishFiltered SegmentPublish = "filtered"
-	SegmentPublishNever    SegmentPublish = "never"
-	SegmentPublishWaived   SegmentPublish = "waived"
-	SegmentPublishWanted   SegmentPublish = "wanted"
+	SegmentPublishFiltered  SegmentPublish = "filtered"
+	SegmentPublishNever     SegmentPublish = "never"
+	SegmentPublishUndecided SegmentPublish = "undecided"
+	SegmentPublishWaived    SegmentPublish = "waived"
+	SegmentPublishWanted    SegmentPublish = "wanted"
 )
 
 // Valid indicates whether the value is a known member of the SegmentPublish enum.
@@ -379,6 +410,8 @@ func (e SegmentPublish) Valid() bool {
 	case SegmentPublishFiltered:
 		return true
 	case SegmentPublishNever:
+		return true
+	case SegmentPublishUndecided:
 		return true
 	case SegmentPublishWaived:
 		return true
@@ -392,6 +425,7 @@ func (e SegmentPublish) Valid() bool {
 // Defines values for SubmissionState.
 const (
 	SubmissionStateAccepted   SubmissionState = "accepted"
+	SubmissionStateAppending  SubmissionState = "appending"
 	SubmissionStateFailed     SubmissionState = "failed"
 	SubmissionStateSubmitting SubmissionState = "submitting"
 	SubmissionStateUnknown    SubmissionState = "unknown"
@@ -402,6 +436,8 @@ const (
 func (e SubmissionState) Valid() bool {
 	switch e {
 	case SubmissionStateAccepted:
+		return true
+	case SubmissionStateAppending:
 		return true
 	case SubmissionStateFailed:
 		return true
@@ -634,6 +670,12 @@ type Action struct {
 // ActionKind wait: nothing is to be done; retry: order another try; edit: change the target; login: log in again; free_space: make room on a disk; open: look at the target.
 type ActionKind string
 
+// ArchiveEvent defines model for ArchiveEvent.
+type ArchiveEvent = json.RawMessage
+
+// ArchiveFate What became of the archive after it was accepted. rejected: transcoding failed or a reviewer refused it, in Bilibili's words in archive_text; unknown: nothing came of it for a month. No file is removed before it is public.
+type ArchiveFate string
+
 // ArchivePre defines model for ArchivePre.
 type ArchivePre = map[string]json.RawMessage
 
@@ -859,17 +901,26 @@ type OpenRecording struct {
 type OpenSubmission struct {
 	AcceptedAt *time.Time `json:"accepted_at,omitempty"`
 	Aid        int64      `json:"aid"`
-	Attempts   int32      `json:"attempts"`
-	Bvid       string     `json:"bvid"`
-	Error      string     `json:"error"`
+
+	// Archive What became of the archive after it was accepted. rejected: transcoding failed or a reviewer refused it, in Bilibili's words in archive_text; unknown: nothing came of it for a month. No file is removed before it is public.
+	Archive *ArchiveFate `json:"archive,omitempty"`
+
+	// ArchiveText Bilibili's words about the archive.
+	ArchiveText *string `json:"archive_text,omitempty"`
+	Attempts    int32   `json:"attempts"`
+	Bvid        string  `json:"bvid"`
+	Error       string  `json:"error"`
 
 	// Kind room: recorded from a streamer; manual: ordered by /uploads.
 	Kind RecordingKind `json:"kind"`
 
+	// Number An archive takes some hundred parts: what is beyond them is another one, with its number in the title.
+	Number *int32 `json:"number,omitempty"`
+
 	// Parts How many files it was sent with; 0: not sent yet.
 	Parts int32 `json:"parts"`
 
-	// State unknown: the answer was lost; the archive is looked up before anything else.
+	// State unknown: the answer was lost; the archive is looked up before anything else. appending: the archive exists, and further parts are added to it.
 	State          SubmissionState          `json:"state"`
 	StreamerID     nullable.Nullable[int64] `json:"streamer_id"`
 	StreamerInfoID int64                    `json:"streamer_info_id"`
@@ -1076,7 +1127,7 @@ type Segment struct {
 	ID       int64     `json:"id"`
 	Index    int32     `json:"index"`
 
-	// Publish filtered: smaller than filtering_threshold; never: the room publishes nothing; waived: a person gave it up.
+	// Publish undecided: smaller than filtering_threshold, decided when the recording ends; filtered: such a piece that is left out; never: the room publishes nothing; waived: a person gave it up.
 	Publish SegmentPublish `json:"publish"`
 	Reason  string         `json:"reason"`
 
@@ -1089,7 +1140,7 @@ type Segment struct {
 	Upload nullable.Nullable[Upload] `json:"upload"`
 }
 
-// SegmentPublish filtered: smaller than filtering_threshold; never: the room publishes nothing; waived: a person gave it up.
+// SegmentPublish undecided: smaller than filtering_threshold, decided when the recording ends; filtered: such a piece that is left out; never: the room publishes nothing; waived: a person gave it up.
 type SegmentPublish string
 
 // SegmentEvent defines model for SegmentEvent.
@@ -1369,7 +1420,7 @@ type Submission struct {
 	Bvid     string `json:"bvid"`
 	Error    string `json:"error"`
 
-	// State unknown: the answer was lost; the archive is looked up before anything else.
+	// State unknown: the answer was lost; the archive is looked up before anything else. appending: the archive exists, and further parts are added to it.
 	State SubmissionState `json:"state"`
 	Title string          `json:"title"`
 }
@@ -1377,7 +1428,7 @@ type Submission struct {
 // SubmissionEvent defines model for SubmissionEvent.
 type SubmissionEvent = json.RawMessage
 
-// SubmissionState unknown: the answer was lost; the archive is looked up before anything else.
+// SubmissionState unknown: the answer was lost; the archive is looked up before anything else. appending: the archive exists, and further parts are added to it.
 type SubmissionState string
 
 // Switch 1: on; 0 or null: off.

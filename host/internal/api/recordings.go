@@ -32,7 +32,7 @@ func recording(row db.ListRecordingsRow) Recording {
 		VideoPath: row.VideoPath, EndTime: utc(row.EndedAt), State: RecordingState(row.State), StreamerID: orNull(row.StreamerID), URL: row.URL,
 		Submission: orNull[Submission](nil),
 	}
-	if row.SubmissionID != nil {
+	if row.SubmissionID != 0 {
 		r.Submission.Set(Submission{
 			State: SubmissionState(row.SubmissionState), Title: row.SubmissionTitle, Aid: row.AID, Bvid: row.BVID,
 			Attempts: row.SubmissionAttempts, Error: row.SubmissionError,

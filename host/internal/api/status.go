@@ -117,6 +117,7 @@ func (s *Server) statusSubmissions(ctx context.Context) ([]OpenSubmission, error
 		submissions = append(submissions, OpenSubmission{
 			StreamerInfoID: r.RecordingID, Kind: RecordingKind(r.Kind), StreamerID: orNull(r.StreamerID), State: SubmissionState(r.State), Title: r.Title, Parts: r.Parts,
 			Aid: r.AID, Bvid: r.BVID, Attempts: r.Attempts, Error: r.Error, SubmittedAt: utc(r.SubmittedAt), AcceptedAt: utc(r.AcceptedAt),
+			Number: &r.Number, Archive: (*ArchiveFate)(&r.Archive), ArchiveText: &r.ArchiveText,
 		})
 	}
 	return submissions, nil

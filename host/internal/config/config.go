@@ -44,6 +44,9 @@ type Config struct {
 	HookDirs string
 	// BiliupPaths answers on the paths that biliup's server has as well.
 	BiliupPaths bool
+	// TestPace multiplies every wait for the outside world (retries, look-ups, the follow-up of archives), so that a test
+	// lives through a day in seconds. A number above 0.
+	TestPace string
 }
 
 // Setting is one value of Config that an operator can give. A flag wins over its environment variable, the variable
@@ -126,10 +129,23 @@ func Settings() []Setting {
 			UsageZH: "同时提供 biliup 自己的路径（/v1/、/bili/、/static/），供其网页和脚本使用",
 			toggle:  func(c *Config) *bool { return &c.BiliupPaths },
 		},
+		{
+			Env: "LUBOD_TEST_PACE", Default: "1",
+			Usage:   "for tests only: multiplies every wait for the outside world",
+			UsageZH: "仅供测试：所有等待外部世界的时间乘以此数",
+			field:   func(c *Config) *string { return &c.TestPace }, check: checkPace,
+		},
 		bilibili("MEMBER", "https://member.bilibili.com", func(c *Config) *string { return &c.MemberURL }),
 		bilibili("API", "https://api.bilibili.com", func(c *Config) *string { return &c.APIURL }),
 		bilibili("PASSPORT", "https://passport.bilibili.com", func(c *Config) *string { return &c.PassportURL }),
 	}
+}
+
+func checkPace(value string) (string, error) {
+	if factor, err := strconv.ParseFloat(value, 64); err != nil || factor <= 0 || factor > 1 {
+		return "", errors.New("must be a number above 0 and at most 1")
+	}
+	return value, nil
 }
 
 // DatabaseURLVariable names the one variable of the host that no plugin may ask for: it can hold a password.

@@ -35,7 +35,7 @@ func Kinds() []string {
 	return []string{
 		"streamer.created", "streamer.changed", "streamer.paused", "streamer.resumed", "streamer.reason", "streamer.deleted",
 		"recording.started", "recording.ordered", "recording.waiting", "recording.resumed", "recording.title", "recording.ended", "recording.deleted",
-		"segment.closed", "segment.ordered", "segment.changed", "segment.removed", "hook.state", "upload.state", "submission.state",
+		"segment.closed", "segment.ordered", "segment.changed", "segment.removed", "hook.state", "upload.state", "submission.state", "submission.archive",
 		"template.created", "template.changed", "template.deleted",
 		"account.added", "account.changed", "account.removed", "account.state", "configuration.changed", "plugin.state", "plugin.removed",
 		KindHealth,

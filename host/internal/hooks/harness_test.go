@@ -19,14 +19,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 	"go.uber.org/goleak"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/hosttest"
+	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/pipeline"
 )
 
 func TestMain(m *testing.M) {
@@ -42,8 +42,8 @@ func TestMain(m *testing.M) {
 const patience = 60 * time.Second
 
 // quick are waiting times for tests: too short to notice.
-func quick() Pace {
-	return Pace{
+func quick() pipeline.Pace {
+	return pipeline.Pace{
 		Database: time.Millisecond, Retry: time.Millisecond, RetryMax: 4 * time.Millisecond, Turn: 2 * time.Millisecond,
 		Sweep: time.Hour, Linger: patience,
 	}
@@ -57,6 +57,7 @@ type harness struct {
 	host     uuid.UUID
 	streamer int64
 	options  Options
+	uploads  bool // uploads count as done when they are ordered
 	sender   *outgoing.Client
 
 	mu  sync.Mutex
@@ -73,7 +74,7 @@ func newHarness(t *testing.T) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{t: t, db: dbtest.New(t), root: root, host: uuid.New(), sender: outgoing.New(outgoing.Options{Allowed: allowed})}
+	h := &harness{t: t, db: dbtest.New(t), uploads: true, root: root, host: uuid.New(), sender: outgoing.New(outgoing.Options{Allowed: allowed})}
 	t.Cleanup(h.sender.Close)
 	h.options = Options{AllowRun: true, Pace: quick()}
 	h.exec("INSERT INTO streamers (url, template_name, remark) VALUES ('http://room/1', 't', '主播') RETURNING id", nil, &h.streamer)
@@ -123,45 +124,46 @@ func (h *harness) serviceOn(database *db.DB) *Service {
 	options := h.options
 	options.DB, options.HostID, options.Root, options.HTTP = database, h.host.String(), h.root, h.sender
 	options.Logger = slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	var s *Service
-	options.Upload = func(ctx context.Context, tx pgx.Tx, id int64) error { return s.DB.WithTx(tx).InsertUpload(ctx, id) }
-	options.Ended = func(ctx context.Context, tx pgx.Tx, id int64) error { return ended(ctx, s, tx, id) }
-	s, err := New(options)
+	client, err := jobs.New(jobs.Options{DB: database, HostID: options.HostID, Logger: options.Logger, Poll: 20 * time.Millisecond})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return s
+	options.Jobs = client
+	ordered := &orders{Client: client, uploads: h.uploads}
+	ordered.pipeline = pipeline.New(pipeline.Options{DB: database, Orders: ordered, Logger: options.Logger, Pace: options.Pace})
+	options.Pipeline = ordered.pipeline
+	return New(options)
 }
 
-// ended is what upload does with a recording: submit it when it ended, its hooks are done and every wanted segment is
-// uploaded. Here ordering an upload is uploading.
-func ended(ctx context.Context, s *Service, tx pgx.Tx, id int64) error {
-	q := s.DB.WithTx(tx)
-	recording, err := q.LockRecording(ctx, id)
-	if err != nil || recording.State != "ended" {
-		return err
-	}
-	if done, err := s.BeforeSubmission(ctx, tx, id); err != nil || !done {
-		return err
-	}
-	segments, err := q.RecordingSegments(ctx, id)
-	if err != nil {
-		return err
-	}
-	parts := 0
-	for _, segment := range segments {
-		if segment.Publish == "wanted" {
-			if segment.UploadState == "" {
-				return fmt.Errorf("segment %d has no upload, and the recording is to be submitted", segment.ID)
+// orders are those of hooks: nothing is uploaded here, and an upload that is ordered counts as done.
+type orders struct {
+	*jobs.Client
+	pipeline *pipeline.Pipeline
+	uploads  bool // otherwise they stay open
+}
+
+func (o *orders) Order(ctx context.Context, tx pgx.Tx, due ...jobs.Args) error {
+	var hooks []jobs.Args
+	for _, args := range due {
+		switch args := args.(type) {
+		case jobs.Hook:
+			hooks = append(hooks, args)
+		case jobs.Transfer:
+			if !o.uploads {
+				continue
 			}
-			parts++
+			var recording int64
+			err := tx.QueryRow(ctx, `UPDATE uploads u SET state = 'uploaded', remote_name = 'n' || u.segment_id FROM segments g
+				WHERE u.segment_id = $1 AND g.id = u.segment_id RETURNING g.recording_id`, args.SegmentID).Scan(&recording)
+			if err != nil {
+				return err
+			}
+			if err := o.pipeline.Advance(ctx, tx, recording); err != nil {
+				return err
+			}
 		}
 	}
-	if parts == 0 {
-		return s.AfterPublication(ctx, tx, id)
-	}
-	_, err = q.InsertSubmission(ctx, id)
-	return err
+	return o.Client.Order(ctx, tx, hooks...)
 }
 
 // Write collects the log.
@@ -181,14 +183,19 @@ func (h *harness) logged() string {
 func (h *harness) start(s *Service) (stop func()) {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	parts := []func(context.Context) error{s.Pipeline.Run, s.Run, s.Jobs.Run}
+	done := make(chan error, len(parts))
+	for _, run := range parts {
+		go func() { done <- run(ctx) }()
+	}
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
 			cancel()
-			if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-				h.t.Errorf("run: %v", err)
+			for range parts {
+				if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+					h.t.Errorf("run: %v", err)
+				}
 			}
 		})
 	}
@@ -233,7 +240,7 @@ func (h *harness) closed(s *Service, recording int64, index int, publish string)
 		if err != nil {
 			return err
 		}
-		return s.SegmentClosed(h.t.Context(), tx, id)
+		return s.Pipeline.SegmentClosed(h.t.Context(), tx, id)
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -284,25 +291,27 @@ func (h *harness) end(s *Service, recording int64) {
 		if err := q.EndRecording(h.t.Context(), db.EndRecordingParams{ID: recording, EndedAt: time.Now()}); err != nil {
 			return err
 		}
-		return ended(h.t.Context(), s, tx, recording)
+		return s.Pipeline.RecordingEnded(h.t.Context(), tx, recording)
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-// accept commits that Bilibili has the archive, as upload does.
+// accept commits that Bilibili has the archive and that it is public, as upload does.
 func (h *harness) accept(s *Service, recording int64) {
+	h.t.Helper()
+	h.acceptAs(s, recording, pipeline.ArchivePublic)
+}
+
+func (h *harness) acceptAs(s *Service, recording int64, archive pipeline.Archive) {
 	h.t.Helper()
 	h.exec(`UPDATE uploads u SET state = 'uploaded', remote_name = 'n' || u.segment_id FROM segments g
 		WHERE g.id = u.segment_id AND g.recording_id = $1`, []any{recording})
-	h.exec(`UPDATE submissions SET state = 'accepted', title = 'archive', aid = 5, bvid = 'BV5', accepted_at = now(),
-		parts = (SELECT array_agg('n' || g.id) FROM segments g WHERE g.recording_id = $1 AND g.publish = 'wanted') WHERE recording_id = $1`, []any{recording})
-	err := h.db.InTx(h.t.Context(), func(tx pgx.Tx, q *db.Queries) error {
-		if _, err := q.LockRecording(h.t.Context(), recording); err != nil {
-			return err
-		}
-		return s.AfterPublication(h.t.Context(), tx, recording)
+	h.exec(`UPDATE submissions SET state = 'accepted', title = 'archive', aid = 5, bvid = 'BV5', accepted_at = now(), archive = $2,
+		parts = (SELECT array_agg('n' || g.id) FROM segments g WHERE g.recording_id = $1 AND g.publish = 'wanted') WHERE recording_id = $1`, []any{recording, string(archive)})
+	err := h.db.InTx(h.t.Context(), func(tx pgx.Tx, _ *db.Queries) error {
+		return s.Pipeline.Advance(h.t.Context(), tx, recording)
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -345,7 +354,7 @@ func (h *harness) the(stage Stage, recording int64) db.HookRun {
 func (h *harness) work(ctx context.Context, s *Service, id int64) {
 	var round int32
 	h.exec("SELECT round FROM hook_runs WHERE id = $1", []any{id}, &round)
-	_ = (&runWorker{service: s}).Work(ctx, &river.Job[runArgs]{JobRow: &rivertype.JobRow{ID: -id}, Args: runArgs{id, round}})
+	s.runJob(ctx, jobs.Hook{RunID: id, Round: round})
 }
 
 // workOff works a stage of a recording off and returns its run.

@@ -103,19 +103,24 @@ func TestKillInARemovalRemovesOnlyWhatIsPublished(t *testing.T) {
 	}
 }
 
-func TestRemoveKeepsWhatIsNotAccepted(t *testing.T) {
+// Accepted is not public: Bilibili refuses archives hours later, and then the files are all there is.
+func TestRemoveKeepsWhatIsNotPublic(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		publish, spoil string
 		gone           bool
 	}{
-		"accepted":               {"wanted", "SELECT 1", true},
-		"never":                  {"never", "SELECT 1", true},
-		"too small":              {"filtered", "SELECT 1", false},
-		"waived":                 {"waived", "SELECT 1", false},
-		"not a part":             {"wanted", "UPDATE submissions SET parts = '{other}'", false},
-		"not accepted after all": {"wanted", "UPDATE submissions SET state = 'unknown'", false},
-		"not uploaded":           {"wanted", "UPDATE uploads SET state = 'failed'", false},
+		"public":             {"wanted", "SELECT 1", true},
+		"never":              {"never", "UPDATE recordings SET publish = 'never'", true},
+		"no template":        {"never", "SELECT 1", false},
+		"too small":          {"filtered", "SELECT 1", false},
+		"waived":             {"wanted", "UPDATE segments SET publish = 'waived'", false},
+		"not a part":         {"wanted", "UPDATE submissions SET parts = '{other}'", false},
+		"in review":          {"wanted", "UPDATE submissions SET archive = 'review'", false},
+		"scheduled":          {"wanted", "UPDATE submissions SET archive = 'scheduled'", false},
+		"rejected":           {"wanted", "UPDATE submissions SET archive = 'rejected'", false},
+		"nothing came of it": {"wanted", "UPDATE submissions SET archive = 'unknown'", false},
+		"not uploaded":       {"wanted", "UPDATE uploads SET state = 'failed'", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

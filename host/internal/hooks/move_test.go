@@ -119,6 +119,7 @@ func TestWhereFilesMayBeMoved(t *testing.T) {
 func TestMoveWaitsForUploads(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
+	h.uploads = false
 	h.hook(DownloadedProcessor, step(map[string]any{"mv": "done"}))
 	s := h.service()
 	h.start(s)

@@ -3,14 +3,11 @@ package hooks
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/sdk/extractor"
@@ -43,8 +40,8 @@ const (
 	EventPost         Event = "post"
 )
 
-func (s Stage) event() Event {
-	switch s {
+func eventOf(stage Stage) Event {
+	switch stage {
 	case Preprocessor:
 		return EventPreprocessor
 	case SegmentProcessor:
@@ -122,19 +119,19 @@ func (s *Service) facts(ctx context.Context, run db.HookRun) (facts, error) {
 		read.uploads[row.Segment.ID] = row.UploadState
 		read.payload.Segments = append(read.payload.Segments, segmentOf(row.Segment))
 	}
-	submission, err := s.DB.GetSubmission(ctx, run.RecordingID)
-	switch {
-	case err == nil:
-		read.payload.Submission = submissionOf(submission.Submission)
-	case !errors.Is(err, pgx.ErrNoRows):
-		return facts{}, fmt.Errorf("read submission: %w", err)
+	submissions, err := s.DB.RecordingSubmissions(ctx, run.RecordingID)
+	if err != nil {
+		return facts{}, fmt.Errorf("read submissions: %w", err)
+	}
+	if len(submissions) > 0 {
+		read.payload.Submission = submissionOf(submissions[0])
 	}
 	return read, nil
 }
 
 func payloadOf(stage Stage, r db.Recording) Payload {
 	return Payload{
-		Version: Version, Event: stage.event(),
+		Version: Version, Event: eventOf(stage),
 		Room: Room{ID: r.StreamerID, URL: r.URL, Remark: r.Remark, TemplateName: r.TemplateName},
 		Recording: Recording{
 			ID: &r.ID, Title: r.Title, Streamer: r.StreamerName, Category: r.Category, CoverURL: r.CoverURL,

@@ -13,17 +13,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lubod/lubod/host/internal/pipeline"
 )
 
 // Stage says when a hook runs. The values are the names of the API's fields.
-type Stage string
+type Stage = pipeline.Stage
 
 // The stages, in the order in which a recording comes to them.
 const (
-	Preprocessor        Stage = "preprocessor"         // before a recording begins
-	SegmentProcessor    Stage = "segment_processor"    // for each closed segment, before its upload
-	DownloadedProcessor Stage = "downloaded_processor" // when a recording has ended
-	Postprocessor       Stage = "postprocessor"        // when nothing of it is left to publish
+	Preprocessor        = pipeline.Preprocessor
+	SegmentProcessor    = pipeline.SegmentProcessor
+	DownloadedProcessor = pipeline.DownloadedProcessor
+	Postprocessor       = pipeline.Postprocessor
 )
 
 // Action is what a step does. The values are the keys of its JSON form.

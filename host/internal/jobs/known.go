@@ -1,39 +1,27 @@
-// Package jobs is what the durable jobs of this host have in common, whatever they do: how one is ordered once, and what
-// keeps one from being lost when the database goes away under the job library.
 package jobs
 
 import (
 	"sync"
 	"time"
 
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
+	"github.com/google/uuid"
 )
 
-// Once are options that make a job unique by what it is about. A job is retried for as long as it takes: the limits on
-// tries are kept with the row that it is about, where a person sees them.
-func Once(queue string) *river.InsertOpts {
-	unfinished := []rivertype.JobState{
-		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
-	}
-	return &river.InsertOpts{Queue: queue, MaxAttempts: 1000, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished}}
-}
-
-// Known are the jobs that this process works on, or ended a moment ago. The job library loses a job for good when the
+// known are the jobs that this process works on, or ended a moment ago. The job library loses a job for good when the
 // database goes away just as it hands the job out, or longer than a few tries after the job's end: then the job counts
 // as running, and nobody runs it. The zero value is ready.
-type Known struct {
+type known struct {
 	mu    sync.Mutex
 	ended map[int64]time.Time // by job; zero while it is being worked on
 }
 
-// Begin notes a job; the returned function notes its end.
-func (k *Known) Begin(job int64) (end func()) {
+// begin notes a job; the returned function notes its end.
+func (k *known) begin(job int64) (end func()) {
 	k.note(job, time.Time{})
 	return func() { k.note(job, time.Now()) }
 }
 
-func (k *Known) note(job int64, at time.Time) {
+func (k *known) note(job int64, at time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ended == nil {
@@ -42,8 +30,8 @@ func (k *Known) note(job int64, at time.Time) {
 	k.ended[job] = at
 }
 
-// List forgets what ended longer than grace ago and returns the rest.
-func (k *Known) List(grace time.Duration) []int64 {
+// list forgets what ended longer than grace ago and returns the rest.
+func (k *known) list(grace time.Duration) []int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	jobs := make([]int64, 0, len(k.ended))
@@ -55,4 +43,40 @@ func (k *Known) List(grace time.Duration) []int64 {
 		jobs = append(jobs, job)
 	}
 	return jobs
+}
+
+// Claims are the workers of this process. Each holds its row under a name that no other worker ever had, so that a row whose
+// holder is not among the living ones is free. The zero value is ready.
+type Claims struct {
+	mu     sync.Mutex
+	living map[uuid.UUID]bool
+}
+
+// Begin makes the claim of a worker; end tells that it is over.
+func (c *Claims) Begin() (claim uuid.UUID, end func()) {
+	claim = uuid.New()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.living == nil {
+		c.living = make(map[uuid.UUID]bool)
+	}
+	c.living[claim] = true
+	return claim, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.living, claim)
+	}
+}
+
+// Living lists the workers that live, but for one.
+func (c *Claims) Living(but uuid.UUID) []uuid.UUID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]uuid.UUID, 0, len(c.living))
+	for claim := range c.living {
+		if claim != but {
+			list = append(list, claim)
+		}
+	}
+	return list
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/lubod/lubod/db"
 )
 
 // Saver keeps what a job did or has to know from being lost because the database was away: a job that ended then could not
@@ -19,9 +22,9 @@ type Saver struct {
 	Linger time.Duration
 }
 
-// Persist repeats something until the database answers: with rows or with none (pgx.ErrNoRows). It gives up only when ctx
-// ends.
-func (s Saver) Persist(ctx context.Context, what string, do func(ctx context.Context) error) error {
+// Persist repeats something until the database answers: with rows, with none (pgx.ErrNoRows), or with a refusal that another try
+// cannot change (db.Permanent), or until do fails for one of the reasons in final. It gives up only when ctx ends.
+func (s Saver) Persist(ctx context.Context, what string, do func(ctx context.Context) error, final ...error) error {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	for {
@@ -31,7 +34,11 @@ func (s Saver) Persist(ctx context.Context, what string, do func(ctx context.Con
 		case <-wait.C:
 		}
 		err := do(ctx)
-		if err == nil || errors.Is(err, pgx.ErrNoRows) || ctx.Err() != nil {
+		switch {
+		case err == nil, errors.Is(err, pgx.ErrNoRows), ctx.Err() != nil, slices.ContainsFunc(final, func(reason error) bool { return errors.Is(err, reason) }):
+			return err
+		case db.Permanent(err):
+			s.Logger.Error("the database refuses to keep a state; waiting would not help", "what", what, "error", err)
 			return err
 		}
 		s.Logger.Warn("state cannot be saved or read, trying again", "what", what, "error", err)
@@ -40,7 +47,7 @@ func (s Saver) Persist(ctx context.Context, what string, do func(ctx context.Con
 }
 
 // PersistLonger is Persist for what was done already: worth saving even when the host is stopping.
-func (s Saver) PersistLonger(ctx context.Context, what string, do func(ctx context.Context) error) error {
+func (s Saver) PersistLonger(ctx context.Context, what string, do func(ctx context.Context) error, final ...error) error {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -51,5 +58,5 @@ func (s Saver) PersistLonger(ctx context.Context, what string, do func(ctx conte
 		}
 	})
 	defer stop()
-	return s.Persist(longer, what, do)
+	return s.Persist(longer, what, do, final...)
 }

@@ -59,6 +59,8 @@ type Verdict struct {
 	Exists bool
 	// Split means that there were more parts than one request, or one archive, takes.
 	Split bool
+	// Missing means that something is missing that a person provides: when that may have come, it is tried again at once.
+	Missing bool
 	// Person means that somebody has to act before another try can be expected to succeed. It is tried all the same, seldom.
 	Person bool
 }
@@ -237,7 +239,7 @@ func (p Pace) judgeRoom(subject Subject, failure Failure, before int, interval t
 func (p Pace) judgeTransfer(failure Failure, before int) Verdict {
 	switch failure.Blame {
 	case Missing:
-		return Verdict{Wait: p.Operator, Person: true}
+		return Verdict{Wait: p.Operator, Person: true, Missing: true}
 	case File:
 		return Verdict{Final: true, Person: true}
 	case Host, NotSent, Lost, Refused:
@@ -260,7 +262,7 @@ func (p Pace) judgeTransfer(failure Failure, before int) Verdict {
 func (p Pace) judgeBilibili(subject Subject, failure Failure, before int) Verdict {
 	switch failure.Blame {
 	case Missing:
-		return Verdict{Wait: p.Operator, Person: true}
+		return Verdict{Wait: p.Operator, Person: true, Missing: true}
 	case NotSent, Host:
 		return Verdict{Wait: p.Operator}
 	case File:

@@ -348,10 +348,10 @@ func TestWhatIsPublished(t *testing.T) {
 		publish, reason string
 	}{
 		"wanted":         {"SELECT 1", "wanted", ""},
-		"too small":      {`UPDATE configuration SET value = '{"filtering_threshold": 0.002}'`, "filtered", "filtering_threshold"},
-		"override":       {`UPDATE streamers SET override = '{"filtering_threshold": 0.002}'`, "filtered", "filtering_threshold"},
+		"too small":      {`UPDATE configuration SET value = '{"filtering_threshold": 0.002}'`, "undecided", "filtering_threshold"},
+		"override":       {`UPDATE streamers SET override = '{"filtering_threshold": 0.002}'`, "undecided", "filtering_threshold"},
 		"no template":    {"UPDATE streamers SET template_name = NULL", "never", "no template"},
-		"broken setting": {`UPDATE configuration SET value = '{"filtering_threshold": "x"}'`, "filtered", "20 MB"},
+		"broken setting": {`UPDATE configuration SET value = '{"filtering_threshold": "x"}'`, "undecided", "20 MB"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/window"
 	"github.com/lubod/lubod/sdk"
@@ -262,7 +263,7 @@ func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.Recorde
 	}
 	id, err := q.InsertSegment(ctx, db.InsertSegmentParams{
 		RecordingID: recordingID, Index: int32(segment.Index), Path: segment.Path, SizeBytes: segment.SizeBytes,
-		DurationMs: segment.Duration.Milliseconds(), StartedAt: segment.StartedAt, EndedAt: segment.EndedAt, Publish: publish, Reason: reason,
+		DurationMs: segment.Duration.Milliseconds(), StartedAt: segment.StartedAt, EndedAt: segment.EndedAt, Publish: string(publish), Reason: reason,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // known already
@@ -277,19 +278,23 @@ func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.Recorde
 	return s.Publisher.SegmentClosed(ctx, tx, id)
 }
 
-// publish decides whether a segment becomes part of the submission.
-func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recording, segment recorder.Segment) (publish, reason string, err error) {
-	if recording.TemplateName == nil {
-		return "never", "the room has no template", nil
+// publish decides whether a segment becomes part of the submission. What becomes of a piece below filtering_threshold is decided
+// when the recording has ended: a bad connection may make a whole broadcast of such pieces.
+func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recording, segment recorder.Segment) (publish pipeline.Publish, reason string, err error) {
+	switch {
+	case recording.Publish != nil:
+		return pipeline.Never, "the room is never published", nil
+	case recording.TemplateName == nil:
+		return pipeline.Never, "the room has no template", nil
 	}
 	configuration, err := s.configuration(ctx, q, recording.StreamerID)
 	if err != nil {
 		return "", "", err
 	}
-	if threshold := configuration.FilteringBytes(); segment.SizeBytes < threshold {
-		return "filtered", fmt.Sprintf("smaller than filtering_threshold (%g MB)", configuration.FilteringThreshold), nil
+	if segment.SizeBytes < configuration.FilteringBytes() {
+		return pipeline.Undecided, fmt.Sprintf("smaller than filtering_threshold (%g MB); decided when the recording ends", configuration.FilteringThreshold), nil
 	}
-	return "wanted", "", nil
+	return pipeline.Wanted, "", nil
 }
 
 // configuration returns what applies to a room; a nil streamer (deleted) has the global one. Settings that cannot be used

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // Bilibili's limits on an archive, in characters.
@@ -66,7 +67,7 @@ func checkFields(recording db.Recording, template db.Template) error {
 		err = errNoTag // its variables are empty for this recording
 	}
 	if err != nil {
-		return &operatorError{fmt.Sprintf("template %q: %v; change it to publish this recording", template.TemplateName, err)}
+		return missing(withCause(reason.New(reason.UploadField, "template", template.TemplateName), err))
 	}
 	return nil
 }

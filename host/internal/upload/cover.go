@@ -18,6 +18,7 @@ import (
 	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/folders"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // Covers gives pictures an address at Bilibili.
@@ -78,16 +79,14 @@ func isWebAddress(source string) bool {
 // without decides about trouble with a cover: a reason to wait, for as long after the end of the recording as patience lasts,
 // and then no cover.
 func (s *Service) without(recording db.Recording, patience time.Duration, what string, cause error) (string, error) {
-	var missing *operatorError
 	switch {
-	case errors.Is(cause, context.Canceled), errors.As(cause, &missing):
+	case errors.Is(cause, context.Canceled), isMissing(cause):
 		return "", cause // the host stops, or the login has to be mended: both have nothing to do with the cover
 	case recording.EndedAt != nil && time.Since(*recording.EndedAt) >= patience:
 		s.about(recording.ID, recording.StreamerID).Warn("submitting without the cover that was wanted", "cover", what, "error", cause)
 		return "", nil
 	}
-	return "", &operatorError{fmt.Sprintf("%s cannot be used: %v; mend it, or the archive is submitted without it %v after the end of the recording",
-		what, cause, patience)}
+	return "", missing(withCause(reason.New(reason.SubmissionCover, "cover", what, "patience", patience.String()), cause))
 }
 
 // uploadCover uploads a picture, unless the account did so a few days ago.

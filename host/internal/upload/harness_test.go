@@ -24,6 +24,8 @@ import (
 	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/hosttest"
+	"github.com/lubod/lubod/host/internal/jobs"
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/sdk/line"
 )
 
@@ -37,13 +39,15 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must come; nothing depends on how fast it comes.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // quick are waiting times for tests: too short to notice, in an order that shows which one was used.
-func quick() Pace {
-	return Pace{
+func quick() pipeline.Pace {
+	return pipeline.Pace{
 		Database: time.Millisecond, Operator: 2 * time.Millisecond, Retry: time.Millisecond, RetryMax: 4 * time.Millisecond,
-		Throttled: 3 * time.Millisecond, Lookup: time.Millisecond, Sweep: time.Hour, Linger: patience,
+		Throttled: 3 * time.Millisecond, Lookup: time.Millisecond, LookupMax: 2 * time.Millisecond, LookFor: 20 * time.Millisecond,
+		Slow: time.Millisecond, Unit: time.Millisecond, Turn: time.Millisecond, Sweep: time.Hour, Linger: patience,
+		Follow: []time.Duration{longTime}, FollowFor: 30 * 24 * longTime,
 	}
 }
 
@@ -79,6 +83,8 @@ func (f fakeLease) Release()                                          {}
 
 // fakeArchives is Bilibili made of functions.
 type fakeArchives struct {
+	view   func(archive bilibili.Accepted) (bilibili.View, error)
+	edit   func(ctx context.Context, archive bilibili.Accepted, add []bilibili.Part) error
 	submit func(ctx context.Context, account *bilibili.Account, archive bilibili.Archive) (bilibili.Accepted, error)
 	find   func(ctx context.Context, account *bilibili.Account, parts []string) (bilibili.Accepted, error)
 }
@@ -89,6 +95,17 @@ func (f *fakeArchives) Submit(ctx context.Context, account *bilibili.Account, ar
 
 func (f *fakeArchives) Find(ctx context.Context, account *bilibili.Account, parts []string, _ time.Time) (bilibili.Accepted, error) {
 	return f.find(ctx, account, parts)
+}
+
+func (f *fakeArchives) View(_ context.Context, _ *bilibili.Account, archive bilibili.Accepted) (bilibili.View, error) {
+	if f.view == nil {
+		return bilibili.View{Accepted: archive}, nil
+	}
+	return f.view(archive)
+}
+
+func (f *fakeArchives) Edit(ctx context.Context, _ *bilibili.Account, _ bilibili.Via, archive bilibili.Accepted, add []bilibili.Part) error {
+	return f.edit(ctx, archive, add)
 }
 
 // fakeAccounts are cookie files that Bilibili accepts.
@@ -121,7 +138,7 @@ type harness struct {
 	archives Archives
 	covers   Covers
 	pictures Pictures
-	pace     Pace
+	pace     pipeline.Pace
 
 	mu        sync.Mutex
 	transfers []line.File // begun
@@ -193,14 +210,21 @@ func (h *harness) cookies(name, session string) {
 // service is a host's service, as it is after each start of the host.
 func (h *harness) service() *Service {
 	h.t.Helper()
-	s, err := New(Options{
-		DB: h.db, HostID: h.host.String(), Accounts: h.accounts, Covers: h.covers, Pictures: h.pictures, DataDir: h.dir, Lines: h.lines, Archives: h.archives, Pace: h.pace,
-		Logger: slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	return h.serviceOn(h.db)
+}
+
+func (h *harness) serviceOn(database *db.DB) *Service {
+	h.t.Helper()
+	logger := slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	client, err := jobs.New(jobs.Options{DB: database, HostID: h.host.String(), Logger: logger, Poll: 20 * time.Millisecond, Sweep: h.pace.Sweep})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return s
+	return New(Options{
+		DB: database, HostID: h.host.String(), Jobs: client, Accounts: h.accounts, Covers: h.covers, Pictures: h.pictures, DataDir: h.dir, Lines: h.lines,
+		Archives: h.archives, Pace: h.pace, Logger: logger,
+		Pipeline: pipeline.New(pipeline.Options{DB: database, Orders: client, Logger: logger, Pace: h.pace}),
+	})
 }
 
 // Write collects the log.
@@ -221,13 +245,18 @@ func (h *harness) start(s *Service) (stop func()) {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	parts := []func(context.Context) error{s.Pipeline.Run, s.Run, s.Jobs.Run}
+	for _, run := range parts {
+		go func() { done <- run(ctx) }()
+	}
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
 			cancel()
-			if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-				h.t.Errorf("run: %v", err)
+			for range parts {
+				if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+					h.t.Errorf("run: %v", err)
+				}
 			}
 		})
 	}
@@ -263,7 +292,7 @@ func (h *harness) closed(s *Service, recording int64, index int) int64 {
 		if id, err = h.segment(h.t.Context(), tx, recording, index); err != nil {
 			return err
 		}
-		return s.SegmentClosed(h.t.Context(), tx, id)
+		return s.Pipeline.SegmentClosed(h.t.Context(), tx, id)
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -278,11 +307,27 @@ func (h *harness) end(s *Service, recording int64) {
 		if err := q.EndRecording(h.t.Context(), db.EndRecordingParams{ID: recording, EndedAt: time.Now()}); err != nil {
 			return err
 		}
-		return s.RecordingEnded(h.t.Context(), tx, recording)
+		return s.Pipeline.RecordingEnded(h.t.Context(), tx, recording)
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// transfer does one try at a segment in this goroutine, as its job would.
+func (h *harness) transfer(ctx context.Context, s *Service, segment int64) (wait time.Duration, again bool) {
+	var round int32
+	h.exec("SELECT round FROM uploads WHERE segment_id = $1", []any{segment}, &round)
+	return s.transferJob(ctx, jobs.Transfer{SegmentID: segment, Round: round}).Next()
+}
+
+// submit does one step of a recording's first submission in this goroutine, as its job would.
+func (h *harness) submit(ctx context.Context, s *Service, recording int64) (wait time.Duration, again bool) {
+	submission, exists := h.submission(recording)
+	if !exists {
+		return 0, false
+	}
+	return s.submitJob(ctx, jobs.Submit{SubmissionID: submission.ID, Round: submission.Round}).Next()
 }
 
 // store is a line that works.
@@ -326,14 +371,14 @@ func (h *harness) untilUpload(segment int64, state string) db.Upload {
 
 func (h *harness) submission(recording int64) (db.Submission, bool) {
 	h.t.Helper()
-	row, err := h.db.GetSubmission(h.t.Context(), recording)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Submission{}, false
-	}
+	rows, err := h.db.RecordingSubmissions(h.t.Context(), recording)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return row.Submission, true
+	if len(rows) == 0 {
+		return db.Submission{}, false
+	}
+	return rows[0], true
 }
 
 func (h *harness) untilSubmission(recording int64, state string) db.Submission {

@@ -3,13 +3,9 @@ package upload
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
@@ -19,13 +15,8 @@ import (
 func (h *harness) mortalService(archives Archives, statements int) (*Service, *dbtest.Mortal) {
 	h.t.Helper()
 	m := dbtest.NewMortal(h.t, h.db)
-	s, err := New(Options{
-		DB: m.DB, HostID: h.host.String(), Accounts: h.accounts, Lines: h.lines, Archives: archives,
-		Pace: h.pace, Logger: slog.New(slog.NewTextHandler(h, nil)),
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	s := h.serviceOn(m.DB)
+	s.Archives = archives
 	m.LiveFor(statements)
 	return s, m
 }
@@ -82,11 +73,9 @@ func TestKillBetweenAnyTwoStepsMakesOneArchive(t *testing.T) {
 		recordings = append(recordings, recording)
 		segment := h.closed(healthy, recording, 1)
 		h.exec("DELETE FROM river_job", nil) // as if it were this process's, and was lost with it
-		transfer := &transferWorker{service: s}
-		_ = transfer.Work(ctx, &river.Job[transferArgs]{JobRow: &rivertype.JobRow{ID: -segment}, Args: transferArgs{segment}})
+		h.transfer(ctx, s, segment)
 		h.end(healthy, recording)
-		submit := &submitWorker{service: s}
-		_ = submit.Work(ctx, &river.Job[submitArgs]{JobRow: &rivertype.JobRow{ID: -recording}, Args: submitArgs{recording}})
+		h.submit(ctx, s, recording)
 		submission, exists := h.submission(recording)
 		return exists && submission.State == "accepted"
 	}

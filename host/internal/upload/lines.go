@@ -8,8 +8,13 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/pipeline"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 )
+
+// failuresPerLine is how often a line may fail before another one is tried.
+const failuresPerLine = 3
 
 // rankingAge is how long a measurement of the lines is believed.
 const rankingAge = 30 * time.Minute
@@ -17,12 +22,30 @@ const rankingAge = 30 * time.Minute
 // probeTimeout bounds one measurement of all lines.
 const probeTimeout = 60 * time.Second
 
+// probePatience is how long a transfer waits for a measurement that is under way. One that takes longer serves later transfers:
+// any line now is better than the best one in a minute.
+const probePatience = 150 * time.Millisecond
+
 // ranking remembers the measured lines, best first.
 type ranking struct {
 	mu    sync.Mutex
 	names []string // what could be used
 	best  []string // the same, measured
 	at    time.Time
+	// measured is closed when the measurement that is under way has ended; nil: none is.
+	measured chan struct{}
+	// running are the measurements, base what ends them.
+	running sync.WaitGroup
+	base    context.Context
+	stop    context.CancelFunc
+}
+
+// Run keeps measurements of lines from outliving the service: it ends them when ctx does.
+func (s *Service) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.ranking.stop()
+	s.ranking.running.Wait()
+	return nil
 }
 
 // chooseLine picks the line for the next try. A transfer that was interrupted goes on where it was; one that keeps
@@ -32,7 +55,7 @@ func (s *Service) chooseLine(ctx context.Context, configuration settings.Configu
 	if err != nil {
 		return "", fmt.Errorf("list lines: %w", err)
 	}
-	if upload.Error == "" && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line) {
+	if pipeline.UploadState(upload.State) == pipeline.UploadUploading && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line) {
 		return upload.Line, nil
 	}
 	turn := int(upload.Attempts) / failuresPerLine
@@ -40,7 +63,7 @@ func (s *Service) chooseLine(ctx context.Context, configuration settings.Configu
 	fixed := wanted != settings.LineAuto
 	switch {
 	case fixed && !slices.Contains(names, wanted):
-		return "", &operatorError{fmt.Sprintf("no running plugin serves the line %q; set lines to one of %v", wanted, names)}
+		return "", missing(reason.New(reason.UploadLineUnknown, "line", wanted, "lines", fmt.Sprint(names)))
 	case fixed && turn == 0:
 		return wanted, nil
 	case !fixed && !turns(upload.Attempts) && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line):
@@ -63,37 +86,72 @@ func without(names []string, left string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == left })
 }
 
-// rankLines measures all lines, or returns the last measurement of the same ones.
+// rankLines returns the last measurement of these lines, and has them measured when there is none or it is old.
 func (s *Service) rankLines(ctx context.Context, names []string) ([]string, error) {
-	s.ranking.mu.Lock()
-	defer s.ranking.mu.Unlock()
-	if len(s.ranking.best) > 0 && slices.Equal(names, s.ranking.names) && time.Since(s.ranking.at) < rankingAge {
-		return s.ranking.best, nil
+	if len(names) == 0 {
+		return nil, missing(reason.New(reason.UploadNoLine))
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	best, measured := s.ranked(names)
+	if measured == nil {
+		return best, nil
+	}
+	patience := time.NewTimer(probePatience)
+	defer patience.Stop()
+	select {
+	case <-measured:
+	case <-patience.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	best, _ = s.ranked(names)
+	return best, nil
+}
+
+// ranked returns what is known of the lines; a channel that is closed when more will be, if that is worth waiting for.
+func (s *Service) ranked(names []string) (best []string, measured <-chan struct{}) {
+	r := &s.ranking
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := len(r.best) > 0 && slices.Equal(names, r.names)
+	if known && time.Since(r.at) < rankingAge {
+		return r.best, nil
+	}
+	if r.measured == nil && r.base.Err() == nil {
+		r.measured = make(chan struct{})
+		r.running.Go(func() { s.measure(names) })
+	}
+	if known {
+		return r.best, nil // a new measurement is on its way
+	}
+	return names, r.measured // until something is measured, any line is better than none
+}
+
+// measure measures all lines.
+func (s *Service) measure(names []string) {
+	ctx, cancel := context.WithTimeout(s.ranking.base, probeTimeout)
 	defer cancel()
-	var ranked []string
+	var best []string
 	probed := make(map[string]bool)
 	for _, name := range names {
 		plugin, found, err := s.probe(ctx, name, probed)
-		if err != nil {
+		if err != nil && s.ranking.base.Err() == nil {
 			s.Logger.Warn("lines cannot be measured", "plugin", plugin, "error", err)
 		}
 		for _, line := range found {
 			// What no process serves, or was measured already, is not for use.
-			if slices.Contains(names, line) && !slices.Contains(ranked, line) {
-				ranked = append(ranked, line)
+			if slices.Contains(names, line) && !slices.Contains(best, line) {
+				best = append(best, line)
 			}
 		}
 	}
-	if len(ranked) == 0 {
-		if len(names) == 0 {
-			return nil, &operatorError{"no line plugin is running; name one in plugins.hcl"}
-		}
-		return names, nil // nothing could be measured: any line is better than none, and the next try measures again
+	r := &s.ranking
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(best) > 0 {
+		r.names, r.best, r.at = slices.Clone(names), best, time.Now()
 	}
-	s.ranking.names, s.ranking.best, s.ranking.at = slices.Clone(names), ranked, time.Now()
-	return ranked, nil
+	close(r.measured)
+	r.measured = nil
 }
 
 // probe asks the plugin behind a line, once per plugin.

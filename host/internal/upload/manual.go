@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/folders"
 	"github.com/lubod/lubod/host/internal/logs"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // File is a file that a person orders to publish, in the state in which it was ordered.
@@ -50,7 +52,10 @@ func (s *Service) Order(ctx context.Context, order Order) error {
 		known, err := q.UnfinishedRequest(ctx, key)
 		switch {
 		case err == nil:
-			again, retried, err = s.retryRecording(ctx, tx, known)
+			again, err = s.Pipeline.Lock(ctx, tx, known)
+			if err == nil {
+				retried, err = s.retryRecording(ctx, tx, known)
+			}
 			return err
 		case !errors.Is(err, pgx.ErrNoRows):
 			return fmt.Errorf("look for the same request: %w", err)
@@ -93,15 +98,11 @@ func (s *Service) insertOrder(ctx context.Context, tx pgx.Tx, order Order, key s
 		if known, ok := recorded[file.Path]; ok {
 			segment.StartedAt, segment.EndedAt, segment.DurationMs = known.Segment.StartedAt, known.Segment.EndedAt, known.Segment.DurationMs
 		}
-		segmentID, err := q.InsertManualSegment(ctx, segment)
-		if err != nil {
+		if _, err := q.InsertManualSegment(ctx, segment); err != nil {
 			return 0, fmt.Errorf("insert manual segment: %w", err)
 		}
-		if err := s.SegmentClosed(ctx, tx, segmentID); err != nil {
-			return 0, err
-		}
 	}
-	return id, nil
+	return id, s.Pipeline.RecordingEnded(ctx, tx, id)
 }
 
 // manualRecording says what a title can tell of the files: what is known of the first one.
@@ -168,11 +169,6 @@ func hash(text string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// fileError is a file that is not any more what a person ordered to publish. Its text says what to do.
-type fileError struct{ text string }
-
-func (e *fileError) Error() string { return e.text }
-
 // checkFile makes sure that a file which a person ordered is what it was then. Nothing but the recorder writes to files
 // that were recorded here, so those are as they are.
 func checkFile(segment db.Segment) error {
@@ -183,19 +179,19 @@ func checkFile(segment db.Segment) error {
 	if err != nil {
 		return err
 	}
+	number := strconv.FormatInt(segment.ID, 10)
 	if found == nil {
-		return &fileError{fmt.Sprintf(
-			"the file is gone: put it back at %s and retry (POST /api/v1/segments/%d/retry), or give it up (POST /api/v1/segments/%d/waive)",
-			segment.Path, segment.ID, segment.ID)}
+		return unfit(reason.New(reason.UploadFileGone, "path", segment.Path, "segment", number))
 	}
 	if !sameState(segment, *found) {
-		return &fileError{fmt.Sprintf(
-			"the file changed after it was ordered (%d bytes of %s then, %d bytes of %s now): retry to send it as it is now "+
-				"(POST /api/v1/segments/%d/retry), or give it up (POST /api/v1/segments/%d/waive)",
-			segment.SizeBytes, segment.ModifiedAt.UTC().Format(time.RFC3339), found.SizeBytes, found.ModifiedAt.UTC().Format(time.RFC3339),
-			segment.ID, segment.ID)}
+		return unfit(reason.New(reason.UploadFileChanged, "segment", number,
+			"then", fileState(segment.SizeBytes, *segment.ModifiedAt), "now", fileState(found.SizeBytes, found.ModifiedAt)))
 	}
 	return nil
+}
+
+func fileState(size int64, modified time.Time) string {
+	return fmt.Sprintf("%d bytes of %s", size, modified.UTC().Format(time.RFC3339))
 }
 
 func sameState(segment db.Segment, file File) bool {
@@ -209,7 +205,7 @@ func statFile(path string) (*File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, &operatorError{fmt.Sprintf("the file %s cannot be looked at: %v", path, folders.Explain(err))}
+		return nil, missing(withCause(reason.New(reason.UploadFileUnread, "path", path), folders.Explain(err)))
 	case !info.Mode().IsRegular():
 		return nil, nil
 	}

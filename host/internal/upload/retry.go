@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/logs"
+	"github.com/lubod/lubod/host/internal/pipeline"
 )
 
 // ConflictError says why something that a person asked for cannot be done as things are.
@@ -25,38 +25,32 @@ type Retried struct {
 	Submission bool
 }
 
-// Locks are taken in one order everywhere: uploads, then their recording, then its submission.
-
 // RetrySegment lets the upload of a segment begin anew after it failed, or at once while it waits for its next try. A
 // segment that was waived becomes part of the submission again. pgx.ErrNoRows: there is no such segment.
 func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 	var row db.LockUploadRow
 	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
-		var submission *db.Submission
+		var submissions []db.Submission
 		var err error
-		row, submission, err = lockSegment(ctx, q, segmentID)
+		row, submissions, err = s.lockSegment(ctx, tx, segmentID)
 		if err != nil {
 			return err
 		}
-		if row.Segment.Publish == "waived" {
-			if err := editable(submission, "the segment cannot come back"); err != nil {
+		upload := pipeline.UploadState(row.Upload.State)
+		if pipeline.Publish(row.Segment.Publish) == pipeline.Waived {
+			if err := editable(submissions, "the segment cannot come back"); err != nil {
 				return err
 			}
-			if err := q.SetSegmentPublish(ctx, db.SetSegmentPublishParams{ID: segmentID, Publish: "wanted"}); err != nil {
-				return fmt.Errorf("bring segment back: %w", err)
+			if err := s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Wanted, ""); err != nil {
+				return err
 			}
-		} else if row.Upload.State == "uploaded" {
+		} else if upload == pipeline.UploadUploaded {
 			return conflict("the segment is uploaded: there is nothing to retry")
 		}
-		switch row.Upload.State {
-		case "failed":
-			err = s.restartUpload(ctx, tx, row.Segment)
-		case "uploaded":
-			err = s.RecordingEnded(ctx, tx, row.Segment.RecordingID)
-		default:
-			err = s.hurryTransfer(ctx, tx, segmentID)
+		if upload == pipeline.UploadUploaded {
+			return nil
 		}
-		return err
+		return s.restartUpload(ctx, tx, row.Segment, upload)
 	})
 	if err == nil {
 		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person retries an upload", "segment", segmentID, "was", row.Upload.State, logs.By(ctx))
@@ -69,7 +63,10 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 func (s *Service) RetryRecording(ctx context.Context, recordingID int64) (retried Retried, err error) {
 	var recording db.Recording
 	err = s.DB.InTx(ctx, func(tx pgx.Tx, _ *db.Queries) error {
-		recording, retried, err = s.retryRecording(ctx, tx, recordingID)
+		if recording, err = s.Pipeline.Lock(ctx, tx, recordingID); err != nil {
+			return err
+		}
+		retried, err = s.retryRecording(ctx, tx, recordingID)
 		return err
 	})
 	if err == nil {
@@ -84,145 +81,122 @@ func (s *Service) tellRetried(ctx context.Context, recording db.Recording, retri
 	}
 }
 
-func (s *Service) retryRecording(ctx context.Context, tx pgx.Tx, recordingID int64) (db.Recording, Retried, error) {
+// retryRecording works on a recording that is locked.
+func (s *Service) retryRecording(ctx context.Context, tx pgx.Tx, recordingID int64) (retried Retried, err error) {
 	q := s.DB.WithTx(tx)
-	failed, err := q.LockFailedUploads(ctx, recordingID)
+	failed, err := q.LockFailedUploads(ctx, db.LockFailedUploadsParams{
+		RecordingID: recordingID, Publish: string(pipeline.Wanted), State: string(pipeline.UploadFailed),
+	})
 	if err != nil {
-		return db.Recording{}, Retried{}, fmt.Errorf("lock uploads: %w", err)
+		return retried, fmt.Errorf("lock uploads: %w", err)
 	}
-	recording, submission, err := lockSubmission(ctx, q, recordingID)
+	submissions, err := q.LockSubmissions(ctx, recordingID)
 	if err != nil {
-		return db.Recording{}, Retried{}, err
+		return retried, fmt.Errorf("lock submissions: %w", err)
 	}
-	var retried Retried
 	for _, row := range failed {
-		if err := s.restartUpload(ctx, tx, row.Segment); err != nil {
-			return db.Recording{}, Retried{}, err
+		if err := s.restartUpload(ctx, tx, row.Segment, pipeline.UploadFailed); err != nil {
+			return Retried{}, err
 		}
 		retried.Uploads++
 	}
-	if submission != nil && submission.State == "failed" {
-		retried.Submission = true
-		if err := s.restartSubmission(ctx, tx, recordingID); err != nil {
-			return db.Recording{}, Retried{}, err
+	for _, submission := range submissions {
+		if pipeline.SubmissionState(submission.State) == pipeline.SubmissionFailed {
+			retried.Submission = true
+			if err := s.Pipeline.RestartSubmission(ctx, tx, submission); err != nil {
+				return Retried{}, err
+			}
 		}
 	}
-	return recording, retried, nil
+	return retried, nil
 }
 
 // WaiveSegment gives a segment up: its recording is submitted without it. A transfer that is under way comes to its end,
 // and counts no more. pgx.ErrNoRows: there is no such segment.
 func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
 	var row db.LockUploadRow
-	err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
-		var submission *db.Submission
+	waived := false
+	err := s.DB.InTx(ctx, func(tx pgx.Tx, _ *db.Queries) error {
+		var submissions []db.Submission
 		var err error
-		row, submission, err = lockSegment(ctx, q, segmentID)
+		row, submissions, err = s.lockSegment(ctx, tx, segmentID)
 		if err != nil {
 			return err
 		}
-		if row.Segment.Publish == "waived" {
+		if waived = pipeline.Publish(row.Segment.Publish) == pipeline.Waived; waived {
 			return nil
 		}
-		if err := editable(submission, "the segment cannot be given up"); err != nil {
+		if err := editable(submissions, "the segment cannot be given up"); err != nil {
 			return err
 		}
-		err = q.SetSegmentPublish(ctx, db.SetSegmentPublishParams{ID: segmentID, Publish: "waived", Reason: "a person gave it up"})
-		if err != nil {
-			return fmt.Errorf("waive segment: %w", err)
-		}
-		return s.afterWaiving(ctx, tx, row.Segment.RecordingID, submission)
+		return s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Waived, "a person gave it up")
 	})
-	if err == nil && row.Segment.Publish != "waived" { // otherwise it was given up before
+	if err == nil && !waived { // otherwise it was given up before
 		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State, logs.By(ctx))
 	}
 	return err
 }
 
-// afterWaiving orders the submission if nothing else was missing, or drops it if nothing is left to submit.
-func (s *Service) afterWaiving(ctx context.Context, tx pgx.Tx, recordingID int64, submission *db.Submission) error {
+// lockSegment locks everything around one segment.
+func (s *Service) lockSegment(ctx context.Context, tx pgx.Tx, segmentID int64) (db.LockUploadRow, []db.Submission, error) {
 	q := s.DB.WithTx(tx)
-	segments, err := q.RecordingSegments(ctx, recordingID)
+	recordingID, err := q.RecordingOfSegment(ctx, segmentID)
 	if err != nil {
-		return fmt.Errorf("read segments: %w", err)
+		return db.LockUploadRow{}, nil, fmt.Errorf("read segment: %w", err)
 	}
-	for _, segment := range segments {
-		if segment.Publish == "wanted" {
-			return s.RecordingEnded(ctx, tx, recordingID)
-		}
+	if _, err := s.Pipeline.Lock(ctx, tx, recordingID); err != nil {
+		return db.LockUploadRow{}, nil, err
 	}
-	if submission == nil {
-		return nil
-	}
-	if err := q.DeleteSubmission(ctx, recordingID); err != nil {
-		return fmt.Errorf("drop submission: %w", err)
-	}
-	return db.FinishJobs(ctx, tx, submitArgs{}.Kind(), submitArgs{recordingID})
-}
-
-// lockSegment locks everything around one segment. The submission is nil while there is none.
-func lockSegment(ctx context.Context, q *db.Queries, segmentID int64) (db.LockUploadRow, *db.Submission, error) {
 	row, err := q.LockUpload(ctx, segmentID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		segment, err := q.GetSegment(ctx, segmentID)
-		if err != nil {
-			return row, nil, fmt.Errorf("read segment: %w", err)
-		}
-		if segment.Publish == "wanted" {
-			return row, nil, conflict("the segment waits for its segment_processor; /api/v1/status shows it under hooks, POST /api/v1/hooks/{id}/retry lets a held one go on")
-		}
-		return row, nil, conflict("the segment is not to be published (%s: %s); POST /api/v1/uploads publishes its file", segment.Publish, segment.Reason)
+		return row, nil, notUploading(ctx, q, segmentID)
 	}
 	if err != nil {
 		return row, nil, fmt.Errorf("lock upload: %w", err)
 	}
-	_, submission, err := lockSubmission(ctx, q, row.Segment.RecordingID)
-	return row, submission, err
+	submissions, err := q.LockSubmissions(ctx, recordingID)
+	if err != nil {
+		return row, nil, fmt.Errorf("lock submissions: %w", err)
+	}
+	return row, submissions, nil
 }
 
-// lockSubmission locks a recording, and its submission if there is one.
-func lockSubmission(ctx context.Context, q *db.Queries, recordingID int64) (db.Recording, *db.Submission, error) {
-	recording, err := q.LockRecording(ctx, recordingID)
+// notUploading says why a segment has no upload.
+func notUploading(ctx context.Context, q *db.Queries, segmentID int64) error {
+	segment, err := q.GetSegment(ctx, segmentID)
 	if err != nil {
-		return recording, nil, fmt.Errorf("lock recording: %w", err)
+		return fmt.Errorf("read segment: %w", err)
 	}
-	submission, err := q.LockSubmission(ctx, recordingID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return recording, nil, nil
+	switch pipeline.Publish(segment.Publish) {
+	case pipeline.Wanted:
+		return conflict("the segment waits for its segment_processor; /api/v1/status shows it under hooks, POST /api/v1/hooks/{id}/retry lets a held one go on")
+	case pipeline.Undecided:
+		return conflict("the segment is smaller than filtering_threshold; what becomes of it is decided when its recording ends")
 	}
-	if err != nil {
-		return recording, nil, fmt.Errorf("lock submission: %w", err)
-	}
-	return recording, &submission, nil
+	return conflict("the segment is not to be published (%s: %s); POST /api/v1/uploads publishes its file", segment.Publish, segment.Reason)
 }
 
 // editable tells whether the parts of a submission can still change.
-func editable(submission *db.Submission, what string) error {
-	if submission == nil {
-		return nil
-	}
-	switch submission.State {
-	case "accepted":
-		return conflict("%s: the recording is published as %s", what, submission.BVID)
-	case "submitting", "unknown":
-		return conflict("%s: the recording is being submitted with the parts it has; wait until /api/v1/status shows how that ended", what)
+func editable(submissions []db.Submission, what string) error {
+	for _, submission := range submissions {
+		switch pipeline.SubmissionState(submission.State) {
+		case pipeline.SubmissionAccepted, pipeline.SubmissionAppending:
+			return conflict("%s: the recording is published as %s", what, submission.BVID)
+		case pipeline.SubmissionSubmitting, pipeline.SubmissionUnknown:
+			return conflict("%s: the recording is being submitted with the parts it has; wait until /api/v1/status shows how that ended", what)
+		}
 	}
 	return nil
 }
 
-// restartUpload orders a failed transfer again. A file that a person ordered is taken as it is now.
-func (s *Service) restartUpload(ctx context.Context, tx pgx.Tx, segment db.Segment) error {
-	if err := s.takeFile(ctx, tx, segment); err != nil {
-		return err
+// restartUpload orders a transfer anew that failed, or that waits. A file that a person ordered is taken as it is now.
+func (s *Service) restartUpload(ctx context.Context, tx pgx.Tx, segment db.Segment, was pipeline.UploadState) error {
+	if was == pipeline.UploadFailed {
+		if err := s.takeFile(ctx, tx, segment); err != nil {
+			return err
+		}
 	}
-	if err := s.DB.WithTx(tx).RestartUpload(ctx, segment.ID); err != nil {
-		return fmt.Errorf("restart upload: %w", err)
-	}
-	// The job that failed has nothing more to do: "failed" was its last step.
-	if err := db.FinishJobs(ctx, tx, transferArgs{}.Kind(), transferArgs{segment.ID}); err != nil {
-		return fmt.Errorf("end old job: %w", err)
-	}
-	return s.hurryTransfer(ctx, tx, segment.ID)
+	return s.Pipeline.RestartUpload(ctx, tx, segment.ID)
 }
 
 func (s *Service) takeFile(ctx context.Context, tx pgx.Tx, segment db.Segment) error {
@@ -268,73 +242,6 @@ func renewRequestKey(ctx context.Context, q *db.Queries, recordingID int64) erro
 	key = (*recording.RequestKey)[:len(key)] + key
 	if err := q.SetRequestKey(ctx, db.SetRequestKeyParams{ID: recordingID, RequestKey: key}); err != nil {
 		return fmt.Errorf("renew request key: %w", err)
-	}
-	return nil
-}
-
-// hurryTransfer makes sure that a transfer has a job, and that this one waits no longer.
-func (s *Service) hurryTransfer(ctx context.Context, tx pgx.Tx, segmentID int64) error {
-	if _, err := s.client.InsertTx(ctx, tx, transferArgs{segmentID}, jobs.Once(transferQueue)); err != nil {
-		return fmt.Errorf("order transfer: %w", err)
-	}
-	if err := db.HurryJob(ctx, tx, transferArgs{}.Kind(), transferArgs{segmentID}); err != nil {
-		return fmt.Errorf("hurry transfer: %w", err)
-	}
-	return nil
-}
-
-// restartSubmission orders a failed submission again. What was sent before is looked up first: the archive may exist,
-// made by Bilibili after all or by the person who retries.
-func (s *Service) restartSubmission(ctx context.Context, tx pgx.Tx, recordingID int64) error {
-	if err := s.DB.WithTx(tx).RestartSubmission(ctx, recordingID); err != nil {
-		return fmt.Errorf("restart submission: %w", err)
-	}
-	if err := db.FinishJobs(ctx, tx, submitArgs{}.Kind(), submitArgs{recordingID}); err != nil {
-		return fmt.Errorf("end old job: %w", err)
-	}
-	if _, err := s.client.InsertTx(ctx, tx, submitArgs{recordingID}, jobs.Once(submitQueue)); err != nil {
-		return fmt.Errorf("order submission: %w", err)
-	}
-	return nil
-}
-
-// retryRefused orders submissions again that were refused with a template which was changed since.
-func (s *Service) retryRefused(ctx context.Context) error {
-	refused, err := s.DB.RefusedSubmissionsToRetry(ctx)
-	if err != nil {
-		return fmt.Errorf("list refused submissions: %w", err)
-	}
-	for _, recordingID := range refused {
-		var recording db.Recording
-		var submission *db.Submission
-		err := s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) (err error) {
-			recording, submission, err = lockSubmission(ctx, q, recordingID)
-			if err != nil || submission == nil || submission.State != "failed" {
-				return err
-			}
-			return s.restartSubmission(ctx, tx, recordingID)
-		})
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		if submission != nil && submission.State == "failed" {
-			s.about(recordingID, recording.StreamerID).Info("the template of a refused submission was changed; submitting again", "refusal", submission.Refusal)
-		}
-	}
-	return nil
-}
-
-// orderLostTransfers orders transfers whose job ended although they have not: a segment came back from being waived just
-// as its job found nothing to do.
-func (s *Service) orderLostTransfers(ctx context.Context) error {
-	lost, err := s.DB.UploadsWithoutJob(ctx, transferArgs{}.Kind())
-	if err != nil {
-		return fmt.Errorf("list uploads without a job: %w", err)
-	}
-	for _, segmentID := range lost {
-		if _, err := s.client.Insert(ctx, transferArgs{segmentID}, jobs.Once(transferQueue)); err != nil {
-			return fmt.Errorf("order transfer: %w", err)
-		}
 	}
 	return nil
 }

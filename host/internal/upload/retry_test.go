@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/sdk"
@@ -208,7 +206,7 @@ func TestWaivedSegmentIsLeftOut(t *testing.T) {
 	}
 	refused(t, s.WaiveSegment(t.Context(), segments[0]), "published", "BV1")
 	refused(t, s.RetrySegment(t.Context(), segments[1]), "published", "BV1")
-	if unfinished, err := h.db.UnfinishedUploads(t.Context()); err != nil || len(unfinished) > 0 {
+	if unfinished, err := h.db.UploadsWithoutJob(t.Context(), []string{"pending", "uploading", "failed"}, "wanted", 10); err != nil || len(unfinished) > 0 {
 		t.Errorf("unfinished: %v, %v", unfinished, err)
 	}
 }
@@ -251,14 +249,15 @@ func TestSegmentCannotBeWaivedWhileItIsBeingSubmitted(t *testing.T) {
 	first, second := h.closed(s, recording, 1), h.closed(s, recording, 2)
 	h.exec("UPDATE uploads SET state = 'uploaded', account_file = 'a.json', remote_name = 'n' || segment_id", nil)
 	h.end(s, recording)
-	_, archive, err := s.compose(t.Context(), recording)
+	made, _ := h.submission(recording)
+	_, archive, err := s.compose(t.Context(), made)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.WaiveSegment(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := stillTheParts(t.Context(), h.db.Queries, recording, filenames(archive)); !errors.Is(err, errPartsChanged) {
+	if err := stillTheParts(t.Context(), h.db.Queries, made, filenames(archive.Videos)); !errors.Is(err, errPartsChanged) {
 		t.Errorf("an archive with a waived part would be sent: %v", err)
 	}
 	for _, state := range []string{"submitting", "unknown"} {
@@ -270,7 +269,7 @@ func TestSegmentCannotBeWaivedWhileItIsBeingSubmitted(t *testing.T) {
 	if err := s.RetrySegment(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := stillTheParts(t.Context(), h.db.Queries, recording, filenames(archive)); err != nil {
+	if err := stillTheParts(t.Context(), h.db.Queries, made, filenames(archive.Videos)); err != nil {
 		t.Error(err)
 	}
 }
@@ -286,7 +285,7 @@ func TestTransferWithoutJobIsOrderedAgain(t *testing.T) {
 	if err := s.WaiveSegment(t.Context(), waived); err != nil {
 		t.Fatal(err)
 	}
-	if lost, err := h.db.UploadsWithoutJob(t.Context(), "transfer"); err != nil || len(lost) != 0 {
+	if lost, err := h.db.UploadsWithoutJob(t.Context(), []string{"pending", "uploading"}, "wanted", 100); err != nil || len(lost) != 0 {
 		t.Errorf("without a job: %v, %v", lost, err)
 	}
 	h.start(s)
@@ -364,7 +363,6 @@ func TestRetryBesideFinishingTransfers(t *testing.T) {
 	h.end(s, recording)
 	h.exec("UPDATE uploads SET state = 'failed' WHERE segment_id % 2 = 0", nil)
 	done := make(chan error)
-	transfer := &transferWorker{service: s}
 	rows, err := h.db.RecordingSegments(t.Context(), recording)
 	if err != nil {
 		t.Fatal(err)
@@ -376,8 +374,8 @@ func TestRetryBesideFinishingTransfers(t *testing.T) {
 				done <- err
 				return
 			}
-			job := &river.Job[transferArgs]{JobRow: &rivertype.JobRow{ID: -row.ID}, Args: transferArgs{row.ID}}
-			done <- transfer.Work(t.Context(), job)
+			h.transfer(t.Context(), s, row.ID)
+			done <- nil
 		}()
 	}
 	for range rows {

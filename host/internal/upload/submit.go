@@ -5,343 +5,177 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"slices"
-	"strings"
+	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
 
 	"github.com/lubod/lubod/db"
-	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/jobs"
+	"github.com/lubod/lubod/host/internal/pipeline"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
-// submitWorker runs the job of one recording.
+// submitJob does what a submission needs next.
 //
 // The steps around the one call that creates an archive are: commit "submitting" with the parts, call, commit the
 // answer. Whoever finds "submitting" at the start of a job knows that the answer was lost and looks the archive up by
 // its parts before any other try, so that a crash at any point never makes two archives.
-type submitWorker struct {
-	river.WorkerDefaults[submitArgs]
-	service *Service
-}
-
-// Work does one step. Like a transfer it never answers with an error: the state is in the row.
-func (w *submitWorker) Work(ctx context.Context, job *river.Job[submitArgs]) error {
-	s := w.service
-	defer s.known.Begin(job.ID)()
-	step, err := s.submitStep(ctx, job.Args.RecordingID)
+func (s *Service) submitJob(ctx context.Context, job jobs.Submit) jobs.Outcome {
+	claim, end := s.Jobs.Claims.Begin()
+	defer end()
+	row, err := s.claimSubmission(ctx, job, claim)
 	switch {
-	case err != nil && ctx.Err() == nil:
-		return river.JobSnooze(s.Pace.Retry)
+	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pipeline.ErrLost):
+		return jobs.Done()
 	case err != nil:
-		return river.JobSnooze(0)
-	case step.done:
-		return nil
+		return jobs.Again(s.Pace.RetryMax)
 	}
-	return again(ctx, step.wait)
+	w := submission{
+		Service: s, row: row.Submission, claim: claim, logger: s.about(row.Submission.RecordingID, row.StreamerID).With("archive", row.Submission.Number),
+		age: seconds(row.AgeSeconds), sent: seconds(row.SentSeconds),
+	}
+	next, err := w.step(ctx)
+	switch {
+	case errors.Is(err, pipeline.ErrLost):
+		next = jobs.Done() // a person, or another worker, has it
+	case err != nil && ctx.Err() == nil:
+		w.logger.Warn("submission cannot go on, trying again", "error", err)
+		next = jobs.Again(s.Pace.Retry)
+	}
+	w.release(ctx)
+	return next
 }
 
-type step struct {
-	done bool
-	wait time.Duration
-}
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
-// submission is the row that a job is about, as it was when the job began, with the log for lines about it.
-type submission struct {
-	db.Submission
-	age    time.Duration // since its last change
-	logger *slog.Logger
-}
-
-// fate is what became of the last submit when its archive has to be looked up.
-func (s submission) fate() string {
-	if s.Refusal != 0 {
-		return fmt.Sprintf("Bilibili refused the last submit with code %d", s.Refusal)
-	}
-	return "the answer to the last submit was lost"
-}
-
-// submitStep does what a submission needs next. An error is in the log; the step is tried again.
-func (s *Service) submitStep(ctx context.Context, recordingID int64) (step, error) {
-	var row db.GetSubmissionRow
-	err := s.saver().Persist(ctx, "submission", func(ctx context.Context) (err error) {
-		row, err = s.DB.GetSubmission(ctx, recordingID)
-		return err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return step{done: true}, nil
-	}
-	logger := s.about(recordingID, row.StreamerID)
-	var next step
-	if err == nil {
-		next, err = s.nextStep(ctx, submission{row.Submission, time.Duration(row.AgeSeconds * float64(time.Second)), logger})
-	}
-	if err != nil && ctx.Err() == nil {
-		logger.Warn("submission cannot go on, trying again", "error", err)
-	}
-	return next, err
-}
-
-func (s *Service) nextStep(ctx context.Context, submission submission) (step, error) {
-	switch submission.State {
-	case "accepted", "failed":
-		return step{done: true}, nil
-	case "submitting", "unknown":
-		// Jobs are also woken early, after a restart for example; a look that comes too early proves nothing.
-		if early := s.Pace.Lookup - submission.age; early > 0 {
-			return step{wait: early}, nil
+// claimSubmission takes the row and reads it.
+func (s *Service) claimSubmission(ctx context.Context, job jobs.Submit, claim uuid.UUID) (row db.GetSubmissionRow, err error) {
+	err = s.saver().Persist(ctx, "submission", func(ctx context.Context) error {
+		if err := s.Pipeline.ClaimSubmission(ctx, job, claim, s.Jobs.Claims.Living(claim)); err != nil {
+			return err
 		}
-		return s.lookUp(ctx, submission)
+		row, err = s.DB.GetSubmission(ctx, job.SubmissionID)
+		return err
+	}, pipeline.ErrLost)
+	return row, err
+}
+
+// submission is one try, with the row that it holds as it was when the try began.
+type submission struct {
+	*Service
+	row       db.Submission
+	claim     uuid.UUID
+	logger    *slog.Logger
+	age, sent time.Duration // since its last change, and since it was sent
+}
+
+func (w submission) release(ctx context.Context) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.Pace.Linger)
+	defer cancel()
+	_ = w.DB.ReleaseSubmission(longer, db.ReleaseSubmissionParams{ID: w.row.ID, Claim: w.claim})
+}
+
+func (w submission) step(ctx context.Context) (jobs.Outcome, error) {
+	switch pipeline.SubmissionState(w.row.State) {
+	case pipeline.SubmissionSubmitting, pipeline.SubmissionUnknown:
+		return w.lookUp(ctx)
+	case pipeline.SubmissionAppending:
+		return w.append(ctx)
 	}
-	return s.submit(ctx, submission)
+	return w.submit(ctx)
 }
 
 // submit creates the archive.
-func (s *Service) submit(ctx context.Context, submission submission) (step, error) {
-	account, archive, err := s.compose(ctx, submission.RecordingID)
+func (w submission) submit(ctx context.Context) (jobs.Outcome, error) {
+	account, archive, err := w.compose(ctx, w.row)
 	if err != nil {
-		return s.held(ctx, submission, err)
+		return w.held(ctx, pipeline.Submit, err)
 	}
-	err = s.DB.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
-		if err := stillTheParts(ctx, q, submission.RecordingID, filenames(archive)); err != nil {
-			return err
-		}
-		return q.SubmissionSent(ctx, db.SubmissionSentParams{
-			RecordingID: submission.RecordingID, AccountFile: account.File, Title: archive.Title,
-			Parts: filenames(archive), SubmittedAt: time.Now(),
-		})
+	sent := pipeline.Sent{Account: account.File, Title: archive.Title, Parts: filenames(archive.Videos), At: time.Now()}
+	err = w.Pipeline.SubmissionSent(ctx, w.row, w.claim, sent, func(ctx context.Context, q *db.Queries) error {
+		return stillTheParts(ctx, q, w.row, sent.Parts)
 	})
 	if errors.Is(err, errPartsChanged) {
-		return step{}, nil
+		return jobs.Again(0), nil
 	}
 	if err != nil {
-		return step{}, fmt.Errorf("mark submission: %w", err)
+		return jobs.Done(), fmt.Errorf("mark submission: %w", err)
 	}
-	accepted, err := s.Archives.Submit(ctx, account, archive)
+	w.row.Attempts++
+	accepted, err := w.Archives.Submit(ctx, account, archive)
 	if loginRefused(err) {
-		err = s.rejected(ctx, account, err)
+		err = w.rejected(ctx, account, err)
 	}
 	if err != nil {
-		return s.refused(ctx, submission, err)
+		return w.refused(ctx, pipeline.Submit, err, len(archive.Videos))
 	}
-	return s.accepted(ctx, submission, accepted)
+	return w.accepted(ctx, accepted)
 }
 
 // errPartsChanged means that a person waived a segment, or took one back, while the archive was being composed.
 var errPartsChanged = errors.New("the parts of the recording changed")
 
-// stillTheParts locks a recording and compares what it publishes with what is about to be sent.
-func stillTheParts(ctx context.Context, q *db.Queries, recordingID int64, composed []string) error {
-	if _, err := q.LockRecording(ctx, recordingID); err != nil {
-		return fmt.Errorf("lock recording: %w", err)
-	}
-	segments, err := q.RecordingSegments(ctx, recordingID)
-	if err != nil {
-		return fmt.Errorf("read segments: %w", err)
-	}
-	var parts []string
-	for _, segment := range segments {
-		if segment.Publish == "wanted" {
-			parts = append(parts, segment.RemoteName)
-		}
-	}
-	if !slices.Equal(parts, composed) {
-		return errPartsChanged
-	}
-	return nil
-}
-
-// lookUp decides whether the archive of a lost answer exists. The list may be late, so only several looks that find
-// nothing, some time apart, allow another submit.
-func (s *Service) lookUp(ctx context.Context, submission submission) (step, error) {
-	account, err := s.Accounts.Account(ctx, submission.AccountFile)
-	if err != nil {
-		return s.stillUnknown(ctx, submission, err)
-	}
-	accepted, err := s.Archives.Find(ctx, account, submission.Parts, *submission.SubmittedAt)
-	switch {
-	case err == nil:
-		return s.accepted(ctx, submission, accepted)
-	case loginRefused(err):
-		return s.stillUnknown(ctx, submission, s.rejected(ctx, account, err))
-	case !errors.Is(err, bilibili.ErrNoArchive):
-		return s.stillUnknown(ctx, submission, err)
-	case submission.Lookups+1 < lookups:
-		return s.stillUnknown(ctx, submission, fmt.Errorf("look %d of %d: %w", submission.Lookups+1, lookups, err))
-	}
-	if submission.Attempts >= maxLost {
-		const text = "%d submits were answered as duplicates or not at all, and no archive with these parts is in the list; " +
-			"look into the creator centre and make the archive there"
-		err := s.setState(ctx, submission.RecordingID, "failed", fmt.Sprintf(text, submission.Attempts))
-		if err == nil {
-			submission.logger.Error("submission given up", "attempts", submission.Attempts)
-		}
-		return step{done: true}, err
-	}
-	err = s.setState(ctx, submission.RecordingID, "waiting", submission.fate()+", and no archive exists: submitting again")
+// accepted commits that Bilibili has the archive.
+func (w submission) accepted(ctx context.Context, accepted bilibili.Accepted) (jobs.Outcome, error) {
+	err := w.saver().PersistLonger(ctx, "accepted archive", func(ctx context.Context) error {
+		return w.Pipeline.Accepted(ctx, w.row, w.claim, accepted.AID, accepted.BVID)
+	}, pipeline.ErrLost)
 	if err == nil {
-		submission.logger.Info("there is no archive of the last submit; submitting again", "last_submit", submission.fate())
+		w.logger.Info("archive accepted", "bvid", accepted.BVID)
 	}
-	return step{wait: s.Pace.backoff(int(submission.Attempts))}, err
+	return jobs.Done(), err
 }
 
-func (s *Service) stillUnknown(ctx context.Context, submission submission, cause error) (step, error) {
-	reason := db.Text(submission.fate() + "; looking the archive up: " + cause.Error())
-	looked := errors.Is(cause, bilibili.ErrNoArchive)
-	err := s.DB.SubmissionLookedUp(ctx, db.SubmissionLookedUpParams{RecordingID: submission.RecordingID, Looked: looked, Error: reason})
-	if err == nil && submission.Error != reason {
-		submission.logger.Warn("it is not known whether there is an archive", "last_submit", submission.fate(), "lookup", cause)
+// held commits why nothing can be sent yet. Trouble of this host, such as a database that is away, is no reason.
+func (w submission) held(ctx context.Context, subject pipeline.Subject, cause error) (jobs.Outcome, error) {
+	failure := failureOf(cause, pipeline.Host)
+	if failure.Blame == pipeline.Host {
+		return jobs.Done(), cause
 	}
-	return step{wait: s.Pace.lookupWait(cause)}, err
+	verdict := w.Pace.Judge(subject, failure, int(w.row.Attempts), 0)
+	kept := setback(verdict, cause)
+	err := w.saver().Persist(ctx, "submission", func(ctx context.Context) error {
+		return w.Pipeline.SubmissionHeld(ctx, w.row, w.claim, kept)
+	}, pipeline.ErrLost)
+	if err == nil && w.row.Error != kept.Text {
+		w.logger.Warn("submission waits", "error", cause)
+	}
+	if verdict.Final {
+		return jobs.Done(), err
+	}
+	return jobs.Again(verdict.Wait), err
 }
 
-func (s *Service) accepted(ctx context.Context, submission submission, accepted bilibili.Accepted) (step, error) {
-	err := s.saver().PersistLonger(ctx, "accepted archive", func(ctx context.Context) error {
-		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
-			if _, err := q.LockRecording(ctx, submission.RecordingID); err != nil {
-				return err
-			}
-			err := q.SubmissionAccepted(ctx, db.SubmissionAcceptedParams{
-				RecordingID: submission.RecordingID, AID: accepted.AID, BVID: accepted.BVID, AcceptedAt: time.Now(),
-			})
-			if err != nil {
-				return err
-			}
-			return s.Hooks.AfterPublication(ctx, tx, submission.RecordingID)
-		})
-	})
-	if err == nil {
-		submission.logger.Info("archive accepted", "bvid", accepted.BVID)
+// refused commits why there is no archive, or perhaps none, and when the next try is.
+func (w submission) refused(ctx context.Context, subject pipeline.Subject, cause error, parts int) (jobs.Outcome, error) {
+	failure := failureOf(cause, pipeline.Lost)
+	verdict := w.Pace.Judge(subject, failure, max(int(w.row.Attempts)-1, 0), 0)
+	limit := int(w.row.PartLimit)
+	if verdict.Split {
+		// The account, or the category, takes fewer parts at once than others.
+		limit = max(parts/2, 1)
+		verdict.Final = parts <= 1
 	}
-	return step{done: true}, err
-}
-
-// held writes down why nothing can be submitted yet. Trouble of this host, such as a database that is away, is no reason.
-func (s *Service) held(ctx context.Context, submission submission, cause error) (step, error) {
-	var missing *operatorError
-	var hopeless *hopelessError
+	refusal := pipeline.Refusal{Setback: setback(verdict, cause), Code: int32(failure.Code), PartLimit: int32(limit)}
+	refusal.Text = db.Text(cause.Error() + advice(cause))
+	if failure.Blame == pipeline.Refused {
+		refusal.Reason = reason.New(reason.SubmissionRefused, "cause", refusal.Text, "code", strconv.Itoa(failure.Code)).JSON()
+	}
+	var state pipeline.SubmissionState
+	err := w.saver().PersistLonger(ctx, "submission", func(ctx context.Context) (err error) {
+		state, err = w.Pipeline.SubmissionRefused(ctx, w.row, w.claim, refusal)
+		return err
+	}, pipeline.ErrLost)
 	switch {
-	case errors.As(cause, &hopeless):
-		err := s.setState(ctx, submission.RecordingID, "failed", cause.Error())
-		if err == nil {
-			submission.logger.Error("submission given up", "error", cause)
-		}
-		return step{done: true}, err
-	case errors.As(cause, &missing):
-		err := s.setState(ctx, submission.RecordingID, "waiting", cause.Error())
-		if err == nil && submission.Error != cause.Error() {
-			submission.logger.Warn("submission waits", "error", cause)
-		}
-		return step{wait: s.Pace.Operator}, err
+	case err != nil:
+		return jobs.Done(), err
+	case verdict.Final:
+		w.logger.Error("submission refused; a person has to look", "error", cause)
+		return jobs.Done(), nil
 	}
-	return step{}, cause
-}
-
-// hopelessError is a recording that cannot be submitted as it is.
-type hopelessError struct{ text string }
-
-func (e *hopelessError) Error() string { return e.text }
-
-// refused writes down why there is no archive (or perhaps none) and when the next try is.
-func (s *Service) refused(ctx context.Context, submission submission, cause error) (step, error) {
-	verdict := s.Pace.judgeSubmit(cause, int(submission.Attempts))
-	state := "waiting"
-	switch {
-	case verdict.unknown:
-		state = "unknown"
-	case verdict.final:
-		state = "failed"
-	}
-	var answer *bilibili.RefusedError
-	refusal := 0
-	if verdict.final && errors.As(cause, &answer) {
-		refusal = answer.Code
-	}
-	err := s.saver().PersistLonger(ctx, "submission", func(ctx context.Context) error {
-		return s.DB.SubmissionRefused(ctx, db.SubmissionRefusedParams{
-			RecordingID: submission.RecordingID, State: state, Error: db.Text(cause.Error() + advice(cause)), Refusal: int32(refusal), Counted: verdict.counted,
-		})
-	})
-	if err == nil {
-		submission.logger.Warn("submission not accepted", "state", state, "error", cause, "next_try_in", verdict.wait)
-	}
-	return step{done: state == "failed", wait: verdict.wait}, err
-}
-
-func (s *Service) setState(ctx context.Context, recordingID int64, state, reason string) error {
-	return s.saver().Persist(ctx, "submission", func(ctx context.Context) error {
-		return s.DB.SubmissionState(ctx, db.SubmissionStateParams{RecordingID: recordingID, State: state, Error: db.Text(reason)})
-	})
-}
-
-func filenames(archive bilibili.Archive) []string {
-	names := make([]string, 0, len(archive.Videos))
-	for _, video := range archive.Videos {
-		names = append(names, video.Filename)
-	}
-	return names
-}
-
-// compose makes the archive of a recording as its template says now. It refuses to leave a hole.
-func (s *Service) compose(ctx context.Context, recordingID int64) (*bilibili.Account, bilibili.Archive, error) {
-	recording, err := s.DB.GetRecording(ctx, recordingID)
-	if err != nil {
-		return nil, bilibili.Archive{}, fmt.Errorf("read recording: %w", err)
-	}
-	template, err := s.template(ctx, s.DB.Queries, recording)
-	if err != nil {
-		return nil, bilibili.Archive{}, err
-	}
-	if err := checkFields(recording, template); err != nil {
-		return nil, bilibili.Archive{}, err
-	}
-	account, err := s.login(ctx, template)
-	if err != nil {
-		return nil, bilibili.Archive{}, err
-	}
-	segments, err := s.DB.RecordingSegments(ctx, recordingID)
-	if err != nil {
-		return nil, bilibili.Archive{}, fmt.Errorf("read segments: %w", err)
-	}
-	var parts []bilibili.Part
-	for _, segment := range segments {
-		if segment.Publish != "wanted" {
-			continue
-		}
-		if segment.UploadState != "uploaded" {
-			return nil, bilibili.Archive{}, &operatorError{fmt.Sprintf("segment %d is not uploaded", segment.Index)}
-		}
-		if !sameAccount(segment.AccountFile, account.File) {
-			return nil, bilibili.Archive{}, &operatorError{fmt.Sprintf(
-				"segment %d was uploaded with account %q and belongs to it; set user_cookie of template %q back from %q to submit",
-				segment.Index, segment.AccountFile, template.TemplateName, account.File)}
-		}
-		stem := strings.TrimSuffix(filepath.Base(segment.Path), filepath.Ext(segment.Path))
-		parts = append(parts, bilibili.Part{Title: clip(stem, maxTitle), Filename: segment.RemoteName, CID: segment.RemoteID})
-	}
-	if len(parts) == 0 {
-		return nil, bilibili.Archive{}, &operatorError{"every segment was given up: nothing is left to submit"}
-	}
-	if len(parts) > bilibili.MaxParts {
-		return nil, bilibili.Archive{}, &hopelessError{fmt.Sprintf(
-			"the recording has %d parts and an archive takes %d; join or waive some", len(parts), bilibili.MaxParts)}
-	}
-	configuration, err := s.configuration(ctx, recording.StreamerID)
-	if err != nil {
-		return nil, bilibili.Archive{}, err
-	}
-	archive := describe(recording, template, parts, configuration.Zone())
-	archive.Via = bilibili.Via(configuration.SubmitVia())
-	archive.Cover, err = s.cover(ctx, account, recording, template)
-	return account, archive, err
-}
-
-// sameAccount compares names of cookie files, which have two spellings.
-func sameAccount(a, b string) bool {
-	localA, errA := accounts.LocalName(a)
-	localB, errB := accounts.LocalName(b)
-	return errA == nil && errB == nil && localA == localB
+	w.logger.Warn("submission not accepted", "state", state, "error", cause, "next_try_in", verdict.Wait)
+	return jobs.Again(verdict.Wait), nil
 }

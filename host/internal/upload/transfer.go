@@ -6,96 +6,101 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/jobs"
+	"github.com/lubod/lubod/host/internal/pipeline"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
 )
 
-// transferWorker runs the job of one segment.
-type transferWorker struct {
-	river.WorkerDefaults[transferArgs]
-	service *Service
-}
-
-// Work does one try. It never answers with an error: what to do next is in the row, where a person sees it.
-func (w *transferWorker) Work(ctx context.Context, job *river.Job[transferArgs]) error {
-	s, segmentID := w.service, job.Args.SegmentID
-	defer s.known.Begin(job.ID)()
-	work, err := s.uploadWork(ctx, segmentID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil // the segment is gone, and its file is not ours to publish any more
-	}
-	if err != nil {
-		return river.JobSnooze(0) // the host stops
-	}
-	if work.Upload.State == "uploaded" || work.Upload.State == "failed" || work.Segment.Publish != "wanted" {
-		return nil
-	}
-	result, err := s.transfer(ctx, work)
-	if err == nil {
-		return s.finish(ctx, work, result)
-	}
-	if ctx.Err() != nil {
-		return river.JobSnooze(0) // the host stops: the checkpoint is saved, the next start goes on from it
-	}
-	return s.postpone(ctx, work, err)
-}
-
-// uploadWork reads what a job is about.
-func (s *Service) uploadWork(ctx context.Context, segmentID int64) (work db.UploadWorkRow, err error) {
-	err = s.saver().Persist(ctx, "transfer", func(ctx context.Context) error {
-		work, err = s.DB.UploadWork(ctx, segmentID)
-		return err
-	})
-	return work, err
-}
-
-func (s *Service) aboutSegment(work db.UploadWorkRow) *slog.Logger {
-	return s.about(work.Recording.ID, work.Recording.StreamerID).With("segment", work.Segment.ID)
-}
-
-func again(ctx context.Context, wait time.Duration) error {
-	if ctx.Err() != nil {
-		return river.JobSnooze(0)
-	}
-	return river.JobSnooze(wait)
-}
-
-// transfer sends one segment over one line, from the last checkpoint where the line can use it.
-func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Result, error) {
-	account, err := s.account(ctx, work.Recording)
-	if err != nil {
-		return line.Result{}, err
-	}
+// transferJob does one try to carry a segment to Bilibili. It waits for its slot first and reads afterwards: while it waits, the
+// segment may be given up, the account changed and its login refreshed.
+func (s *Service) transferJob(ctx context.Context, job jobs.Transfer) jobs.Outcome {
 	limit := func(ctx context.Context) (int, error) {
 		global, err := s.configuration(ctx, nil)
 		return global.UploadLimit, err
 	}
 	if err := s.slots.acquire(ctx, limit); err != nil {
-		return line.Result{}, err
+		return jobs.Again(s.Pace.Database)
 	}
 	defer s.slots.release()
+	claim, end := s.Jobs.Claims.Begin()
+	defer end()
+	work, err := s.claimUpload(ctx, job, claim)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pipeline.ErrLost):
+		return jobs.Done() // the segment is gone, or it is not its turn (any more)
+	case err != nil:
+		return jobs.Again(s.Pace.RetryMax)
+	}
+	t := transfer{Service: s, claim: claim, work: work}
+	result, err := t.send(ctx)
+	switch {
+	case err == nil:
+		return t.finish(ctx, result)
+	case ctx.Err() != nil, errors.Is(err, pipeline.ErrLost):
+		t.release(ctx) // the host stops: the checkpoint is saved, the next start goes on from it
+		return jobs.Done()
+	}
+	return t.postpone(ctx, err)
+}
 
-	// Only now: while the transfer waited for its slot, the configuration may have changed.
-	configuration, err := s.configuration(ctx, work.Recording.StreamerID)
+// transfer is one try, with the row that it holds as it was when the try began.
+type transfer struct {
+	*Service
+	claim uuid.UUID
+	work  db.UploadWorkRow
+}
+
+// claimUpload takes the row and reads it.
+func (s *Service) claimUpload(ctx context.Context, job jobs.Transfer, claim uuid.UUID) (work db.UploadWorkRow, err error) {
+	err = s.saver().Persist(ctx, "transfer", func(ctx context.Context) error {
+		if err := s.Pipeline.ClaimUpload(ctx, job, claim, s.Jobs.Claims.Living(claim)); err != nil {
+			return err
+		}
+		work, err = s.DB.UploadWork(ctx, job.SegmentID)
+		return err
+	}, pipeline.ErrLost)
+	return work, err
+}
+
+func (t transfer) release(ctx context.Context) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.Pace.Linger)
+	defer cancel()
+	// A claim that stays is that of a dead worker, which anybody may take.
+	_ = t.DB.ReleaseUpload(longer, db.ReleaseUploadParams{SegmentID: t.work.Segment.ID, Claim: t.claim})
+}
+
+func (t transfer) log() *slog.Logger {
+	return t.about(t.work.Recording.ID, t.work.Recording.StreamerID).With("segment", t.work.Segment.ID)
+}
+
+// send sends the segment over one line, from the last checkpoint where the line can use it.
+func (t transfer) send(ctx context.Context) (line.Result, error) {
+	work := t.work
+	account, err := t.account(ctx, work.Recording)
 	if err != nil {
 		return line.Result{}, err
 	}
-	name, err := s.chooseLine(ctx, configuration, work.Upload)
+	configuration, err := t.configuration(ctx, work.Recording.StreamerID)
 	if err != nil {
 		return line.Result{}, err
 	}
-	lease, err := s.Lines.Lease(ctx, name)
+	name, err := t.chooseLine(ctx, configuration, work.Upload)
+	if err != nil {
+		return line.Result{}, err
+	}
+	lease, err := t.Lines.Lease(ctx, name)
 	if err != nil {
 		// The plugin manager starts plugins again by itself; that one is down says nothing about this file.
-		return line.Result{}, &operatorError{fmt.Sprintf("line %s: %v", name, err)}
+		return line.Result{}, missing(withCause(reason.New(reason.UploadLineDown, "line", name), err))
 	}
 	defer lease.Release()
 	if err := checkFile(work.Segment); err != nil {
@@ -105,40 +110,87 @@ func (s *Service) transfer(ctx context.Context, work db.UploadWorkRow) (line.Res
 	if name != work.Upload.Line || account.File != work.Upload.AccountFile {
 		checkpoint = nil
 	}
-	started := db.StartUploadParams{SegmentID: work.Segment.ID, Line: name, AccountFile: account.File}
-	if err := s.DB.StartUpload(ctx, started); err != nil {
+	if err := t.Pipeline.UploadStarted(ctx, work.Segment.ID, t.claim, name, account.File); err != nil {
 		return line.Result{}, fmt.Errorf("mark upload: %w", err)
 	}
-	logger := s.aboutSegment(work).With("line", name)
+	logger := t.log().With("line", name)
 	logger.Info("transfer starts", "path", work.Segment.Path, "size_bytes", work.Segment.SizeBytes, "resumed", len(checkpoint) > 0)
 	result, err := lease.Upload(ctx, line.File{
 		Line: name, Path: work.Segment.Path, Name: filepath.Base(work.Segment.Path),
 		Cookies: account.Cookies, Threads: configuration.Threads, Checkpoint: checkpoint,
-	}, func(progress line.Progress) error {
-		err := s.DB.SaveCheckpoint(ctx, db.SaveCheckpointParams{
-			SegmentID: work.Segment.ID, Checkpoint: progress.Checkpoint, AcknowledgedBytes: progress.AcknowledgedBytes,
-		})
+	}, t.progress(ctx, logger))
+	return result, t.judge(ctx, name, account, result, err)
+}
+
+// progress keeps where a transfer stands.
+func (t transfer) progress(ctx context.Context, logger *slog.Logger) func(line.Progress) error {
+	return func(progress line.Progress) error {
+		err := t.Pipeline.UploadProgressed(ctx, t.work.Segment.ID, t.claim, progress.Checkpoint, progress.AcknowledgedBytes)
 		if err != nil && ctx.Err() == nil {
 			// The transfer is worth more than its checkpoint: the next one says all that this one would have said.
 			logger.Warn("checkpoint cannot be saved", "error", err)
 			return nil
 		}
 		return err
-	})
+	}
+}
+
+// judge says what an answer of a line is worth.
+func (t transfer) judge(ctx context.Context, name string, account *bilibili.Account, result line.Result, err error) error {
 	// Whatever came of it: what was sent of a file that changed meanwhile is worth nothing.
-	if err := checkFile(work.Segment); err != nil && ctx.Err() == nil {
-		return line.Result{}, err
+	if err := checkFile(t.work.Segment); err != nil && ctx.Err() == nil {
+		return err
 	}
 	if err == nil && result.RemoteName == "" {
 		err = sdk.Errorf(sdk.Bug, "line %s stored the file and does not tell under which name", name)
 	}
-	if err != nil && ctx.Err() == nil && sdk.KindOf(err) == sdk.LoginRequired {
-		return line.Result{}, s.rejected(ctx, account, err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil && sdk.KindOf(err) == sdk.LoginRequired:
+		return t.rejected(ctx, account, err)
+	}
+	return said(err)
+}
+
+// finish commits a stored file.
+func (t transfer) finish(ctx context.Context, result line.Result) jobs.Outcome {
+	stored := pipeline.Stored{RemoteName: result.RemoteName, RemoteID: result.RemoteID, SizeBytes: t.work.Segment.SizeBytes}
+	err := t.saver().PersistLonger(ctx, "uploaded segment", func(ctx context.Context) error {
+		return t.Pipeline.Uploaded(ctx, t.work.Recording.ID, t.work.Segment.ID, t.claim, stored)
+	}, pipeline.ErrLost)
+	switch {
+	case errors.Is(err, pipeline.ErrLost), errors.Is(err, pgx.ErrNoRows):
+		t.log().Info("a stored segment is not its row's affair any more", "remote_name", result.RemoteName)
+		return jobs.Done()
+	case err != nil:
+		return jobs.Again(t.Pace.Retry)
+	}
+	t.log().Info("segment uploaded", "remote_name", result.RemoteName)
+	return jobs.Done()
+}
+
+// postpone commits what went wrong and when the next try is.
+func (t transfer) postpone(ctx context.Context, cause error) jobs.Outcome {
+	verdict := t.Pace.Judge(pipeline.Transfer, failureOf(cause, pipeline.Host), int(t.work.Upload.Attempts), 0)
+	kept := setback(verdict, cause)
+	err := t.saver().Persist(ctx, "failed transfer", func(ctx context.Context) error {
+		return t.Pipeline.UploadFailed(ctx, t.work.Segment.ID, t.claim, kept)
+	}, pipeline.ErrLost)
+	if errors.Is(err, pipeline.ErrLost) {
+		return jobs.Done()
 	}
 	if err != nil {
-		return line.Result{}, &lineError{err}
+		return jobs.Again(t.Pace.Retry)
 	}
-	return result, nil
+	switch {
+	case verdict.Final:
+		t.log().Error("transfer failed; a person has to look", "error", cause)
+		return jobs.Done()
+	case t.work.Upload.Error != kept.Text:
+		t.log().Warn("transfer failed", "error", cause, "next_try_in", verdict.Wait)
+	}
+	return jobs.Again(verdict.Wait)
 }
 
 // rejected makes a refused login be checked before its next use. Whether a person has to act is what that check finds: it may
@@ -147,8 +199,11 @@ func (s *Service) rejected(ctx context.Context, account *bilibili.Account, cause
 	if err := s.Accounts.Rejected(ctx, account); err != nil {
 		return err
 	}
-	return &operatorError{fmt.Sprintf("the login in %q was refused, and is checked before the next try: %v", account.File, cause)}
+	return missing(withCause(reason.New(reason.UploadLogin, "file", account.File), cause))
 }
+
+// withCause gives a reason the text of what led to it.
+func withCause(why reason.Reason, cause error) reason.Reason { return why.With("cause", cause.Error()) }
 
 // account loads the login that the recording's template names, if the template can be published with at all: what is uploaded
 // for an archive that is refused is uploaded in vain.
@@ -167,10 +222,9 @@ func (s *Service) login(ctx context.Context, template db.Template) (*bilibili.Ac
 	account, err := s.Accounts.Account(ctx, template.UserCookie)
 	switch {
 	case errors.Is(err, accounts.ErrNoDefault):
-		return nil, &operatorError{fmt.Sprintf(
-			"template %q names no account; set user_cookie, put a cookies.json into the data directory, or have exactly one account in /api/v1/users", template.TemplateName)}
+		return nil, missing(reason.New(reason.UploadNoAccount, "template", template.TemplateName))
 	case errors.Is(err, bilibili.ErrNoAccount):
-		return nil, &operatorError{err.Error()}
+		return nil, missing(withCause(reason.New(reason.UploadAccount), err))
 	}
 	return account, err
 }
@@ -180,60 +234,14 @@ func (s *Service) template(ctx context.Context, q *db.Queries, recording db.Reco
 		return db.DecodeParams(recording.Params)
 	}
 	if recording.TemplateName == nil {
-		return db.Template{}, &operatorError{"the recording has no template"}
+		return db.Template{}, missing(reason.New(reason.UploadNoTemplate))
 	}
 	template, err := q.TemplateByName(ctx, *recording.TemplateName)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Template{}, &operatorError{fmt.Sprintf("template %q does not exist; create it to publish this recording", *recording.TemplateName)}
+		return db.Template{}, missing(reason.New(reason.UploadTemplateGone, "template", *recording.TemplateName))
 	}
 	if err != nil {
 		return db.Template{}, fmt.Errorf("read template: %w", err)
 	}
 	return template, nil
-}
-
-// finish commits a stored file, and orders the submission when it was the last one missing.
-func (s *Service) finish(ctx context.Context, work db.UploadWorkRow, result line.Result) error {
-	err := s.saver().PersistLonger(ctx, "uploaded segment", func(ctx context.Context) error {
-		return s.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
-			err := q.FinishUpload(ctx, db.FinishUploadParams{
-				SegmentID: work.Segment.ID, RemoteName: result.RemoteName, RemoteID: result.RemoteID, SizeBytes: work.Segment.SizeBytes,
-			})
-			if err != nil {
-				return err
-			}
-			return s.RecordingEnded(ctx, tx, work.Recording.ID)
-		})
-	})
-	if err != nil {
-		return again(ctx, s.Pace.Database)
-	}
-	s.aboutSegment(work).Info("segment uploaded", "remote_name", result.RemoteName)
-	return nil
-}
-
-// postpone writes down what went wrong and when the next try is.
-func (s *Service) postpone(ctx context.Context, work db.UploadWorkRow, cause error) error {
-	verdict := s.Pace.judgeTransfer(cause, int(work.Upload.Attempts))
-	reason := db.Text(cause.Error())
-	err := s.saver().Persist(ctx, "failed transfer", func(ctx context.Context) error {
-		if verdict.final {
-			return s.DB.FailUpload(ctx, db.FailUploadParams{SegmentID: work.Segment.ID, Error: reason})
-		}
-		counted := int32(0)
-		if verdict.counted {
-			counted = 1
-		}
-		return s.DB.PostponeUpload(ctx, db.PostponeUploadParams{SegmentID: work.Segment.ID, Error: reason, Counted: counted})
-	})
-	if err != nil {
-		return again(ctx, s.Pace.Database)
-	}
-	if work.Upload.Error != cause.Error() {
-		s.aboutSegment(work).Warn("transfer failed", "error", cause, "final", verdict.final, "next_try_in", verdict.wait)
-	}
-	if verdict.final {
-		return nil
-	}
-	return river.JobSnooze(verdict.wait)
 }

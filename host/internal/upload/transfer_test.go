@@ -41,7 +41,7 @@ func TestOrderAndSegmentAreOneTransaction(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := s.SegmentClosed(t.Context(), tx, id); err != nil {
+		if err := s.Pipeline.SegmentClosed(t.Context(), tx, id); err != nil {
 			return err
 		}
 		return context.Canceled
@@ -57,7 +57,7 @@ func TestOneTransferPerSegment(t *testing.T) {
 	s := h.service()
 	segment := h.closed(s, h.recording("recording"), 1)
 	for range 3 { // each start of a host orders what is not finished
-		if err := s.recover(t.Context()); err != nil {
+		if err := s.Pipeline.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,10 +162,10 @@ func TestTransfersThatWaitForASlotHoldBackNoSubmission(t *testing.T) {
 	h.start(s)
 	h.untilUpload(h.closed(s, ready, 1), "uploaded")
 	other := h.recording("ended")
-	for i := range maxTransfers + 1 {
+	for i := range settings.MaxUploadLimit + 1 {
 		h.closed(s, other, i+1)
 	}
-	h.until("all workers wait", func() bool { return h.jobs("transfer", "running") == maxTransfers })
+	h.until("all workers wait", func() bool { return h.jobs("transfer", "running") == settings.MaxUploadLimit })
 	h.end(s, ready)
 	h.untilSubmission(ready, "accepted")
 	close(release)
@@ -310,7 +310,7 @@ func TestFinalFailureHoldsTheSubmission(t *testing.T) {
 				return h.store(ctx, file, report)
 			}
 			if kind == sdk.Unavailable { // the last of many tries
-				h.exec("UPDATE uploads SET attempts = $1 WHERE segment_id = $2", []any{maxFailures - 1, bad})
+				h.exec("UPDATE uploads SET attempts = $1 WHERE segment_id = $2", []any{29, bad})
 			}
 			h.start(s)
 			h.untilUpload(good, "uploaded")
@@ -441,7 +441,7 @@ func TestLostJobsAreFound(t *testing.T) {
 		if segment, err = h.segment(t.Context(), tx, h.recording("recording"), 1); err != nil {
 			return err
 		}
-		if err := s.SegmentClosed(t.Context(), tx, segment); err != nil {
+		if err := s.Pipeline.SegmentClosed(t.Context(), tx, segment); err != nil {
 			return err
 		}
 		_, err = tx.Exec(t.Context(), `UPDATE river_job SET state = 'running', attempt = 1, attempted_at = now(), attempted_by = ARRAY[$1]`, h.host.String())

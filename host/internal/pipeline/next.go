@@ -1,0 +1,194 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+)
+
+// snapshot is what is known of a recording, as its transaction sees it.
+type snapshot struct {
+	Ended bool
+	// Threshold is filtering_threshold in bytes, ThresholdMB the same as people wrote it.
+	Threshold   int64
+	ThresholdMB float64
+	Segments    []segment // in order
+	// Steps tells whether the room has steps at a stage.
+	Steps map[Stage]bool
+	// Downloaded and Post are the runs of the whole recording; empty: none was ordered.
+	Downloaded, Post RunState
+	Submissions      []submission // by number
+}
+
+type segment struct {
+	ID      int64
+	Size    int64
+	Publish Publish
+	Ready   bool     // its segment_processor is over, or there is none
+	Hook    RunState // of its segment_processor; empty: none was ordered
+	Upload  UploadState
+	Remote  string
+}
+
+type submission struct {
+	ID     int64
+	Number int32
+	State  SubmissionState
+	Parts  []string
+	Full   bool
+}
+
+// plan is what is due next.
+type plan struct {
+	Decided []decision
+	// SegmentHooks are segments whose segment_processor is due, Ready those that are done with it, Uploads those to transfer.
+	SegmentHooks, Ready, Uploads []int64
+	// Hook is the stage of the whole recording that is due; empty: none.
+	Hook Stage
+	// Submit is the number of a submission that is to be made; 0: none.
+	Submit int32
+	// Append is a submission whose archive lacks parts; 0: none.
+	Append int64
+}
+
+// decision is what becomes of a piece.
+type decision struct {
+	Segment int64
+	Publish Publish
+	Reason  string
+}
+
+// strayShare is how much of a recording's bytes pieces may be to be left out: filtering_threshold is there for fragments, not
+// for broadcasts that a bad connection cut up.
+const strayShare = 0.02
+
+// next says what a recording needs. It only looks: the same snapshot always has the same plan, and a plan that was carried out
+// leads to a snapshot whose plan is what follows, so that it does not matter how often it is asked.
+func next(s snapshot) plan {
+	var p plan
+	s.Segments = slices.Clone(s.Segments)
+	if s.Ended {
+		p.Decided = decide(&s)
+	}
+	settled := p.segments(s)
+	if !s.Ended || !settled {
+		return p
+	}
+	if s.Downloaded == "" && s.Steps[DownloadedProcessor] && len(s.Segments) > 0 {
+		p.Hook = DownloadedProcessor
+		return p
+	}
+	if s.Downloaded != "" && s.Downloaded != RunDone {
+		return p
+	}
+	p.publication(s)
+	return p
+}
+
+// decide settles the pieces of a recording that ended.
+func decide(s *snapshot) (decided []decision) {
+	var all, pieces int64
+	for _, g := range s.Segments {
+		switch g.Publish {
+		case Undecided:
+			pieces += g.Size
+			all += g.Size
+		case Wanted, Waived:
+			all += g.Size
+		}
+	}
+	to, reason := Wanted, ""
+	switch {
+	case all < s.Threshold:
+		to, reason = Filtered, fmt.Sprintf("the whole recording is smaller than filtering_threshold (%g MB)", s.ThresholdMB)
+	case float64(pieces) <= strayShare*float64(all):
+		to, reason = Filtered, fmt.Sprintf("smaller than filtering_threshold (%g MB), and the pieces left out are together at most 2 %% of the recording", s.ThresholdMB)
+	}
+	for i, g := range s.Segments {
+		if g.Publish == Undecided {
+			s.Segments[i].Publish = to
+			decided = append(decided, decision{g.ID, to, reason})
+		}
+	}
+	return decided
+}
+
+// segments finds what single segments need, and tells whether nothing has to be done to any of them before the recording is
+// submitted, but for their transfers.
+func (p *plan) segments(s snapshot) (settled bool) {
+	settled = true
+	for _, g := range s.Segments {
+		switch {
+		case g.Publish == Undecided:
+			settled = false
+			continue
+		case g.Publish == Filtered: // what is too short to be published is too short to be worked on
+			continue
+		}
+		ready := g.Ready
+		switch {
+		case ready:
+		case g.Hook == RunDone, g.Hook == "" && !s.Steps[SegmentProcessor]:
+			p.Ready = append(p.Ready, g.ID)
+			ready = true
+		case g.Hook == "":
+			p.SegmentHooks = append(p.SegmentHooks, g.ID)
+			settled = false
+		default:
+			settled = false
+		}
+		if ready && g.Publish == Wanted && g.Upload == "" {
+			p.Uploads = append(p.Uploads, g.ID)
+		}
+	}
+	return settled
+}
+
+// publication finds what the archives of a recording need. Nothing of its segments stands in the way but their transfers.
+func (p *plan) publication(s snapshot) {
+	parts, waived := 0, 0
+	var missing []string
+	for _, g := range s.Segments {
+		switch {
+		case g.Publish == Waived:
+			waived++
+		case g.Publish != Wanted:
+		case g.Upload != UploadUploaded:
+			return // never a silent hole
+		default:
+			parts++
+			if !slices.ContainsFunc(s.Submissions, func(made submission) bool { return slices.Contains(made.Parts, g.Remote) }) {
+				missing = append(missing, g.Remote)
+			}
+		}
+	}
+	switch {
+	case parts == 0 && waived > 0:
+		return // a person may take that back
+	case parts == 0:
+		p.post(s)
+		return
+	case len(s.Submissions) == 0:
+		p.Submit = 1
+		return
+	}
+	last := s.Submissions[len(s.Submissions)-1]
+	for _, made := range s.Submissions {
+		if made.State != SubmissionAccepted {
+			return // it is being worked on, or waits for a person
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		p.post(s)
+	case last.Full:
+		p.Submit = last.Number + 1
+	default:
+		p.Append = last.ID
+	}
+}
+
+func (p *plan) post(s snapshot) {
+	if s.Post == "" && s.Steps[Postprocessor] && len(s.Segments) > 0 {
+		p.Hook = Postprocessor
+	}
+}
