@@ -37,7 +37,8 @@ func (r *round) note(ctx context.Context, question question, started bool, cause
 // passes tells whether a trouble is over as soon as a recording is begun.
 func passes(trouble reason.Reason) bool {
 	switch trouble.Code {
-	case "", reason.RoomWindow, reason.RoomKeyword, reason.RoomNotEnded, reason.RoomNoSlot, reason.RoomNoStream, reason.RoomNotStarted:
+	case "", reason.RoomWindow, reason.RoomKeyword, reason.RoomNotEnded, reason.RoomNoSlot, reason.RoomNoStream, reason.RoomNotStarted,
+		reason.PluginDown:
 		return true
 	}
 	return false

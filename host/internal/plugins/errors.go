@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/wire"
 )
@@ -54,13 +55,25 @@ func (e *DownError) Unwrap() error { return e.Err }
 // Is reports that a plugin which cannot be used is down, whatever the reason.
 func (e *DownError) Is(target error) bool { return target == wire.ErrPluginDown }
 
-// As presents the error as the kind that a caller's policy understands: trying again can help.
+// As presents the error as the kind that a caller's policy understands: trying again can help; and as a reason for people.
 func (e *DownError) As(target any) bool {
-	if typed, ok := target.(**sdk.Error); ok {
+	switch typed := target.(type) {
+	case **sdk.Error:
 		*typed = &sdk.Error{Kind: sdk.Unavailable, Message: e.Error(), RetryAfter: e.RetryAfter, Err: wire.ErrPluginDown}
-		return true
+	case **reason.Error:
+		// Without the time of the next try, which is another one each time.
+		*typed = &reason.Error{Reason: reason.New(reason.PluginDown, "plugin", e.Plugin, "cause", e.cause()), Err: e.Err}
+	default:
+		return false
 	}
-	return false
+	return true
+}
+
+func (e *DownError) cause() string {
+	if e.Err == nil {
+		return string(e.State)
+	}
+	return e.Err.Error()
 }
 
 // LaunchError says why a plugin could not be brought up, in words for a person.

@@ -3,10 +3,12 @@ package plugins
 import (
 	"context"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/sdk/wire"
 )
 
@@ -171,6 +173,9 @@ func TestRecorderThatCannotBeStartedIsTriedAgainAsLongAsWorkWaits(t *testing.T) 
 		var down *DownError
 		if !errors.As(err, &down) || !errors.Is(err, wire.ErrPluginDown) || down.Next.IsZero() {
 			t.Fatalf("err = %v", err)
+		}
+		if why := reason.Of(err); why.Code != reason.PluginDown || why.Args["plugin"] != "recorder-r" || !strings.Contains(why.Args["cause"], "there is no file") {
+			t.Fatalf("reason = %+v", why)
 		}
 		if err := m.RecorderTrouble(""); !errors.Is(err, wire.ErrPluginDown) {
 			t.Fatalf("trouble = %v", err)

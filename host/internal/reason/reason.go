@@ -53,7 +53,7 @@ type entry struct {
 type catalogue map[string]entry
 
 // areas are all parts of the catalogue.
-var areas = []catalogue{general, network, rooms, recordings, uploads, submissions, hookSteps, healthChecks, accounts}
+var areas = []catalogue{general, network, rooms, recordings, uploads, submissions, hookSteps, healthChecks, accounts, plugins}
 
 func find(code string) (entry, bool) {
 	for _, area := range areas {
