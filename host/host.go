@@ -88,9 +88,9 @@ func (h *Host) Run(ctx context.Context, ready func(address string)) (err error) 
 	if err := h.prepareDataDir(); err != nil {
 		return err
 	}
-	lock, err := embedded.LockDir(h.config.DataDir)
+	lock, err := h.lockDataDir()
 	if err != nil {
-		return fmt.Errorf("another lubod runs on this data directory: %w", err)
+		return err
 	}
 	parts.onStop(ctx, "data directory", time.Second, func(context.Context) error { return lock.Release() })
 	hostID, err := h.identity()
@@ -137,9 +137,20 @@ func (h *Host) prepareDataDir() error {
 		err = os.Mkdir(h.config.DataDir, 0o711) //nolint:gosec // see above
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make data directory (--data-dir): %w", err)
+		return fmt.Errorf("the data directory %s (--data-dir) cannot be made: %w", h.config.DataDir, folders.Explain(err))
 	}
 	return nil
+}
+
+func (h *Host) lockDataDir() (*embedded.Lock, error) {
+	lock, err := embedded.LockDir(h.config.DataDir)
+	if _, used := errors.AsType[*embedded.InUseError](err); used {
+		return nil, fmt.Errorf("another lubod runs on this data directory: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the data directory %s (--data-dir) has to be a folder that lubod may write to: %w", h.config.DataDir, folders.Explain(err))
+	}
+	return lock, nil
 }
 
 // prepareRecordings makes the folder of recordings when there is none.
@@ -154,7 +165,7 @@ func (h *Host) prepareRecordings(ctx context.Context, database *db.DB) error {
 	}
 	root := h.recordingsDir()
 	if _, err := folders.Make([]string{root}, root, configuration.Modes().Folder); err != nil {
-		return fmt.Errorf("make the folder for recordings: %w", err)
+		return fmt.Errorf("the folder for recordings, %s, cannot be used: %w", root, folders.Explain(err))
 	}
 	return nil
 }
@@ -168,7 +179,7 @@ func (h *Host) identity() (uuid.UUID, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		id := uuid.New()
 		if err := folders.WriteFile(path, []byte(id.String()+"\n")); err != nil {
-			return uuid.UUID{}, fmt.Errorf("write host id: %w", err)
+			return uuid.UUID{}, fmt.Errorf("the data directory %s (--data-dir) cannot be written to: %w", h.config.DataDir, folders.Explain(err))
 		}
 		return id, nil
 	}

@@ -163,6 +163,9 @@ func (c *cluster) reown() error {
 }
 
 func (c *cluster) create(ctx context.Context) (err error) {
+	if err := enoughSpace(c.dir); err != nil {
+		return fmt.Errorf("create the database: %w", err)
+	}
 	c.logger.Info("creating the embedded database", "dir", c.data(), "version", c.programs.version, "user", c.id.name)
 	path, err := os.MkdirTemp(c.dir, initPrefix)
 	if err != nil {
@@ -183,6 +186,21 @@ func (c *cluster) create(ctx context.Context) (err error) {
 		return fmt.Errorf("create the database: %w", err)
 	}
 	return syncDir(c.dir)
+}
+
+// newClusterBytes is what a new cluster takes, with its first transactions.
+const newClusterBytes = 100 << 20
+
+// enoughSpace says so before initdb fails in the middle, in its own words.
+func enoughSpace(dir string) error {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return err
+	}
+	if free := int64(disk.Bavail) * disk.Bsize; free < newClusterBytes {
+		return fmt.Errorf("no space left: it takes %d MB, and %s has %d MB", newClusterBytes>>20, dir, free>>20)
+	}
+	return nil
 }
 
 // initdb fills the empty directory at path and writes it to disk.

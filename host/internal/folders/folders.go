@@ -65,8 +65,8 @@ func makeBelow(root, local string, mode fs.FileMode) error {
 }
 
 func makeRoot(root string, mode fs.FileMode) error {
-	if _, err := os.Stat(root); err == nil {
-		return nil
+	if info, err := os.Stat(root); err == nil {
+		return folder(root, info)
 	}
 	if err := os.MkdirAll(root, 0o777); err != nil || mode == 0 { //nolint:gosec // the umask decides
 		return err
@@ -89,14 +89,22 @@ func makeAll(root *os.Root, local string, mode fs.FileMode) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		info, err := root.Stat(local)
-		if err == nil && !info.IsDir() {
-			err = &fs.PathError{Op: "mkdir", Path: filepath.Join(root.Name(), local), Err: syscall.ENOTDIR}
+		if err != nil {
+			return err
 		}
-		return err
+		return folder(filepath.Join(root.Name(), local), info)
 	case err != nil || mode == 0:
 		return err
 	}
 	return root.Chmod(local, mode)
+}
+
+// folder is an error for what is none.
+func folder(path string, info fs.FileInfo) error {
+	if info.IsDir() {
+		return nil
+	}
+	return &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
 }
 
 // locate returns the root that a name is below, and the rest of its name without any link in it.

@@ -138,8 +138,8 @@ func TestMakeWhereAFileIs(t *testing.T) {
 	if err := os.WriteFile(base+"/file", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"/file", "/file/below"} {
-		if made, err := Make([]string{base}, base+name, 0); err == nil || !errors.Is(Explain(err), syscall.ENOTDIR) {
+	for name, root := range map[string]string{"/file": base, "/file/below": base, "/file/": base + "/file", "/file/new": base + "/file"} {
+		if made, err := Make([]string{root}, base+name, 0); err == nil || !errors.Is(Explain(err), syscall.ENOTDIR) {
 			t.Errorf("%s: made %q, %v", name, made, err)
 		}
 	}

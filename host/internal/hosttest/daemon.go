@@ -97,6 +97,9 @@ func New(t testing.TB, options Options) *Daemon {
 	return d
 }
 
+// Wrap is Options.Wrap for the next start.
+func (d *Daemon) Wrap(command ...string) { d.options.Wrap = command }
+
 // WritePlugins replaces plugins.hcl.
 func (d *Daemon) WritePlugins(text string) {
 	d.t.Helper()
