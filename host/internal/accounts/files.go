@@ -27,6 +27,8 @@ type Files struct {
 	dataDir string
 	mu      sync.Mutex
 	locks   map[string]*fileLock
+	// sync puts a file, or the names of a folder, on the disk.
+	sync func(*os.File) error
 }
 
 type fileLock struct {
@@ -37,7 +39,7 @@ type fileLock struct {
 
 // NewFiles is for a data directory. Other processes may write accounts into it, when they take the same locks.
 func NewFiles(dataDir string) *Files {
-	return &Files{dataDir: dataDir, locks: make(map[string]*fileLock)}
+	return &Files{dataDir: dataDir, locks: make(map[string]*fileLock), sync: (*os.File).Sync}
 }
 
 // Lock waits for the lock of a cookie file, named as LocalName returns it, against this process and others. The returned
@@ -156,7 +158,7 @@ func (f *Files) read(file string) ([]byte, error) {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	if err := finish(root, file); err != nil {
+	if err := f.finish(root, file); err != nil {
 		return nil, err
 	}
 	return readFile(root, file)
@@ -178,6 +180,7 @@ func (f *Files) replace(file string, before []byte, login *bilibili.Login) error
 
 // draft is a cookie file that is about to be written. What can go wrong with the disk goes wrong before it is needed.
 type draft struct {
+	sync       func(*os.File) error
 	root       *os.Root
 	file       *os.File
 	name, into string
@@ -192,7 +195,7 @@ func (f *Files) draft(into string) (*draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
-	d := &draft{root: root, name: beside(into, freshSuffix), into: into}
+	d := &draft{sync: f.sync, root: root, name: beside(into, freshSuffix), into: into}
 	if err = removeIfThere(root, d.name); err == nil {
 		d.file, err = root.OpenFile(d.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	}
@@ -214,7 +217,7 @@ func (d *draft) commit(content []byte) error {
 		err = d.file.Truncate(int64(len(content)))
 	}
 	if err == nil {
-		err = d.file.Sync()
+		err = d.sync(d.file)
 	}
 	if err != nil {
 		return fmt.Errorf("write cookie file %s: %w", d.into, err)
@@ -224,7 +227,7 @@ func (d *draft) commit(content []byte) error {
 		return fmt.Errorf("put cookie file %s in place: %w", d.into, err)
 	}
 	d.name = ""
-	return syncDir(d.root, path.Dir(d.into))
+	return syncDir(d.root, path.Dir(d.into), d.sync)
 }
 
 // discard ends the draft; what was committed stays.
@@ -243,7 +246,7 @@ const freshSuffix = ".new"
 
 // finish puts a login in place that a process wrote and did not get to put in place: the one before may be void already.
 // It gives way to a file that somebody put there since, and is dropped when it was not written to its end.
-func finish(root *os.Root, file string) error {
+func (f *Files) finish(root *os.Root, file string) error {
 	fresh := beside(file, freshSuffix)
 	written, err := root.Lstat(fresh)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -265,7 +268,7 @@ func finish(root *os.Root, file string) error {
 	if err := root.Rename(fresh, file); err != nil {
 		return fmt.Errorf("put cookie file %s in place: %w", file, err)
 	}
-	return syncDir(root, path.Dir(file))
+	return syncDir(root, path.Dir(file), f.sync)
 }
 
 // unfinished tells whether finish has something to do.
@@ -308,10 +311,14 @@ func removeIfThere(root *os.Root, name string) error {
 	return nil
 }
 
-func syncDir(root *os.Root, name string) error {
+func syncDir(root *os.Root, name string, sync func(*os.File) error) error {
 	dir, err := root.Open(name)
 	if err != nil {
 		return fmt.Errorf("open directory of cookie file: %w", err)
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	err = sync(dir)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		err = nil // the file system knows no such thing
+	}
+	return errors.Join(err, dir.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,4 +127,40 @@ func newLogin(t testing.TB, mid int64) *bilibili.Login {
 		t.Fatal(err)
 	}
 	return &bilibili.Login{Mid: mid, Platform: bilibili.PlatformTV, CookieInfo: parts.Cookies, TokenInfo: parts.Tokens}
+}
+
+// A refreshed login is the only one that is left: it is on the disk, under its name, when it counts as saved.
+func TestALoginIsOnTheDiskWhenItIsSaved(t *testing.T) {
+	dir := t.TempDir()
+	files := NewFiles(dir)
+	var synced []string
+	files.sync = func(file *os.File) error {
+		name := filepath.Base(file.Name())
+		if info, err := file.Stat(); err == nil && info.IsDir() {
+			name = "the folder"
+			if _, err := Load(dir, "7.json"); err != nil {
+				t.Errorf("its names are put on the disk too early: %v", err)
+			}
+		} else if content, err := os.ReadFile(filepath.Join(dir, name)); err != nil || len(content) == reserved {
+			t.Errorf("the file is put on the disk too early: %d bytes, %v", len(content), err)
+		}
+		synced = append(synced, name)
+		return file.Sync()
+	}
+	want := []string{".7.json.new", "the folder"}
+	if _, err := files.Save(t.Context(), newLogin(t, 7)); err != nil || !slices.Equal(synced, want) {
+		t.Errorf("put on the disk: %v, %v", synced, err)
+	}
+	synced = nil
+	if err := os.Rename(filepath.Join(dir, "7.json"), filepath.Join(dir, ".7.json.new")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	if err := files.finish(root, "7.json"); err != nil || !slices.Equal(synced, want[1:]) {
+		t.Errorf("after a crash, put on the disk: %v, %v", synced, err)
+	}
 }
