@@ -25,6 +25,7 @@ func TestLoadAcceptsTheKnownShapes(t *testing.T) {
 	shapes := map[string]string{
 		"as a login answers it":         login,
 		"below data":                    `{"code":0,"data":` + login + `}`,
+		"platform beside data":          `{"platform":"BiliTV","data":` + login + `}`,
 		"tokens at the root":            `{"cookie_info":{"cookies":[{"name":"SESSDATA","value":"S%2CV"}]},"access_token":"TOKEN"}`,
 		"Windows Notepad":               "\xef\xbb\xbf" + login,
 		"Notepad's Unicode":             utf16(login, "\xff\xfe", binary.LittleEndian),
@@ -44,6 +45,9 @@ func TestLoadAcceptsTheKnownShapes(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: %v", file, err)
 				}
+				if strings.Contains(content, "BiliTV") != (account.Platform == "BiliTV") {
+					t.Errorf("%s: platform %q", file, account.Platform)
+				}
 				if account.Cookies["SESSDATA"] != "S%2CV" || account.AccessToken != "TOKEN" {
 					t.Errorf("%s: not all of the login was read", file)
 				}
@@ -56,7 +60,7 @@ func TestLoadAcceptsTheKnownShapes(t *testing.T) {
 func TestCookiesOfABrowserAreTaken(t *testing.T) {
 	const other = `{"domain":".example.com","name":"SESSDATA","value":"theirs"}`
 	list := `[` + other + `,{"domain":".bilibili.com","expirationDate":1782777600.345,"hostOnly":false,"httpOnly":true,"name":"SESSDATA","path":"/","sameSite":"unspecified","secure":true,"session":false,"storeId":"0","value":"S%2CV","id":1},` +
-		`{"domain":"passport.bilibili.com","name":"SESSDATA","value":"older"},{"domain":".bilibili.com","name":"bili_jct","value":"csrf"},{"domain":".bilibili.com","name":"DedeUserID","value":"10001"},{"domain":"www.bilibili.com","name":"odd","value":"a b"}]`
+		`{"domain":"passport.bilibili.com","name":"SESSDATA","value":"older"},{"domain":".notbilibili.com","name":"SESSDATA","value":"theirs"},{"domain":".bilibili.com","name":"bili_jct","value":"csrf"},{"domain":".bilibili.com","name":"DedeUserID","value":"10001"},{"domain":"www.bilibili.com","name":"odd","value":"a b"}]`
 	table := "# Netscape HTTP Cookie File\r\n# https://curl.se/docs/http-cookies.html\r\n\r\n.example.com\tTRUE\t/\tFALSE\t0\tSESSDATA\ttheirs\r\n" +
 		"#HttpOnly_.bilibili.com\tTRUE\t/\tTRUE\t1782777600\tSESSDATA\tS%2CV\r\n.bilibili.com\tTRUE\t/\tFALSE\t1782777600\tbili_jct\tcsrf\r\n.bilibili.com\tTRUE\t/\tFALSE\t1782777600\tDedeUserID\t10001\r\n"
 	const header = "buvid3=x; SESSDATA=S%2CV; bili_jct=csrf; DedeUserID=10001; empty="

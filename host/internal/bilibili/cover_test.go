@@ -10,6 +10,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -88,6 +89,40 @@ func TestPicturesAreMadeToFit(t *testing.T) {
 		if err := checkCover(cover); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestASeeThroughPictureIsPutOnWhite(t *testing.T) {
+	var out bytes.Buffer
+	if err := png.Encode(&out, image.NewNRGBA(image.Rect(0, 0, 480, 300))); err != nil {
+		t.Fatal(err)
+	}
+	cover, err := FitCover(out.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := jpeg.Decode(bytes.NewReader(cover))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, g, b, _ := decoded.At(10, 10).RGBA(); r>>8 < 250 || g>>8 < 250 || b>>8 < 250 {
+		t.Errorf("nothing became %d %d %d", r>>8, g>>8, b>>8)
+	}
+}
+
+func TestAPictureOfManyBytesIsMadeSmaller(t *testing.T) {
+	noise := image.NewGray(image.Rect(0, 0, 2400, 2400))
+	random := rand.NewChaCha8([32]byte{})
+	if _, err := random.Read(noise.Pix); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, noise); err != nil {
+		t.Fatal(err)
+	}
+	cover, err := FitCover(out.Bytes())
+	if err != nil || out.Len() <= maxBytes || len(cover) > maxBytes {
+		t.Errorf("%d bytes became %d, %v", out.Len(), len(cover), err)
 	}
 }
 

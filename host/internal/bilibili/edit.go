@@ -137,11 +137,6 @@ func (v viewed) edited(via Via, add []Part) map[string]any {
 	if len(videos) == len(v.Parts) {
 		return nil
 	}
-	if via != ViaWeb {
-		for i := range videos[:len(v.Parts)] {
-			videos[i].CID = 0
-		}
-	}
 	fields := map[string]any{}
 	for name, value := range v.fields {
 		if !slices.Contains(omitted, name) && (via != ViaWeb || !slices.Contains(omittedWeb, name)) {

@@ -1,6 +1,7 @@
 package bilibili
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,8 +42,13 @@ func TestAnArchiveGrowsByEditsAndKeepsWhatItHas(t *testing.T) {
 			later := w.sim.Now().Add(100 * time.Hour).Unix()
 			first.Dtime, first.Dynamic, first.NoReprint = &later, "watch this", 1
 			accepted := w.submit(first)
-			if err := w.client.Edit(t.Context(), w.account, via, accepted, whole.Videos[100:230]); err == nil {
+			if err := w.client.Edit(t.Context(), w.account, via, accepted, whole.Videos[100:201]); err == nil {
 				t.Fatal("more than 100 parts were sent at once")
+			}
+			over := whole
+			over.Videos = whole.Videos[:101]
+			if _, err := w.client.Submit(t.Context(), w.account, over); err == nil {
+				t.Fatal("an archive of more than 100 parts was sent at once")
 			}
 			for _, more := range [][]Part{whole.Videos[100:200], whole.Videos[200:]} {
 				if err := w.client.Edit(t.Context(), w.account, via, accepted, more); err != nil {
@@ -139,6 +145,57 @@ func TestAnEditLeavesWhatItsOwnerChanged(t *testing.T) {
 	}
 	if got := w.grown(); len(got.Videos) != 3 || got.Title != "by hand" || slices.Contains(filenamesOf(got), parts(whole)[0]) {
 		t.Errorf("%q with %v", got.Title, filenamesOf(got))
+	}
+}
+
+// Two edits at the same time would lose the parts of one of them.
+func TestOneEditAtATime(t *testing.T) {
+	w := newWorld(t)
+	whole := w.archive("a", 3)
+	first := whole
+	first.Videos = whole.Videos[:1]
+	accepted := w.submit(first)
+	hold := w.sim.AddFault(simulator.Hang(simulator.CallEdit))
+	done := make(chan error)
+	go func() {
+		done <- w.client.Edit(t.Context(), w.account, ViaApp, accepted, whole.Videos[1:2])
+	}()
+	if err := w.sim.WaitFault(t.Context(), hold, 1); err != nil {
+		t.Fatal(err)
+	}
+	hasty, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := w.client.Edit(hasty, w.account, ViaApp, accepted, whole.Videos[2:]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second edit ended with %v", err)
+	}
+	w.sim.ReleaseFault(hold)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := w.client.Edit(t.Context(), w.account, ViaApp, accepted, whole.Videos[2:]); err != nil {
+		t.Error(err)
+	}
+	if got := w.grown(); !slices.Equal(filenamesOf(got), parts(whole)) {
+		t.Errorf("parts %v", filenamesOf(got))
+	}
+	views := 0
+	for _, request := range w.sim.Requests() {
+		if request.Call == simulator.CallView {
+			views++
+		}
+	}
+	if views != 2 {
+		t.Errorf("%d views, want one for each edit that was made", views)
+	}
+}
+
+func TestAPartFailsByItsCodeOrItsState(t *testing.T) {
+	for part, want := range map[PartView]bool{
+		{}: false, {XcodeState: 6}: false, {FailCode: 9}: true, {XcodeState: 3}: true, {FailCode: 9, XcodeState: 3}: true,
+	} {
+		if part.Failed() != want {
+			t.Errorf("%+v failed: %v", part, part.Failed())
+		}
 	}
 }
 

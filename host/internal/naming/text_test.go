@@ -32,6 +32,17 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestPlainLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\x00b\x07c\x7fd\u0085e": "abcd e", "evil\u202Etxt.exe": "eviltxt.exe", "\u2066a\u2069": "a", "\uFEFFa\u200Bb": "ab", "a\uFFFDb\xffc\uFFFE": "abc",
+		"👩\u200d💻": "👩\u200d💻", "a\u2028b\u2029c\vd": "a b c d", " a\tb ": "a b", "播\u00a0": "播",
+	} {
+		if got := PlainLine(text); got != want {
+			t.Errorf("PlainLine(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 // What a room calls itself comes out as it went in, but for what cannot be read, and it is no template.
 func TestTextLeavesValuesAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
