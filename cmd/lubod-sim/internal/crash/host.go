@@ -68,7 +68,7 @@ func (h *host) start(ctx context.Context) error {
 	// Its life is longer than ctx: stop and kill end it.
 	c := exec.Command(h.in.lubod, "server", "--listen", "127.0.0.1:0", "--data-dir", h.data, //nolint:noctx // see above
 		"--plugins", h.in.pluginsFile(), "--database-url", "")
-	c.Env = append(os.Environ(), "LUBOD_DATABASE_URL=", "HOME="+h.data, "LUBOD_PACE="+strconv.Itoa(pace),
+	c.Env = append(os.Environ(), "LUBOD_DATABASE_URL=", "HOME="+h.data, fmt.Sprintf("LUBOD_TEST_PACE=%f", 1/float64(pace)),
 		"LUBOD_BILIBILI_MEMBER_URL="+h.sim, "LUBOD_BILIBILI_API_URL="+h.sim, "LUBOD_BILIBILI_PASSPORT_URL="+h.sim)
 	c.Dir = filepath.Dir(h.data)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: h.in.owner}

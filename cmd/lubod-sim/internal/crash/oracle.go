@@ -36,6 +36,7 @@ func (r *run) judge(ctx context.Context) (summary string, err error) {
 	r.files.stop()
 	r.judgeArchives(found)
 	r.judgeFiles(found)
+	r.judgeFiltered(found)
 	r.judgeLogs()
 	sent, lost := r.judgeFrames(found)
 	for _, v := range r.bili.Violations() {
@@ -167,6 +168,25 @@ func (r *run) judgeFiles(found *rows) {
 	for _, s := range found.Sessions {
 		if s.EndReason == "" {
 			r.fail("session %s ended, and its row does not say why", s.ID)
+		}
+	}
+}
+
+// judgeFiltered wants that the threshold removes stray pieces only: of a recording above it, at most 2 % of the bytes.
+func (r *run) judgeFiltered(found *rows) {
+	for _, recording := range found.Recordings {
+		var all, filtered int64
+		for _, s := range found.Segments {
+			if s.RecordingID != recording.ID {
+				continue
+			}
+			all += s.SizeBytes
+			if s.Publish == "filtered" {
+				filtered += s.SizeBytes
+			}
+		}
+		if all >= int64(r.plan.Threshold)*1_000_000 && filtered*50 > all {
+			r.fail("recording %d has %d bytes, of which %d are filtered", recording.ID, all, filtered)
 		}
 	}
 }

@@ -128,6 +128,16 @@ func TestTheOracleSeesWhatIsWrong(t *testing.T) {
 			s.write(t, s.found.Segments[0].Path, content[:len(content)-3])
 		}, "is no sound file"},
 		{"an unexplained omission", func(_ *testing.T, s *stage) { s.found.Segments[0].Publish = "filtered" }, "does not say why"},
+		{"a filtered broadcast", func(_ *testing.T, s *stage) {
+			s.plan.Threshold = 1
+			for i := range s.found.Segments {
+				s.found.Segments[i].Publish, s.found.Segments[i].Reason, s.found.Segments[i].SizeBytes = "filtered", []byte(`"small"`), 600_000
+			}
+		}, "1200000 are filtered"},
+		{"a fragment", func(_ *testing.T, s *stage) {
+			s.plan.Threshold = 1
+			s.found.Segments[0].Publish, s.found.Segments[0].Reason, s.found.Segments[0].SizeBytes = "filtered", []byte(`"small"`), 600_000
+		}, ""},
 		{"an unexplained end", func(_ *testing.T, s *stage) { s.found.Sessions[0].EndReason = "" }, "does not say why"},
 		{"a panic", func(t *testing.T, s *stage) { s.write(t, s.host.logPath, []byte("x\npanic: y\n")) }, "lubod.txt: panic: y"},
 	} {
@@ -136,6 +146,7 @@ func TestTheOracleSeesWhatIsWrong(t *testing.T) {
 			s := newStage(t)
 			test.spoil(t, s)
 			s.judgeFiles(s.found)
+			s.judgeFiltered(s.found)
 			s.judgeFrames(s.found)
 			s.judgeLogs()
 			switch {

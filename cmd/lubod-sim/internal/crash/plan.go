@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
 // Kind is what happens at a moment of a run.
@@ -28,6 +30,8 @@ const (
 	LoseChunk     Kind = "lose answer of chunk"
 	CutChunk      Kind = "cut chunk"
 	LoseComplete  Kind = "lose answer of complete"
+	RefuseSubmit  Kind = "refuse submit" // for a reason that passes
+	LoseBilibili  Kind = "Bilibili answers nothing but 502"
 	FillDisk      Kind = "fill disk"             // that of the recordings
 	FillData      Kind = "fill disk of database" // that of everything else
 	Unwritable    Kind = "make folder unwritable"
@@ -45,6 +49,7 @@ type Event struct {
 	Then time.Duration // of KillStarting and KillStopping: how long after the start or the signal
 	Room int           // for sources
 	N    int           // for lost answers: how many
+	Code int           // of a refusal
 }
 
 func (e Event) String() string {
@@ -52,12 +57,14 @@ func (e Event) String() string {
 	switch e.Kind {
 	case KillStarting, KillStopping:
 		text += fmt.Sprintf(" (down %v, killed after %v)", e.For, e.Then)
-	case KillHost, StopHost, FillDisk, FillData, Unwritable, StallSource, LoseSource:
+	case KillHost, StopHost, FillDisk, FillData, Unwritable, StallSource, LoseSource, LoseBilibili:
 		text += fmt.Sprintf(" (%v)", e.For)
 	case LoseSubmit, CutSubmit, LoseChunk, CutChunk, LoseComplete:
 		text += fmt.Sprintf(" (%d times)", e.N)
 	}
 	switch e.Kind {
+	case RefuseSubmit:
+		text += fmt.Sprintf(" (%d)", e.Code)
 	case CutSource, ResetSource, StallSource, LoseSource:
 		text += fmt.Sprintf(", room %d", e.Room+1)
 	}
@@ -72,7 +79,10 @@ type Plan struct {
 	Remove  bool          // the rooms' postprocessor is rm
 	ListLag time.Duration // of Bilibili, in its own time
 	Review  time.Duration // until an archive is public, in Bilibili's time
-	Events  []Event
+	Refused int           // the state in which the first archive ends instead; 0: it becomes public
+	// Threshold is the rooms' filtering_threshold in MB. Segments are below 1, broadcasts are not.
+	Threshold int
+	Events    []Event
 }
 
 // Broadcast is how long each room is live.
@@ -88,6 +98,12 @@ func Draw(seed uint64) Plan {
 	if random.IntN(2) == 0 {
 		plan.ListLag = span(random, time.Minute, 20*time.Minute).Round(time.Second)
 	}
+	if random.IntN(6) == 0 {
+		plan.Refused = []int{bilibili.StateReturned, bilibili.StateLocked, bilibili.StateTranscodeFailed}[random.IntN(3)]
+	}
+	if random.IntN(3) == 0 {
+		plan.Threshold = 1
+	}
 	for range 2 + random.IntN(5) {
 		plan.Events = append(plan.Events, draw(random, plan.Rooms))
 	}
@@ -96,11 +112,11 @@ func Draw(seed uint64) Plan {
 	return plan
 }
 
-// processes and surroundings are drawn from; what is here twice happens twice as often.
+// kinds are drawn from; what is here twice happens twice as often.
 var kinds = []Kind{
 	KillHost, KillHost, KillStarting, KillStarting, StopHost, StopHost, KillStopping, KillRecorder, KillRecorder, KillLine, KillLine,
 	KillExtractor, KillDatabase, KillDatabase, KillBackend, FillDisk, FillData, Unwritable, Unwritable, CutSource, ResetSource, StallSource,
-	LoseSource,
+	LoseSource, LoseBilibili,
 }
 
 func draw(random *rand.Rand, rooms int) Event {
@@ -112,7 +128,7 @@ func draw(random *rand.Rand, rooms int) Event {
 		e.For, e.Then = span(random, 0, time.Second), span(random, 10*time.Millisecond, 1500*time.Millisecond)
 	case KillStopping:
 		e.For, e.Then = span(random, 0, time.Second), span(random, 5*time.Millisecond, 500*time.Millisecond)
-	case FillDisk, FillData, Unwritable, StallSource, LoseSource:
+	case FillDisk, FillData, Unwritable, StallSource, LoseSource, LoseBilibili:
 		e.For = span(random, 200*time.Millisecond, 3*time.Second)
 	}
 	return e
@@ -128,8 +144,15 @@ func drawLosses(random *rand.Rand) []Event {
 		kind := []Kind{LoseChunk, CutChunk, LoseComplete}[random.IntN(3)]
 		events = append(events, Event{Kind: kind, N: 1 + random.IntN(3), At: span(random, 0, Broadcast)})
 	}
+	if random.IntN(4) == 0 {
+		events = append(events, Event{Kind: RefuseSubmit, Code: passing[random.IntN(len(passing))]})
+	}
 	return events
 }
+
+// passing are refusals after which the same submission has been accepted, one that was made all the same, and one that nobody
+// knows.
+var passing = []int{-352, -509, -799, -702, -403, -405, -502, 20042, 21070, 21111, 21171, 424242}
 
 func span(random *rand.Rand, least, most time.Duration) time.Duration {
 	return (least + time.Duration(random.Int64N(int64(most-least)))).Round(10 * time.Millisecond)
@@ -138,8 +161,8 @@ func span(random *rand.Rand, least, most time.Duration) time.Duration {
 // String is the plan as it is printed before a run.
 func (p Plan) String() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "seed %d: %d room(s), segments of %v, rm %v, public after %v, list lags %v\n",
-		p.Seed, p.Rooms, p.Split, p.Remove, p.Review, p.ListLag)
+	fmt.Fprintf(&text, "seed %d: %d room(s), segments of %v, rm %v, threshold %d MB, public after %v, first archive ends as %d, list lags %v\n",
+		p.Seed, p.Rooms, p.Split, p.Remove, p.Threshold, p.Review, p.Refused, p.ListLag)
 	for _, event := range p.Events {
 		fmt.Fprintf(&text, "  %v\n", event)
 	}

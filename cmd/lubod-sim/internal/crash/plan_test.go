@@ -20,7 +20,7 @@ func TestASeedDrawsTheSamePlanAgain(t *testing.T) {
 func TestPlansHoldEveryKindOfEvent(t *testing.T) {
 	t.Parallel()
 	seen := map[Kind]int{}
-	lagging, removing := 0, 0
+	lagging, removing, refused, filtering := 0, 0, 0, 0
 	for seed := range uint64(200) {
 		plan := Draw(seed + 1)
 		for _, event := range plan.Events {
@@ -35,13 +35,19 @@ func TestPlansHoldEveryKindOfEvent(t *testing.T) {
 		if plan.Remove {
 			removing++
 		}
+		if plan.Refused != 0 {
+			refused++
+		}
+		if plan.Threshold > 0 {
+			filtering++
+		}
 	}
-	for _, kind := range append(kinds, LoseSubmit, CutSubmit, LoseChunk, CutChunk, LoseComplete) {
+	for _, kind := range append(kinds, LoseSubmit, CutSubmit, LoseChunk, CutChunk, LoseComplete, RefuseSubmit) {
 		if seen[kind] < 10 {
 			t.Errorf("%q happens %d times in 200 runs", kind, seen[kind])
 		}
 	}
-	if lagging < 50 || removing < 30 {
-		t.Errorf("lists lag in %d runs, files are removed in %d", lagging, removing)
+	if lagging < 50 || removing < 30 || refused < 20 || filtering < 30 {
+		t.Errorf("lists lag in %d runs, files are removed in %d, archives refused in %d, pieces filtered in %d", lagging, removing, refused, filtering)
 	}
 }

@@ -49,6 +49,7 @@ type segment struct {
 	Index       int
 	Path        string
 	Publish     string
+	SizeBytes   int64 `json:"size_bytes"`
 	Reason      json.RawMessage
 	RemovedAt   *string `json:"removed_at"`
 }

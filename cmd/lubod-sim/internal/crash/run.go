@@ -144,6 +144,12 @@ func (r *run) openWorld(clip *live.Clip) (err error) {
 	if _, err := r.bili.RestoreAccount(r.in.account); err != nil {
 		return err
 	}
+	if r.plan.Refused != 0 {
+		fate := bilibili.Fate{Times: 1, After: r.plan.Review, State: r.plan.Refused, Reason: "crash test"}
+		if err := r.bili.AddFate(fate); err != nil {
+			return err
+		}
+	}
 	for range r.plan.Rooms {
 		room, err := live.Start(live.Options{Clip: clip, Speed: 1})
 		if err != nil {
@@ -166,6 +172,9 @@ func (r *run) watchRooms(ctx context.Context) error {
 	for i, room := range r.rooms {
 		streamer := map[string]any{
 			"url": room.URL(), "template_name": templateName, "remark": roomName(i), "split_time": int(r.plan.Split.Seconds()),
+		}
+		if r.plan.Threshold > 0 {
+			streamer["override"] = map[string]any{"filtering_threshold": r.plan.Threshold}
 		}
 		if r.plan.Remove {
 			streamer["postprocessor"] = []any{"rm"}
@@ -278,6 +287,16 @@ func (r *run) actOnWorld(ctx context.Context, e Event) {
 		r.bili.AddFault(bilibili.Reset(bilibili.CallPart).For(e.N))
 	case LoseComplete:
 		r.bili.AddFault(bilibili.AnswerLost(bilibili.CallComplete).For(e.N))
+	case RefuseSubmit:
+		refusal := bilibili.Code(e.Code)
+		if e.Code == -502 {
+			refusal = bilibili.CodeButMade(e.Code)
+		}
+		r.bili.AddFault(refusal)
+	case LoseBilibili:
+		away := r.bili.AddFault(bilibili.HTML("", http.StatusBadGateway).Always())
+		_ = pause(ctx, e.For)
+		r.bili.RemoveFault(away)
 	case CutSource:
 		room.Break()
 	case ResetSource:
