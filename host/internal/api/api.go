@@ -201,11 +201,11 @@ func New(deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find data directory: %w", err)
 	}
-	spec, operations, err := loadContract(contract)
-	if err != nil {
-		return nil, err
+	loaded := theContract()
+	if loaded.err != nil {
+		return nil, loaded.err
 	}
-	drawn, err := pages.New(spec)
+	drawn, err := pages.New(loaded.spec)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func New(deps Deps) (*Server, error) {
 		answers: newAnswers(time.Now),
 		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), runHooks: deps.RunHooks, log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
-		spec: spec, operations: operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
+		spec: loaded.spec, operations: loaded.operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout, headerTimeout: headerTimeout, watchFiles: watchFiles, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
 		events: deps.Events, logs: deps.Logs, health: deps.Health, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),

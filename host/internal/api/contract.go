@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -43,6 +44,19 @@ func timeoutOf(operationID string) time.Duration {
 	}
 	return requestTimeout
 }
+
+// loadedContract is openapi.yaml as it was read.
+type loadedContract struct {
+	spec       *openapi3.T
+	operations map[string]*operation
+	err        error
+}
+
+// theContract is read once: the servers of a process, of which tests make many, share what none of them changes.
+var theContract = sync.OnceValue(func() (loaded loadedContract) {
+	loaded.spec, loaded.operations, loaded.err = loadContract(contract)
+	return loaded
+})
 
 // loadContract reads openapi.yaml and indexes its operations by method and echo's form of the path.
 func loadContract(document []byte) (*openapi3.T, map[string]*operation, error) {

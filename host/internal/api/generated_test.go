@@ -25,7 +25,8 @@ import (
 )
 
 const (
-	generatedRequests = 20_000
+	// generatedRequests find what is common; LUBOD_TEST_REQUESTS=20000 finds the rest.
+	generatedRequests = 4_000
 	generatedWorkers  = 8
 	// streamPatience is how long an answer that never ends is read.
 	streamPatience = 100 * time.Millisecond
@@ -60,6 +61,19 @@ func generatedSeed(t *testing.T) uint64 {
 	return seed
 }
 
+func generatedCount(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv("LUBOD_TEST_REQUESTS")
+	if text == "" {
+		return generatedRequests
+	}
+	count, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
 func openSockets(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -86,12 +100,12 @@ func sendGenerated(t *testing.T, seed uint64) {
 	// Guesses do not have to wait here: every other one would be all that is tested.
 	var clock atomic.Int64
 	h.server.attempts.now = func() time.Time { return time.Unix(clock.Add(2*int64(throttleMemory/time.Second)), 0) }
-	flood := newFlood(t, h, seed)
+	flood, requests := newFlood(t, h, seed), generatedCount(t)
 	var next atomic.Uint64
 	var workers sync.WaitGroup
 	for range generatedWorkers {
 		workers.Go(func() {
-			for number := next.Add(1); number <= generatedRequests && !t.Failed(); number = next.Add(1) {
+			for number := next.Add(1); number <= requests && !t.Failed(); number = next.Add(1) {
 				flood.send(t, number)
 			}
 		})

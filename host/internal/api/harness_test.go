@@ -418,10 +418,7 @@ type contractTransport struct {
 
 func newContractTransport(t testing.TB, next http.RoundTripper) *contractTransport {
 	t.Helper()
-	spec, _, err := loadContract(contract)
-	if err != nil {
-		t.Fatal(err)
-	}
+	spec := theContract().spec
 	router, err := gorillamux.NewRouter(spec)
 	if err != nil {
 		t.Fatal(err)

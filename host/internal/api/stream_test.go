@@ -83,10 +83,7 @@ func (b *browser) watchEvents(t *testing.T, query string, headers ...string) *ss
 	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "text/event-stream" || response.Header.Get("X-Accel-Buffering") != "no" {
 		t.Fatalf("status %d, %v", response.StatusCode, response.Header)
 	}
-	spec, _, err := loadContract(contract)
-	if err != nil {
-		t.Fatal(err)
-	}
+	spec := theContract().spec
 	schema := spec.Components.Schemas["Event"].Value
 	return &sse{response: response, lines: bufio.NewScanner(response.Body), schema: func(data string) error {
 		var value any

@@ -138,6 +138,7 @@ func TestFirstUserNeedsThisMachineOrTheSetupToken(t *testing.T) {
 		"with a name that PostgreSQL refuses": {nil, `{"username":"a\u0000b","password":"password123"}`, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := newHarness(t, dbtest.New(t))
 			for i := range tc.headers {
 				tc.headers[i] = strings.ReplaceAll(tc.headers[i], "TOKEN", h.server.setupToken)
