@@ -124,13 +124,18 @@ func (t transfer) send(ctx context.Context) (line.Result, error) {
 
 // progress keeps where a transfer stands.
 func (t transfer) progress(ctx context.Context, logger *slog.Logger) func(line.Progress) error {
+	saved := true
 	return func(progress line.Progress) error {
 		err := t.Pipeline.UploadProgressed(ctx, t.work.Segment.ID, t.claim, progress.Checkpoint, progress.AcknowledgedBytes)
 		if err != nil && ctx.Err() == nil {
 			// The transfer is worth more than its checkpoint: the next one says all that this one would have said.
-			logger.Warn("checkpoint cannot be saved", "error", err)
+			if saved {
+				logger.Warn("checkpoints cannot be saved; the transfer goes on", "error", err)
+			}
+			saved = false
 			return nil
 		}
+		saved = true
 		return err
 	}
 }
