@@ -3,10 +3,8 @@ package upload
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/accounts"
@@ -89,8 +87,7 @@ func (s *Service) parts(ctx context.Context, q *db.Queries, row db.Submission, a
 		case !sameAccount(segment.AccountFile, account.File):
 			return nil, missing(reason.New(reason.SubmissionOther, "index", index, "had", segment.AccountFile, "template", template.TemplateName, "has", account.File))
 		}
-		stem := strings.TrimSuffix(filepath.Base(segment.Path), filepath.Ext(segment.Path))
-		parts = append(parts, bilibili.Part{Title: clip(stem, maxTitle), Filename: segment.RemoteName, CID: segment.RemoteID})
+		parts = append(parts, bilibili.Part{Title: partTitle(segment.Path, int(segment.Index)), Filename: segment.RemoteName, CID: segment.RemoteID})
 	}
 	return parts, nil
 }

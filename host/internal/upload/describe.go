@@ -2,6 +2,7 @@ package upload
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -33,11 +34,6 @@ func describe(recording db.Recording, template db.Template, parts []bilibili.Par
 	if description == "" && template.Copyright != reposted {
 		description = text("{streamer} 直播录像，%Y-%m-%d %H:%M 开播。", maxDesc) // own work without one is refused
 	}
-	for i := range parts {
-		if parts[i].Title = partTitle(parts[i].Title); parts[i].Title == "" {
-			parts[i].Title = fmt.Sprintf("P%d", i+1)
-		}
-	}
 	var statement *bilibili.CreationStatement
 	if template.CreationStatement != 0 && template.Copyright != reposted {
 		statement = &bilibili.CreationStatement{ID: int(template.CreationStatement)}
@@ -60,8 +56,10 @@ const (
 )
 
 // partTitle makes the title of a part of the name of its file. Files that were not recorded here can have any name.
-func partTitle(stem string) string {
-	return clip(naming.PlainLine(naming.WithoutSecrets(stem)), maxTitle)
+func partTitle(path string, number int) string {
+	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	title := clip(naming.PlainLine(stem), maxTitle)
+	return firstOf(title, fmt.Sprintf("P%d", number))
 }
 
 func firstOf(texts ...string) string {
