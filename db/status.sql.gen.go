@@ -12,7 +12,7 @@ import (
 
 const getSegmentWithUpload = `-- name: GetSegmentWithUpload :one
 SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.id = $1
 `
@@ -25,6 +25,7 @@ type GetSegmentWithUploadRow struct {
 	AcknowledgedBytes int64
 	UploadAttempts    int32
 	UploadError       string
+	UploadReason      []byte
 }
 
 func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmentWithUploadRow, error) {
@@ -53,6 +54,7 @@ func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmen
 		&i.AcknowledgedBytes,
 		&i.UploadAttempts,
 		&i.UploadError,
+		&i.UploadReason,
 	)
 	return i, err
 }
@@ -61,7 +63,7 @@ const listRecordings = `-- name: ListRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
        coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
-       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error
+       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason
 FROM recordings r
 LEFT JOIN LATERAL ( -- of several archives the first that is not there yet, or the first
     SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at, refusal, number, round, claim, reason, missing, appending, part_limit, is_full, proven, archive, archive_code, archive_text, archive_at, follows, follow_round FROM submissions o WHERE o.recording_id = r.id ORDER BY o.state = 'accepted', o.number LIMIT 1) s ON true
@@ -92,6 +94,7 @@ type ListRecordingsRow struct {
 	BVID               string
 	SubmissionAttempts int32
 	SubmissionError    string
+	SubmissionReason   []byte
 }
 
 func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) ([]ListRecordingsRow, error) {
@@ -121,6 +124,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 			&i.BVID,
 			&i.SubmissionAttempts,
 			&i.SubmissionError,
+			&i.SubmissionReason,
 		); err != nil {
 			return nil, err
 		}
@@ -134,7 +138,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 
 const listSegments = `-- name: ListSegments :many
 SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index
 `
@@ -147,6 +151,7 @@ type ListSegmentsRow struct {
 	AcknowledgedBytes int64
 	UploadAttempts    int32
 	UploadError       string
+	UploadReason      []byte
 }
 
 func (q *Queries) ListSegments(ctx context.Context, recordingID int64) ([]ListSegmentsRow, error) {
@@ -181,6 +186,7 @@ func (q *Queries) ListSegments(ctx context.Context, recordingID int64) ([]ListSe
 			&i.AcknowledgedBytes,
 			&i.UploadAttempts,
 			&i.UploadError,
+			&i.UploadReason,
 		); err != nil {
 			return nil, err
 		}
@@ -244,7 +250,7 @@ func (q *Queries) OpenRecordings(ctx context.Context) ([]OpenRecordingsRow, erro
 }
 
 const openUploads = `-- name: OpenUploads :many
-SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error
+SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error, u.reason
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500
 `
@@ -260,6 +266,7 @@ type OpenUploadsRow struct {
 	AcknowledgedBytes int64
 	Attempts          int32
 	Error             string
+	Reason            []byte
 }
 
 // What a person gave up is not open any more.
@@ -283,6 +290,7 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 			&i.AcknowledgedBytes,
 			&i.Attempts,
 			&i.Error,
+			&i.Reason,
 		); err != nil {
 			return nil, err
 		}
@@ -295,11 +303,11 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 }
 
 const recentSubmissions = `-- name: RecentSubmissions :many
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
- FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' ORDER BY s.id LIMIT 500)
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+ FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' OR s.archive = 'rejected' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
- FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' ORDER BY s.id DESC LIMIT 20)
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+ FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' AND s.archive <> 'rejected' ORDER BY s.id DESC LIMIT 20)
 `
 
 type RecentSubmissionsRow struct {
@@ -318,9 +326,10 @@ type RecentSubmissionsRow struct {
 	Number      int32
 	Archive     string
 	ArchiveText string
+	Reason      []byte
 }
 
-// What is not accepted yet, oldest first, then the last that were.
+// What is not accepted yet, or was refused after that, oldest first, then the last that were accepted.
 func (q *Queries) RecentSubmissions(ctx context.Context) ([]RecentSubmissionsRow, error) {
 	rows, err := q.db.Query(ctx, recentSubmissions)
 	if err != nil {
@@ -346,6 +355,7 @@ func (q *Queries) RecentSubmissions(ctx context.Context) ([]RecentSubmissionsRow
 			&i.Number,
 			&i.Archive,
 			&i.ArchiveText,
+			&i.Reason,
 		); err != nil {
 			return nil, err
 		}

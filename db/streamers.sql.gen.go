@@ -260,22 +260,29 @@ const streamerStates = `-- name: StreamerStates :many
 WITH open_uploads AS (
     SELECT r.streamer_id,
            bool_or(u.state = 'uploading' OR u.state = 'pending' AND u.error = '') AS working,
-           (array_agg(u.error ORDER BY u.id DESC) FILTER (WHERE u.error <> ''))[1] AS error
+           (array_agg(u.error ORDER BY u.id DESC) FILTER (WHERE u.error <> ''))[1] AS error,
+           (array_agg(u.reason ORDER BY u.id DESC) FILTER (WHERE u.error <> ''))[1] AS reason
     FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
     WHERE u.state <> 'uploaded' AND g.publish = 'wanted' AND r.streamer_id IS NOT NULL
     GROUP BY r.streamer_id
 ), open_submissions AS (
     SELECT r.streamer_id,
-           bool_or(s.state IN ('submitting', 'unknown') OR s.state = 'waiting' AND s.error = '') AS working,
-           (array_agg(s.error ORDER BY s.id DESC) FILTER (WHERE s.error <> ''))[1] AS error
+           bool_or(s.state IN ('submitting', 'unknown', 'appending') OR s.state = 'waiting' AND s.error = '') AS working,
+           (array_agg(s.error ORDER BY s.id DESC) FILTER (WHERE s.error <> ''))[1] AS error,
+           (array_agg(s.reason ORDER BY s.id DESC) FILTER (WHERE s.error <> ''))[1] AS reason
     FROM submissions s JOIN recordings r ON r.id = s.recording_id
     WHERE s.state <> 'accepted' AND r.streamer_id IS NOT NULL
     GROUP BY r.streamer_id
 ), held_hooks AS (
-    SELECT DISTINCT ON (r.streamer_id) r.streamer_id, h.id, h.error
+    SELECT DISTINCT ON (r.streamer_id) r.streamer_id, h.id, h.error, h.reason
     FROM hook_runs h JOIN recordings r ON r.id = h.recording_id
     WHERE h.state = 'held' AND r.streamer_id IS NOT NULL
     ORDER BY r.streamer_id, h.id
+), rejected AS (
+    SELECT DISTINCT ON (r.streamer_id) r.streamer_id, s.bvid, s.archive_text
+    FROM submissions s JOIN recordings r ON r.id = s.recording_id
+    WHERE s.archive = 'rejected' AND r.streamer_id IS NOT NULL
+    ORDER BY r.streamer_id, s.id DESC
 ), open_sessions AS (
     SELECT streamer_id, min(plugin) AS plugin FROM recorder_sessions WHERE ended_at IS NULL AND streamer_id IS NOT NULL GROUP BY streamer_id
 )
@@ -283,13 +290,15 @@ SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, s
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
        (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
-       coalesce(os.error, '')::text AS submission_error,
-       coalesce(ou.error, '')::text AS upload_error,
-       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error,
+       coalesce(os.error, '')::text AS submission_error, os.reason::jsonb AS submission_reason,
+       coalesce(ou.error, '')::text AS upload_error, ou.reason::jsonb AS upload_reason,
+       coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error, hh.reason AS hook_reason,
+       coalesce(re.bvid, '')::text AS rejected, coalesce(re.archive_text, '')::text AS rejected_text,
        coalesce(oe.plugin, '')::text AS recorder
 FROM streamers
 LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
 LEFT JOIN open_submissions os ON os.streamer_id = streamers.id
+LEFT JOIN rejected re ON re.streamer_id = streamers.id
 LEFT JOIN open_sessions oe ON oe.streamer_id = streamers.id
 LEFT JOIN held_hooks hh ON hh.streamer_id = streamers.id
 LEFT JOIN templates t ON t.template_name = streamers.template_name
@@ -298,15 +307,20 @@ ORDER BY streamers.id
 `
 
 type StreamerStatesRow struct {
-	Streamer        Streamer
-	Recording       bool
-	Uploading       bool
-	TemplateMissing bool
-	SubmissionError string
-	UploadError     string
-	HeldHook        int64
-	HookError       string
-	Recorder        string
+	Streamer         Streamer
+	Recording        bool
+	Uploading        bool
+	TemplateMissing  bool
+	SubmissionError  string
+	SubmissionReason []byte
+	UploadError      string
+	UploadReason     []byte
+	HeldHook         int64
+	HookError        string
+	HookReason       []byte
+	Rejected         string
+	RejectedText     string
+	Recorder         string
 }
 
 // All streamers, or one, with what they do: two passes over the open work, whatever the number of rooms. What waits for a
@@ -346,9 +360,14 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.Uploading,
 			&i.TemplateMissing,
 			&i.SubmissionError,
+			&i.SubmissionReason,
 			&i.UploadError,
+			&i.UploadReason,
 			&i.HeldHook,
 			&i.HookError,
+			&i.HookReason,
+			&i.Rejected,
+			&i.RejectedText,
 			&i.Recorder,
 		); err != nil {
 			return nil, err

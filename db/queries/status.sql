@@ -11,23 +11,23 @@ WHERE r.state <> 'ended' ORDER BY r.id DESC LIMIT 500;
 
 -- name: OpenUploads :many
 -- What a person gave up is not open any more.
-SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error
+SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error, u.reason
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500;
 
 -- name: RecentSubmissions :many
--- What is not accepted yet, oldest first, then the last that were.
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
- FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' ORDER BY s.id LIMIT 500)
+-- What is not accepted yet, or was refused after that, oldest first, then the last that were accepted.
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+ FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' OR s.archive = 'rejected' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text
- FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' ORDER BY s.id DESC LIMIT 20);
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+ FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' AND s.archive <> 'rejected' ORDER BY s.id DESC LIMIT 20);
 
 -- name: ListRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
        coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
-       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error
+       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason
 FROM recordings r
 LEFT JOIN LATERAL ( -- of several archives the first that is not there yet, or the first
     SELECT * FROM submissions o WHERE o.recording_id = r.id ORDER BY o.state = 'accepted', o.number LIMIT 1) s ON true
@@ -36,12 +36,12 @@ ORDER BY r.id DESC LIMIT sqlc.arg(max_rows)::integer;
 
 -- name: ListSegments :many
 SELECT sqlc.embed(g), u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index;
 
 -- name: GetSegmentWithUpload :one
 SELECT sqlc.embed(g), u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.id = $1;

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/accounts"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // ListAccounts answers all Bilibili accounts.
@@ -29,7 +30,7 @@ func (s *Server) AddAccount(ctx context.Context, request AddAccountRequestObject
 	}
 	row, err := s.db.InsertAccount(ctx, db.InsertAccountParams{Platform: string(request.Body.Key), File: file})
 	if violates(err, "accounts_platform_file_key") {
-		return nil, conflict("value: there is an account with the file %q already", file)
+		return nil, conflict("value", reason.New(reason.APIAccountExists, "file", quoted(file)))
 	}
 	if err != nil {
 		return nil, err
@@ -73,13 +74,33 @@ func (s *Server) describeAccounts(ctx context.Context, rows ...db.Account) ([]Ac
 	accounts := make([]Account, 0, len(rows))
 	for i, row := range rows {
 		state := states[i]
-		accounts = append(accounts, Account{
+		fails, warns := accountReasons(row.File, state)
+		in := languageOf(ctx)
+		one := Account{
 			ID: row.ID, Name: row.File, Value: row.File, Platform: row.Platform, Valid: state.Error == "",
-			Mid: unlessZero(state.Mid), Uname: unlessZero(state.Uname), Error: unlessZero(state.Error), Warning: unlessZero(state.Warning),
+			Mid: unlessZero(state.Mid), Uname: unlessZero(state.Uname), Error: tell(in, fails).textOrNil(), Warning: tell(in, warns).textOrNil(),
 			Expires: unlessZero(state.Expires), CheckedAt: unlessZero(state.Checked),
-		})
+		}
+		first := fails
+		if first.IsZero() {
+			first = warns
+		}
+		why := tell(in, first)
+		one.ReasonCode, one.ReasonArgs, one.Action = why.code, why.args, why.action
+		accounts = append(accounts, one)
 	}
 	return accounts, nil
+}
+
+// accountReasons are why a login cannot be used, and why it will not be for long.
+func accountReasons(file string, state accounts.State) (fails, warns reason.Reason) {
+	if state.Error != "" {
+		fails = reason.New(reason.AccountUnusable, "file", file, "cause", state.Error)
+	}
+	if state.Warning != "" {
+		warns = reason.New(reason.AccountExpires, "file", file, "cause", state.Warning)
+	}
+	return fails, warns
 }
 
 // unlessZero leaves out of an answer what is not known.
@@ -101,13 +122,13 @@ func (s *Server) dataFile(field, name, example string) (string, error) {
 	if filepath.IsAbs(name) {
 		relative, err := filepath.Rel(s.dataDir, name)
 		if err != nil || !filepath.IsLocal(relative) {
-			return "", invalid(field, "must be a file inside the data directory, such as %s", example)
+			return "", invalid(field, reason.New(reason.APIDataFile, "example", example))
 		}
 		name = relative
 	}
 	local, err := accounts.LocalName(name)
 	if err != nil {
-		return "", invalid(field, "must be a file inside the data directory, such as %s", example)
+		return "", invalid(field, reason.New(reason.APIDataFile, "example", example))
 	}
 	return local, nil
 }

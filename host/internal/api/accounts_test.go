@@ -11,7 +11,8 @@ func TestAccountFromAdditionToDeletion(t *testing.T) {
 	h := newLoggedIn(t)
 	added := h.api(t, "POST", "/users", `{"key":"bilibili-cookies","value":"new_cookies.json"}`).must(t, 200)
 	equalJSON(t, added.body, `{"id":1,"name":"new_cookies.json","value":"new_cookies.json","platform":"bilibili-cookies","valid":false,
-		"error":"there is no file new_cookies.json in the data directory yet"}`)
+		"error":"there is no file new_cookies.json in the data directory yet","reason_code":"account.unusable","action":{"kind":"login","target":"account"},
+		"reason_args":{"file":"new_cookies.json","cause":"there is no file new_cookies.json in the data directory yet"}}`)
 	if got := h.notes.take(); got != "publishing changed" {
 		t.Errorf("announced %q", got)
 	}
@@ -32,7 +33,7 @@ func TestAccountFromAdditionToDeletion(t *testing.T) {
 
 func TestBrokenAccountFileIsSaidAndNotShown(t *testing.T) {
 	h := newLoggedIn(t)
-	if err := os.WriteFile(filepath.Join(h.dataDir, "broken.json"), []byte(`SESSDATA=SECRET`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h.dataDir, "broken.json"), []byte(`{"SECRET`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	added := h.api(t, "POST", "/users", `{"key":"bilibili-cookies","value":"broken.json"}`).must(t, 200)

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // GetMyInfo answers what Bilibili says about the account of a cookie file.
@@ -74,7 +76,7 @@ func (s *Server) accountOrAny(ctx context.Context, user *string) (*bilibili.Acco
 	}
 	account, err := s.accounts.Any(ctx)
 	if errors.Is(err, bilibili.ErrNoAccount) {
-		return nil, unusable(nil, "there is no Bilibili account that can be used; log one in with GET /api/v1/qrcode and add its file with POST /api/v1/users")
+		return nil, unusable(nil, "", reason.New(reason.APINoUsableAccount))
 	}
 	return account, err
 }
@@ -89,15 +91,15 @@ func (s *Server) loadAccount(ctx context.Context, user string) (*bilibili.Accoun
 	account, err := s.accounts.Account(ctx, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &problem{status: http.StatusNotFound, code: codeNotFound, message: fmt.Sprintf("user: there is no file %s in the data directory", file)}
+		return nil, &problem{status: http.StatusNotFound, code: codeNotFound, field: "user", why: reason.New(reason.APINoDataFile, "file", file)}
 	case errors.Is(err, bilibili.ErrNoAccount):
-		return nil, unusable(err, "user: %v", err)
+		return nil, unusable(err, "user", said(err, reason.APIAccountUnusable))
 	}
 	return account, err
 }
 
-func unusable(cause error, format string, args ...any) *problem {
-	return &problem{status: http.StatusUnprocessableEntity, code: codeAccount, message: fmt.Sprintf(format, args...), cause: cause}
+func unusable(cause error, field string, why reason.Reason) *problem {
+	return &problem{status: http.StatusUnprocessableEntity, code: codeAccount, field: field, why: why, cause: cause}
 }
 
 // fromBilibili turns an error of Bilibili into an answer. What Bilibili says is text from outside: it is quoted, and cut.
@@ -105,11 +107,11 @@ func fromBilibili(err error, file string) error {
 	var refused *bilibili.RefusedError
 	switch {
 	case errors.As(err, &refused) && refused.Code == bilibili.CodeNotLoggedIn:
-		return unusable(err, "the login in %s is no longer valid; log in again", file)
+		return unusable(err, "", reason.New(reason.APILoginInvalid, "file", file))
 	case errors.As(err, &refused):
-		return unavailable(err, "Bilibili refused with code %d: %.200q; try again later", refused.Code, refused.Message)
+		return unavailable(err, reason.New(reason.APIBilibiliRefused, "code", strconv.FormatInt(int64(refused.Code), 10), "message", quoted(fmt.Sprintf("%.200s", refused.Message))))
 	case errors.Is(err, bilibili.ErrNotSent), errors.Is(err, bilibili.ErrAnswerLost):
-		return unavailable(err, "Bilibili does not answer, or not as expected; try again later")
+		return unavailable(err, reason.New(reason.APIBilibiliAway))
 	}
 	return err
 }

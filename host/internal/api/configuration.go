@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 )
@@ -52,7 +54,7 @@ func shownConfiguration(stored []byte, catalog *settings.Catalog) (Configuration
 // waitPlugins waits until it is known which options there are.
 func (s *Server) waitPlugins(ctx context.Context) error {
 	if err := s.plugins.WaitLoaded(ctx); err != nil {
-		return unavailable(err, "the plugins are still being started; try again in some seconds")
+		return unavailable(err, reason.New(reason.APIPluginsStarting))
 	}
 	return nil
 }
@@ -198,9 +200,9 @@ func (s *Server) confined(format, key string, value json.RawMessage) (json.RawMe
 func keyProblem(err error) error {
 	var key *settings.KeyError
 	if errors.As(err, &key) {
-		return invalid(key.Key, "%s", key.Problem)
+		return invalid(key.Key, said(err, reason.APIRefused).With("text", key.Problem))
 	}
-	return invalid("", "%v", err)
+	return invalid("", said(err, reason.APIRefused))
 }
 
 // lineNames are the lines that may be named: nil when that is not known and not needed.
@@ -220,7 +222,7 @@ func (s *Server) knownLines(ctx context.Context, raw json.RawMessage, before []b
 	}
 	names, err := s.plugins.LineNames(ctx)
 	if err != nil {
-		return nil, unavailable(err, "lines: the plugins could not be asked for the lines that there are; try again, or see /api/v1/plugins")
+		return nil, &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, field: "lines", why: reason.New(reason.APILinesUnknown), cause: err}
 	}
 	return append(lineNames{settings.LineAuto}, names...), nil
 }
@@ -229,5 +231,5 @@ func (l lineNames) has(line string) error {
 	if slices.Contains(l, line) {
 		return nil
 	}
-	return invalid("lines", "there is no upload line %q; there are %s", line, strings.Join(l, ", "))
+	return invalid("lines", reason.New(reason.APINoLine, "line", quoted(line), "lines", strings.Join(l, ", ")))
 }

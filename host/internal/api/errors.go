@@ -16,6 +16,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/labstack/echo/v4"
+
+	"github.com/lubod/lubod/host/internal/health"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // Codes of error answers, for programs. They are part of the contract: new ones may come, these stay.
@@ -51,38 +54,68 @@ const (
 	codeUnavailable      = "unavailable"
 )
 
-// problem is an error that has an HTTP answer of its own. Its message is written for the person who sent the request.
+// problem is an error that has an HTTP answer of its own. Its text is written for the person who sent the request.
 type problem struct {
-	status  int
-	code    string
-	message string
+	status int
+	code   string
+	// field is the one that is wrong; empty when it is the request as a whole.
+	field string
+	why   reason.Reason
 	// retryAfter, when positive, says when another try makes sense.
 	retryAfter time.Duration
 	cause      error
 }
 
-func (p *problem) Error() string { return p.message }
+func (p *problem) Error() string { return p.text(reason.English) }
 func (p *problem) Unwrap() error { return p.cause }
 
-// invalid says what is wrong with one field of the request; field is empty when it is the request as a whole.
-func invalid(field, format string, args ...any) *problem {
-	message := fmt.Sprintf(format, args...)
-	if field != "" {
-		message = field + ": " + message
+func (p *problem) text(in reason.Language) string {
+	if p.field == "" {
+		return p.why.Text(in)
 	}
-	return &problem{status: http.StatusBadRequest, code: codeInvalid, message: message}
+	return p.field + ": " + p.why.Text(in)
+}
+
+// within is the same problem of an object that is a field itself.
+func (p *problem) within(field string) *problem {
+	inside := *p
+	inside.field = field
+	if p.field != "" {
+		inside.field += "." + p.field
+	}
+	return &inside
+}
+
+// said is the reason that an error carries, or one of the code with its text.
+func said(err error, code string) reason.Reason {
+	var carrier *reason.Error
+	if errors.As(err, &carrier) {
+		return carrier.Reason
+	}
+	return reason.New(code, "text", err.Error(), "cause", err.Error())
+}
+
+// quoted is a text of a client or of a file system as a sentence can hold it between quotation marks.
+func quoted(text string) string {
+	between := strconv.Quote(text)
+	return between[1 : len(between)-1]
+}
+
+// invalid says what is wrong with one field of the request; field is empty when it is the request as a whole.
+func invalid(field string, why reason.Reason) *problem {
+	return &problem{status: http.StatusBadRequest, code: codeInvalid, field: field, why: why}
 }
 
 func notFound(what string, id int64) *problem {
-	return &problem{status: http.StatusNotFound, code: codeNotFound, message: fmt.Sprintf("there is no %s with the id %d", what, id)}
+	return &problem{status: http.StatusNotFound, code: codeNotFound, why: reason.New("api.no_"+what, "id", strconv.FormatInt(id, 10))}
 }
 
-func conflict(format string, args ...any) *problem {
-	return &problem{status: http.StatusConflict, code: codeConflict, message: fmt.Sprintf(format, args...)}
+func conflict(field string, why reason.Reason) *problem {
+	return &problem{status: http.StatusConflict, code: codeConflict, field: field, why: why}
 }
 
-func unavailable(cause error, format string, args ...any) *problem {
-	return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, message: fmt.Sprintf(format, args...), cause: cause}
+func unavailable(cause error, why reason.Reason) *problem {
+	return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, why: why, cause: cause}
 }
 
 // violates tells whether err is the database refusing a row because of the named unique constraint.
@@ -116,7 +149,9 @@ func (s *Server) answerError(err error, c echo.Context) {
 		// The rest of the body is not read.
 		header.Set("Connection", "close")
 	}
-	body, err := json.Marshal(Error{Error: p.message, Code: p.code})
+	in := languageOf(c.Request().Context())
+	why := tell(in, p.why)
+	body, err := json.Marshal(Error{Error: p.text(in), Code: p.code, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action})
 	if err == nil {
 		err = c.Blob(p.status, echo.MIMEApplicationJSON, body)
 	}
@@ -134,7 +169,7 @@ func (s *Server) classify(err error, c echo.Context) *problem {
 			if p.status >= http.StatusInternalServerError {
 				level = slog.LevelWarn
 			}
-			s.log.Log(c.Request().Context(), level, "request refused", "path", c.Path(), "answer", p.message, "error", p.cause)
+			s.log.Log(c.Request().Context(), level, "request refused", "path", c.Path(), "answer", p.Error(), "error", p.cause)
 		}
 		return p
 	}
@@ -143,28 +178,37 @@ func (s *Server) classify(err error, c echo.Context) *problem {
 		return fromFramework(framework, c)
 	}
 	if databaseIsAway(err) {
+		s.health.Look(health.CodeDatabase)
 		s.log.Warn("request failed: the database does not answer", "path", c.Path(), "error", err)
-		return &problem{
-			status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: 5 * time.Second,
-			message: "the database does not answer at the moment; recordings go on, try again in some seconds",
-		}
+		return &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: 5 * time.Second, why: s.databaseReason(err)}
 	}
 	incident := incidentID()
 	s.log.Error("request failed", "incident", incident, "method", c.Request().Method, "path", c.Path(), "error", err)
 	return &problem{
-		status: http.StatusInternalServerError, code: codeInternal,
-		message: "the server made a mistake; its log says more under incident " + incident,
+		status: http.StatusInternalServerError, code: codeInternal, why: reason.New(reason.APIInternal, "incident", incident),
 	}
+}
+
+// databaseReason says what is known of a database that did not do what it was asked for.
+func (s *Server) databaseReason(err error) reason.Reason {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "53100" {
+		return reason.New(reason.APIDatabaseFull)
+	}
+	if down := s.databaseDown(); down != nil {
+		return reason.New(reason.APIDatabaseAwaySince, "since", instant(down.Since))
+	}
+	return reason.New(reason.APIDatabaseAway)
 }
 
 func fromFramework(e *echo.HTTPError, c echo.Context) *problem {
 	switch e.Code {
 	case http.StatusNotFound:
-		return &problem{status: e.Code, code: codeNotFound, message: fmt.Sprintf("there is nothing at %.200q", c.Request().URL.Path)}
+		return &problem{status: e.Code, code: codeNotFound, why: reason.New(reason.APINoPath, "path", quoted(fmt.Sprintf("%.200s", c.Request().URL.Path)))}
 	case http.StatusMethodNotAllowed:
-		return &problem{status: e.Code, code: codeMethod, message: fmt.Sprintf("%.20s does not work here; allowed is %s", c.Request().Method, c.Response().Header().Get("Allow"))}
+		return &problem{status: e.Code, code: codeMethod, why: reason.New(reason.APIMethod, "method", fmt.Sprintf("%.20s", c.Request().Method), "allowed", c.Response().Header().Get("Allow"))}
 	}
-	return &problem{status: http.StatusBadRequest, code: codeInvalid, message: fmt.Sprint(e.Message)}
+	return &problem{status: http.StatusBadRequest, code: codeInvalid, why: reason.New(reason.APIRefused, "text", fmt.Sprint(e.Message))}
 }
 
 // databaseIsAway tells a database that cannot be reached, is starting or stopping, or takes too long, from one that

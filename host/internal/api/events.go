@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/host/internal/events"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // clientRetry is how soon a browser comes back after the end of its stream.
@@ -21,7 +22,7 @@ func (s *Server) StreamEvents(ctx context.Context, request StreamEventsRequestOb
 	if request.Params.Types != nil {
 		types, err := events.ParseTypes(*request.Params.Types)
 		if err != nil {
-			return nil, invalid("types", "%s", err)
+			return nil, invalid("types", said(err, reason.APIRefused))
 		}
 		filter.Types = types
 	}
@@ -47,9 +48,9 @@ func (s *Server) StreamEvents(ctx context.Context, request StreamEventsRequestOb
 }
 
 func cannotSubscribe(err error) error {
-	p := unavailable(err, "events cannot be read at the moment; try again in some seconds")
+	p := unavailable(err, reason.New(reason.APIEventsAway))
 	if errors.Is(err, events.ErrTooMany) {
-		p = unavailable(nil, "too many clients read events already; close one of them")
+		p = unavailable(nil, reason.New(reason.APIEventsFull))
 	}
 	p.retryAfter = joinTimeout
 	return p

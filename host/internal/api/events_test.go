@@ -52,7 +52,7 @@ func TestEveryKindOfEventIsInTheContract(t *testing.T) {
 		`INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish) VALUES (1, 1, '/a/1.flv', 10, 1500, now(), now(), 'wanted')`,
 		`UPDATE segments SET publish = 'waived'`, `UPDATE segments SET removed_at = now()`,
 		`INSERT INTO hook_runs (recording_id, segment_id, stage, steps) VALUES (1, 1, 'segment_processor', '["rm"]')`,
-		`INSERT INTO uploads (segment_id) VALUES (1)`, `INSERT INTO submissions (recording_id) VALUES (1)`,
+		`INSERT INTO uploads (segment_id) VALUES (1)`, `INSERT INTO submissions (recording_id) VALUES (1)`, `UPDATE submissions SET archive = 'review'`,
 		`INSERT INTO templates (template_name) VALUES ('t')`, `UPDATE templates SET title = 'x'`, `DELETE FROM templates`,
 		`INSERT INTO accounts (platform, file) VALUES ('p', 'cookies.json')`, `UPDATE accounts SET platform = 'q'`, `DELETE FROM accounts`,
 		`INSERT INTO account_states (host_id, file, fingerprint, checked_at, check_after) VALUES (gen_random_uuid(), 'f', 'f', now(), now())`,

@@ -9,10 +9,13 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // explain turns what the validator found into one sentence that names the field, says what is wrong and what is
@@ -20,7 +23,7 @@ import (
 func explain(err error) *problem {
 	var request *openapi3filter.RequestError
 	if !errors.As(err, &request) {
-		return invalid("", "the request does not have the expected shape")
+		return invalid("", reason.New(reason.APIShape))
 	}
 	field := ""
 	if request.Parameter != nil {
@@ -32,13 +35,13 @@ func explain(err error) *problem {
 	}
 	switch {
 	case errors.Is(request.Err, openapi3filter.ErrInvalidRequired) && field == "":
-		return invalid("", "the body is missing; a JSON object is expected")
+		return invalid("", reason.New(reason.APIBodyMissing))
 	case errors.Is(request.Err, openapi3filter.ErrInvalidRequired), errors.Is(request.Err, openapi3filter.ErrInvalidEmptyValue):
-		return invalid(field, "is missing")
+		return invalid(field, reason.New(reason.APIMissing))
 	case request.Parameter != nil:
-		return invalid(field, "must be %s", kind(request.Parameter.Schema.Value))
+		return invalid(field, reason.New(reason.APIKind, "expected", kind(request.Parameter.Schema.Value)))
 	}
-	return invalid("", "the body does not have the expected shape")
+	return invalid("", reason.New(reason.APIBodyShape))
 }
 
 func explainSchema(field string, e *openapi3.SchemaError) *problem {
@@ -49,38 +52,38 @@ func explainSchema(field string, e *openapi3.SchemaError) *problem {
 	switch e.SchemaField {
 	case "type", "nullable":
 		if field == "" {
-			return invalid("", "the body must be %s, not %s", kind(s), kindOf(e.Value))
+			return invalid("", reason.New(reason.APIBodyType, "expected", kind(s), "got", kindOf(e.Value)))
 		}
-		if kindOf(e.Value) == "a number" && s.Type.Is("integer") {
-			return invalid(field, "must be a whole number")
+		if kindOf(e.Value) == reason.WordNumber && s.Type.Is("integer") {
+			return invalid(field, reason.New(reason.APIWholeNumber))
 		}
-		return invalid(field, "must be %s, not %s", kind(s), kindOf(e.Value))
+		return invalid(field, reason.New(reason.APIType, "expected", kind(s), "got", kindOf(e.Value)))
 	case "required":
-		return invalid(field, "is missing")
+		return invalid(field, reason.New(reason.APIMissing))
 	case "properties":
 		return explainUnknown(field, e)
 	case "minimum", "maximum", "format": // numbers have a format: they may not fit into it
-		return invalid(field, "must be %s", bounds(s))
+		return invalid(field, bounds(s))
 	case "minLength":
 		if s.MinLength == 1 {
-			return invalid(field, "must not be empty")
+			return invalid(field, reason.New(reason.APIEmpty))
 		}
-		return invalid(field, "must have at least %d characters", s.MinLength)
+		return invalid(field, counted(reason.APILongerText, "min", s.MinLength))
 	case "maxLength":
-		return invalid(field, "must have at most %d characters", *s.MaxLength)
+		return invalid(field, counted(reason.APIShorterText, "max", *s.MaxLength))
 	case "minItems":
 		if s.MinItems == 1 {
-			return invalid(field, "must have at least one entry")
+			return invalid(field, reason.New(reason.APINoEntry))
 		}
-		return invalid(field, "must have at least %d entries", s.MinItems)
+		return invalid(field, counted(reason.APIMoreEntries, "min", s.MinItems))
 	case "maxItems":
-		return invalid(field, "must have at most %d entries", *s.MaxItems)
+		return invalid(field, counted(reason.APIFewerEntries, "max", *s.MaxItems))
 	case "enum":
-		return invalid(field, "must be %s", choices(s.Enum))
+		return invalid(field, choices(s.Enum))
 	case "pattern":
-		return invalid(field, "must be %s", pattern(s))
+		return invalid(field, pattern(s))
 	}
-	return invalid(field, "does not have the expected form (%s)", e.SchemaField)
+	return invalid(field, reason.New(reason.APIForm, "form", e.SchemaField))
 }
 
 // explainUnknown names a field that the object does not have, and those it has.
@@ -94,9 +97,9 @@ func explainUnknown(prefix string, e *openapi3.SchemaError) *problem {
 		if prefix != "" {
 			prefix += "."
 		}
-		return invalid(fmt.Sprintf("%s%.100s", prefix, name), "is not known here; allowed are %s", strings.Join(known, ", "))
+		return invalid(fmt.Sprintf("%s%.100s", prefix, name), reason.New(reason.APIUnknownField, "allowed", strings.Join(known, ", ")))
 	}
-	return invalid(prefix, "has a field that is not known; allowed are %s", strings.Join(known, ", "))
+	return invalid(prefix, reason.New(reason.APIUnknownFields, "allowed", strings.Join(known, ", ")))
 }
 
 // explainDecode is for what the contract lets pass and Go's decoder does not, such as 1.0 where a whole number belongs.
@@ -104,60 +107,65 @@ func explainDecode(err error) *problem {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
 		if wrong.Type.Kind() >= reflect.Int && wrong.Type.Kind() <= reflect.Uint64 {
-			return invalid(wrong.Field, "must be a whole number, written without a fraction or an exponent")
+			return invalid(wrong.Field, reason.New(reason.APIPlainWholeNumber))
 		}
-		return invalid(wrong.Field, "must not be a %s", wrong.Value)
+		return invalid(wrong.Field, reason.New(reason.APINotA, "got", wrong.Value))
 	}
-	return invalid("", "the body does not have the expected shape: whole numbers must be written without a fraction or an exponent")
+	return invalid("", reason.New(reason.APIBodyNumbers))
 }
 
 func kind(s *openapi3.Schema) string {
 	switch {
 	case s.Type.Is("integer"):
-		return "a whole number"
+		return reason.WordInteger
 	case s.Type.Is("number"):
-		return "a number"
+		return reason.WordNumber
 	case s.Type.Is("string"):
-		return "a text"
+		return reason.WordText
 	case s.Type.Is("boolean"):
-		return "true or false"
+		return reason.WordBoolean
 	case s.Type.Is("array"):
-		return "a list"
+		return reason.WordList
 	}
-	return "a JSON object"
+	return reason.WordObject
 }
 
 func kindOf(value any) string {
 	switch value.(type) {
 	case nil:
-		return "null"
+		return reason.WordNull
 	case string:
-		return "a text"
+		return reason.WordText
 	case bool:
-		return "true or false"
+		return reason.WordBoolean
 	case []any:
-		return "a list"
+		return reason.WordList
 	case map[string]any:
-		return "a JSON object"
+		return reason.WordObject
 	}
-	return "a number"
+	return reason.WordNumber
 }
 
-func bounds(s *openapi3.Schema) string {
+func bounds(s *openapi3.Schema) reason.Reason {
+	number := func(limit *float64) string { return fmt.Sprintf("%.0f", *limit) }
 	switch {
 	case s.Min == nil && s.Max == nil:
-		return kind(s) + " of the form " + s.Format
+		return reason.New(reason.APINumberForm, "expected", kind(s), "form", s.Format)
 	case s.Min != nil && s.Max != nil && *s.Max-*s.Min == 1:
-		return fmt.Sprintf("%.0f or %.0f", *s.Min, *s.Max)
+		return reason.New(reason.APIEither, "one", number(s.Min), "other", number(s.Max))
 	case s.Min != nil && s.Max != nil:
-		return fmt.Sprintf("from %.0f to %.0f", *s.Min, *s.Max)
+		return reason.New(reason.APIBetween, "min", number(s.Min), "max", number(s.Max))
 	case s.Min != nil:
-		return fmt.Sprintf("at least %.0f", *s.Min)
+		return reason.New(reason.APIAtLeast, "min", number(s.Min))
 	}
-	return fmt.Sprintf("at most %.0f", *s.Max)
+	return reason.New(reason.APIAtMost, "max", number(s.Max))
 }
 
-func choices(values []any) string {
+func counted(code, limit string, n uint64) reason.Reason {
+	return reason.New(code, limit, strconv.FormatUint(n, 10))
+}
+
+func choices(values []any) reason.Reason {
 	var texts []string
 	for _, value := range values {
 		if value == "" {
@@ -165,18 +173,21 @@ func choices(values []any) string {
 		}
 		texts = append(texts, fmt.Sprintf("%v", value))
 	}
-	return strings.Join(texts, " or ")
+	if len(texts) == 1 {
+		return reason.New(reason.APIOneChoice, "choice", texts[0])
+	}
+	return reason.New(reason.APIChoice, "choices", strings.Join(texts, ", "))
 }
 
 // pattern says in words what the patterns of the contract mean.
-func pattern(s *openapi3.Schema) string {
+func pattern(s *openapi3.Schema) reason.Reason {
 	switch s.Pattern {
 	case patternTrimmed:
-		return "a text that neither begins nor ends with a space"
+		return reason.New(reason.APITrimmed)
 	case patternApp:
-		return "null or app"
+		return reason.New(reason.APINullOrApp)
 	}
-	return "a text of the form " + s.Pattern
+	return reason.New(reason.APIPattern, "form", s.Pattern)
 }
 
 const (

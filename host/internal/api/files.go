@@ -10,11 +10,13 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -22,10 +24,15 @@ import (
 const maxFileBytes = 32 << 30
 
 // badFile refuses a file that is there, and says why.
-func badFile(field, format string, args ...any) *problem {
-	p := invalid(field, format, args...)
+func badFile(field, name, code string, more ...string) *problem {
+	p := invalid(field, aboutFile(code, name, more...))
 	p.status, p.code = http.StatusUnprocessableEntity, codeFile
 	return p
+}
+
+// aboutFile is a reason that names a file.
+func aboutFile(code, name string, more ...string) reason.Reason {
+	return reason.New(code, append(more, "file", quoted(name))...)
 }
 
 // mediaFiles finds the files that a request names in its field files, each by any name that an answer of this server gives it,
@@ -80,7 +87,7 @@ func (s *Server) findFiles(ctx context.Context, names []string) ([]upload.File, 
 			return nil, err
 		}
 		if twin := slices.Index(paths, file.Path); twin >= 0 {
-			return nil, invalid(field, "is the same file as files.%d", twin)
+			return nil, invalid(field, reason.New(reason.APISameFile, "twin", strconv.Itoa(twin)))
 		}
 		files, paths = append(files, file), append(paths, file.Path)
 	}
@@ -116,19 +123,18 @@ func findRecorded(field, path string) (upload.File, error) {
 	switch {
 	case missing(err):
 		return upload.File{}, &problem{
-			status: http.StatusNotFound, code: codeNotFound,
-			message: fmt.Sprintf("%s: the file %q was recorded, and is not there any more; put it back, or leave it out", field, path),
+			status: http.StatusNotFound, code: codeNotFound, field: field, why: aboutFile(reason.APIFileGone, path),
 		}
 	case errors.Is(err, fs.ErrPermission):
 		return upload.File{}, unreadable(field, path)
 	case err != nil:
-		return upload.File{}, badFile(field, "%q cannot be looked at: its disk may be away", path)
+		return upload.File{}, badFile(field, path, reason.APIFileAway)
 	}
 	return upload.File{Path: path, SizeBytes: info.Size(), ModifiedAt: info.ModTime()}, checkMedia(field, path, path, info)
 }
 
 func unreadable(field, name string) *problem {
-	return badFile(field, "the server may not look at %q; change its permissions", name)
+	return badFile(field, name, reason.APIFileForbidden)
 }
 
 // findMedia looks for a file below the recordings folder. Its path is the one that it has there.
@@ -141,7 +147,7 @@ func findMedia(root *os.Root, folder, field, name string) (upload.File, error) {
 		info, err := lstat(root, local)
 		switch {
 		case errors.Is(err, errLink):
-			return upload.File{}, badFile(field, "%q is a link, or in a linked folder; name the file itself", name)
+			return upload.File{}, badFile(field, name, reason.APIFileLink)
 		case errors.Is(err, fs.ErrPermission):
 			return upload.File{}, unreadable(field, name)
 		case missing(err):
@@ -150,22 +156,21 @@ func findMedia(root *os.Root, folder, field, name string) (upload.File, error) {
 			}
 			continue
 		case err != nil:
-			return upload.File{}, badFile(field, "%q does not lead to a file of the recordings folder", name)
+			return upload.File{}, badFile(field, name, reason.APIFileLeads)
 		}
 		file := upload.File{Path: filepath.Join(folder, filepath.FromSlash(local)), SizeBytes: info.Size(), ModifiedAt: info.ModTime()}
 		return file, checkMedia(field, name, local, info)
 	}
 	return upload.File{}, &problem{
-		status: http.StatusNotFound, code: codeNotFound,
-		message: fmt.Sprintf("%s: there is no %q in the recordings folder; GET /api/v1/videos lists what there is", field, name),
+		status: http.StatusNotFound, code: codeNotFound, field: field, why: aboutFile(reason.APIFileUnknown, name),
 	}
 }
 
 // localNames turns a name into those that it may mean below the recordings folder, the likeliest first.
 func localNames(folder, field, name string) ([]string, error) {
-	outside := invalid(field, "%q is not in the recordings folder, and no recording has a file of that name", name)
+	outside := invalid(field, aboutFile(reason.APIFileOutside, name))
 	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
-		return nil, invalid(field, "is no name of a file")
+		return nil, invalid(field, reason.New(reason.APIFileName))
 	}
 	if filepath.IsAbs(name) {
 		relative, err := filepath.Rel(folder, name)
@@ -219,17 +224,17 @@ func checkMedia(field, name, local string, info fs.FileInfo) error {
 	finished, growingNow := strings.CutSuffix(local, growingSuffix)
 	switch {
 	case info.IsDir():
-		return badFile(field, "%q is a folder; name the files in it", name)
+		return badFile(field, name, reason.APIFileFolder)
 	case !info.Mode().IsRegular():
-		return badFile(field, "%q is no file", name)
+		return badFile(field, name, reason.APIFileIrregular)
 	case !slices.Contains(videoExtensions, strings.ToLower(path.Ext(finished))):
-		return badFile(field, "%q is no video; its name must end in one of %s", name, strings.Join(videoExtensions, " "))
+		return badFile(field, name, reason.APIFileNoVideo, "endings", strings.Join(videoExtensions, " "))
 	case growingNow:
 		return growing(field, name)
 	case info.Size() == 0:
-		return badFile(field, "%q is empty: it holds no video", name)
+		return badFile(field, name, reason.APIFileEmpty)
 	case info.Size() > maxFileBytes:
-		return badFile(field, "%q is larger than the 32 GB that Bilibili processes; split it", name)
+		return badFile(field, name, reason.APIFileLarge)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -20,7 +21,7 @@ const watchFiles = 3 * time.Second
 
 // growing refuses a file that somebody is still writing.
 func growing(field, name string) *problem {
-	return conflict("%s: %q is still being written; name it again when it is finished", field, name)
+	return conflict(field, aboutFile(reason.APIFileGrowing, name))
 }
 
 // growth is what is known of files that somebody may be writing, by their paths.

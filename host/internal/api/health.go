@@ -26,10 +26,10 @@ func (s *Server) GetHealth(ctx context.Context, _ GetHealthRequestObject) (GetHe
 	defer cancel()
 	if err := s.db.Pool.Ping(ctx); err != nil {
 		s.health.Look(health.CodeDatabase)
-		return nil, unavailable(err, "the database does not answer")
+		return nil, unavailable(err, reason.New(reason.HealthDatabaseAway))
 	}
 	if down := s.databaseDown(); down != nil {
-		return nil, unavailable(nil, "the database has taken no writes since %s", instant(down.Since))
+		return nil, unavailable(nil, reason.New(reason.APIDatabaseNoWrites, "since", instant(down.Since), "cause", down.Reason.Text(languageOf(ctx))))
 	}
 	answer := GetHealth200JSONResponse{Status: HealthStatusOk}
 	_, checks := s.health.Checks()

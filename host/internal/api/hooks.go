@@ -26,7 +26,7 @@ func (s *Server) RetryHook(ctx context.Context, request RetryHookRequestObject) 
 	skip := request.Params.Skip != nil && *request.Params.Skip
 	run, err := s.hooks.Retry(ctx, request.ID, skip)
 	if errors.Is(err, pipeline.ErrNotHeld) {
-		return nil, conflict("the hook %d is not held: there is nothing to retry", request.ID)
+		return nil, conflict("", reason.New(reason.APIHookNotHeld, "id", strconv.FormatInt(request.ID, 10)))
 	}
 	if err != nil {
 		return nil, orNotFound(err, "hook", request.ID)
@@ -36,7 +36,7 @@ func (s *Server) RetryHook(ctx context.Context, request RetryHookRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return RetryHook200JSONResponse(hookRun(run, recording.StreamerID)), nil
+	return RetryHook200JSONResponse(hookRun(languageOf(ctx), run, recording.StreamerID)), nil
 }
 
 func (s *Server) statusHooks(ctx context.Context) ([]HookRun, error) {
@@ -46,23 +46,20 @@ func (s *Server) statusHooks(ctx context.Context) ([]HookRun, error) {
 	}
 	runs := make([]HookRun, 0, len(rows))
 	for _, row := range rows {
-		runs = append(runs, hookRun(row.HookRun, row.StreamerID))
+		runs = append(runs, hookRun(languageOf(ctx), row.HookRun, row.StreamerID))
 	}
 	return runs, nil
 }
 
 // hookRun leaves out what the steps are: commands and the URLs of webhooks often hold secrets.
-func hookRun(run db.HookRun, streamerID *int64) HookRun {
+func hookRun(in reason.Language, run db.HookRun, streamerID *int64) HookRun {
 	var steps []json.RawMessage
 	_ = json.Unmarshal(run.Steps, &steps) // a list, or hooks would hold it
+	why := tell(in, because(run.Reason, run.Error))
 	return HookRun{
 		ID: run.ID, Hook: HookStage(run.Stage), State: HookState(run.State), StreamerID: orNull(streamerID), StreamerInfoID: run.RecordingID,
-		SegmentID: orNull(run.SegmentID), Step: run.NextStep + 1, Steps: int32(len(steps)), Attempts: run.Attempts, Error: run.Error,
+		SegmentID: orNull(run.SegmentID), Step: run.NextStep + 1, Steps: int32(len(steps)), Attempts: run.Attempts,
+		Error: why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
 		DueAt: run.DueAt.UTC(), UpdatedAt: run.UpdatedAt.UTC(),
 	}
-}
-
-// heldReason says what a person has to do about a held hook.
-func heldReason(id int64, cause string) reason.Reason {
-	return reason.New(reason.HookHeld, "id", strconv.FormatInt(id, 10), "cause", cause)
 }

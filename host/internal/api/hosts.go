@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // AnyHost among Deps.Hosts lets the server be called by every name.
@@ -61,7 +63,7 @@ func (s *Server) refuseUnknownHost(next echo.HandlerFunc) echo.HandlerFunc {
 		if host := c.Request().Host; !s.hosts.allow(host) {
 			return &problem{
 				status: http.StatusForbidden, code: codeUnknownHost,
-				message: "this server does not go by the name in the Host header; if it should, start it with that name in --hosts (LUBOD_HOSTS)",
+				why: reason.New(reason.APIUnknownHost),
 			}
 		}
 		return next(c)

@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/lubod/lubod/host/internal/logs"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 const (
@@ -43,7 +44,7 @@ func (s *Server) StreamLogs(ctx context.Context, request StreamLogsRequestObject
 	if params.Level != nil {
 		level, err := logs.ParseLevel(string(*params.Level))
 		if err != nil {
-			return nil, invalid("level", "%s", err)
+			return nil, invalid("level", said(err, reason.APIRefused))
 		}
 		filter.Level = level
 	}
@@ -60,7 +61,7 @@ func (s *Server) StreamLogs(ctx context.Context, request StreamLogsRequestObject
 		last = *params.Lines
 	}
 	if !s.logClients.enter() {
-		p := unavailable(nil, "too many clients read the log already; close one of them")
+		p := unavailable(nil, reason.New(reason.APILogFull))
 		p.retryAfter = joinTimeout
 		return nil, p
 	}
@@ -76,11 +77,11 @@ func checkUpgrade(r *http.Request) error {
 		})
 	}
 	if !holds("Connection", "upgrade") || !holds("Upgrade", "websocket") || !holds("Sec-WebSocket-Version", "13") {
-		return &problem{status: http.StatusUpgradeRequired, code: codeUpgrade, message: "the log is sent over a WebSocket (version 13): open it with a client for ws:// or wss://"}
+		return &problem{status: http.StatusUpgradeRequired, code: codeUpgrade, why: reason.New(reason.APILogUpgrade)}
 	}
 	key := r.Header.Get("Sec-WebSocket-Key")
 	if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(key)); err != nil || len(raw) != 16 || len(r.Header.Values("Sec-WebSocket-Key")) != 1 || !r.ProtoAtLeast(1, 1) {
-		return invalid("Sec-WebSocket-Key", "must be 16 bytes in Base64, in a request of HTTP/1.1")
+		return invalid("Sec-WebSocket-Key", reason.New(reason.APIWebSocketKey))
 	}
 	return nil
 }

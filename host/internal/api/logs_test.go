@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -92,7 +93,9 @@ func TestTheSetUpTokenIsNotShown(t *testing.T) {
 	if _, err := h.db.Pool.Exec(t.Context(), "DELETE FROM users"); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, server)
+	if err := server.announceSetup(t.Context(), &net.TCPAddr{}); err != nil {
+		t.Fatal(err)
+	}
 	h.register(t, "admin", "password123")
 	h.login(t, "admin", "password123")
 	conn := h.watchLogs(t, "?level=warn")

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,6 +21,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/lubod/lubod/host/internal/logs"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // observe logs each request when it is over. Queries and bodies are left out: they can hold secrets.
@@ -98,7 +100,7 @@ func (s *Server) refuseForeignOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 			r.Method = http.MethodPost
 		}
 		if err := s.origins.Check(r); err != nil {
-			return &problem{status: http.StatusForbidden, code: codeForeignOrigin, message: "this request was sent by a page of another site; only pages of this server may change something, or watch"}
+			return &problem{status: http.StatusForbidden, code: codeForeignOrigin, why: reason.New(reason.APIForeignOrigin)}
 		}
 		return next(c)
 	}
@@ -139,7 +141,7 @@ func (s *Server) recognize(r *http.Request, op *operation) (context.Context, err
 		return nil, err
 	}
 	if !op.public && who.userID == 0 {
-		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "log in first: POST /api/v1/users/login, or send an API token as Authorization: Bearer …"}
+		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, why: reason.New(reason.APILogIn)}
 	}
 	return ctx, nil
 }
@@ -171,7 +173,7 @@ func (s *Server) check(next echo.HandlerFunc) echo.HandlerFunc {
 			return explain(err)
 		}
 		if body, ok := c.Request().Body.(interface{ ValidatedValue() any }); ok && holdsNUL(body.ValidatedValue()) {
-			return invalid("", "the body holds a NUL character (\\u0000), which cannot be stored")
+			return invalid("", reason.New(reason.APIBodyNUL))
 		}
 		if op.route.Operation.RequestBody != nil {
 			if err := dropUnknown(c.Request(), op.route.Operation.RequestBody.Value); err != nil {
@@ -199,28 +201,28 @@ func (s *Server) allowTime(c echo.Context, timeout time.Duration) {
 func readBody(r *http.Request) error {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
 	if err != nil || mediaType != echo.MIMEApplicationJSON {
-		return &problem{status: http.StatusUnsupportedMediaType, code: codeMediaType, message: "the body must be JSON: send the header Content-Type: application/json"}
+		return &problem{status: http.StatusUnsupportedMediaType, code: codeMediaType, why: reason.New(reason.APIBodyMediaType)}
 	}
 	raw, err := io.ReadAll(r.Body)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return &problem{status: http.StatusRequestEntityTooLarge, code: codeTooLarge, message: fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes)}
+		return &problem{status: http.StatusRequestEntityTooLarge, code: codeTooLarge, why: reason.New(reason.APIBodyTooLarge, "bytes", strconv.Itoa(maxBodyBytes))}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &problem{status: http.StatusRequestTimeout, code: codeTimeout, message: "the body did not arrive in time"}
+		return &problem{status: http.StatusRequestTimeout, code: codeTimeout, why: reason.New(reason.APIBodyTimeout)}
 	case err != nil:
-		return invalid("", "the body could not be read")
+		return invalid("", reason.New(reason.APIBodyUnreadable))
 	case len(bytes.TrimSpace(raw)) == 0:
-		return invalid("", "the body is missing; a JSON object is expected")
+		return invalid("", reason.New(reason.APIBodyMissing))
 	case !utf8.Valid(raw):
-		return invalid("", "the body is not UTF-8")
+		return invalid("", reason.New(reason.APIBodyUTF8))
 	}
 	var value json.RawMessage
 	if err := json.Unmarshal(raw, &value); err != nil {
-		return invalid("", "the body is not JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return invalid("", reason.New(reason.APIBodyJSON, "cause", strings.TrimPrefix(err.Error(), "json: ")))
 	}
 	if key, repeated := repeatedKey(raw); repeated {
-		return invalid("", "%.100s: is there twice", key)
+		return invalid(fmt.Sprintf("%.100s", key), reason.New(reason.APITwice))
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
 	return nil

@@ -610,6 +610,9 @@ func (e StreamLogsParamsFile) Valid() bool {
 
 // Account defines model for Account.
 type Account struct {
+	// Action What helps.
+	Action *Action `json:"action,omitempty"`
+
 	// CheckedAt When Bilibili was asked last.
 	CheckedAt *time.Time `json:"checked_at,omitempty"`
 
@@ -624,6 +627,12 @@ type Account struct {
 	Mid      *int64 `json:"mid,omitempty"`
 	Name     string `json:"name"`
 	Platform string `json:"platform"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
 
 	// Uname The account's name at Bilibili.
 	Uname *string `json:"uname,omitempty"`
@@ -695,11 +704,20 @@ type DownloadedProcessor = json.RawMessage
 
 // Error defines model for Error.
 type Error struct {
+	// Action What helps.
+	Action *Action `json:"action,omitempty"`
+
 	// Code A word for programs, such as invalid_request or not_found.
 	Code string `json:"code"`
 
 	// Error A sentence for a person.
 	Error string `json:"error"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
 }
 
 // Event The data of one event of /events.
@@ -746,7 +764,7 @@ type HealthCheck struct {
 	// ReasonArgs What the text of the reason names, by placeholder.
 	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
 
-	// ReasonCode The reason as a word for programs, which stays; absent when there is none.
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
 	ReasonCode *string `json:"reason_code,omitempty"`
 
 	// Since Since when it is at this level; of a database that takes no writes, when it took the last one.
@@ -781,6 +799,9 @@ type HookEvent = json.RawMessage
 
 // HookRun defines model for HookRun.
 type HookRun struct {
+	// Action What helps.
+	Action *Action `json:"action,omitempty"`
+
 	// Attempts How often this step failed.
 	Attempts int32 `json:"attempts"`
 
@@ -791,6 +812,12 @@ type HookRun struct {
 	Error string    `json:"error"`
 	Hook  HookStage `json:"hook"`
 	ID    int64     `json:"id"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
 
 	// SegmentID null: the hook is about the whole recording.
 	SegmentID nullable.Nullable[int64] `json:"segment_id"`
@@ -900,7 +927,10 @@ type OpenRecording struct {
 // OpenSubmission defines model for OpenSubmission.
 type OpenSubmission struct {
 	AcceptedAt *time.Time `json:"accepted_at,omitempty"`
-	Aid        int64      `json:"aid"`
+
+	// Action What helps.
+	Action *Action `json:"action,omitempty"`
+	Aid    int64   `json:"aid"`
 
 	// Archive What became of the archive after it was accepted. rejected: transcoding failed or a reviewer refused it, in Bilibili's words in archive_text; unknown: nothing came of it for a month. No file is removed before it is public.
 	Archive *ArchiveFate `json:"archive,omitempty"`
@@ -920,6 +950,12 @@ type OpenSubmission struct {
 	// Parts How many files it was sent with; 0: not sent yet.
 	Parts int32 `json:"parts"`
 
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
+
 	// State unknown: the answer was lost; the archive is looked up before anything else. appending: the archive exists, and further parts are added to it.
 	State          SubmissionState          `json:"state"`
 	StreamerID     nullable.Nullable[int64] `json:"streamer_id"`
@@ -931,7 +967,10 @@ type OpenSubmission struct {
 // OpenUpload defines model for OpenUpload.
 type OpenUpload struct {
 	AcknowledgedBytes int64 `json:"acknowledged_bytes"`
-	Attempts          int32 `json:"attempts"`
+
+	// Action What helps.
+	Action   *Action `json:"action,omitempty"`
+	Attempts int32   `json:"attempts"`
 
 	// Error What happened at the last attempt; empty: nothing bad.
 	Error    string `json:"error"`
@@ -939,11 +978,17 @@ type OpenUpload struct {
 	FileSize int64  `json:"file_size"`
 
 	// Kind room: recorded from a streamer; manual: ordered by /uploads.
-	Kind           RecordingKind `json:"kind"`
-	Line           string        `json:"line"`
-	SegmentID      int64         `json:"segment_id"`
-	State          UploadState   `json:"state"`
-	StreamerInfoID int64         `json:"streamer_info_id"`
+	Kind RecordingKind `json:"kind"`
+	Line string        `json:"line"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode     *string     `json:"reason_code,omitempty"`
+	SegmentID      int64       `json:"segment_id"`
+	State          UploadState `json:"state"`
+	StreamerInfoID int64       `json:"streamer_info_id"`
 }
 
 // Override Settings that differ from /configuration for this room; replaces what was set before. null: none. Keys of plugins belong
@@ -961,8 +1006,10 @@ type PasswordChange struct {
 
 // Plugin defines model for Plugin.
 type Plugin struct {
-	Error string `json:"error"`
-	Kind  string `json:"kind"`
+	// Action What helps.
+	Action *Action `json:"action,omitempty"`
+	Error  string  `json:"error"`
+	Kind   string  `json:"kind"`
 
 	// Lines Lines: the names it serves.
 	Lines []string `json:"lines"`
@@ -973,7 +1020,13 @@ type Plugin struct {
 	// Name The label in plugins.hcl.
 	Name      string `json:"name"`
 	Processes int32  `json:"processes"`
-	Restarts  int32  `json:"restarts"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
+	Restarts   int32   `json:"restarts"`
 
 	// State stopped: started when it is needed; draining: not needed for long, and being stopped; backoff: it failed and is started again; failed: it keeps failing and nothing waits for it; it is tried again every few minutes, and when plugins.hcl is read again.
 	State PluginState `json:"state"`
@@ -1103,7 +1156,7 @@ type Room struct {
 	// ReasonArgs What the text of the reason names, by placeholder.
 	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
 
-	// ReasonCode The reason as a word for programs, which stays; absent when there is none.
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
 	ReasonCode *string `json:"reason_code,omitempty"`
 
 	// StateKnownAt There while the server cannot know what the room does: its database takes no writes, or the recorder is away. When it knew last.
@@ -1119,6 +1172,9 @@ type RoomURL = string
 
 // Segment defines model for Segment.
 type Segment struct {
+	// Action What helps.
+	Action *Action `json:"action,omitempty"`
+
 	// Duration Seconds.
 	Duration float64   `json:"duration"`
 	EndTime  time.Time `json:"end_time"`
@@ -1130,6 +1186,12 @@ type Segment struct {
 	// Publish undecided: smaller than filtering_threshold, decided when the recording ends; filtered: such a piece that is left out; never: the room publishes nothing; waived: a person gave it up.
 	Publish SegmentPublish `json:"publish"`
 	Reason  string         `json:"reason"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
 
 	// RemovedAt When a hook removed the file; absent: it is there.
 	RemovedAt      *time.Time `json:"removed_at,omitempty"`
@@ -1404,7 +1466,7 @@ type StreamerState struct {
 	// ReasonArgs What the text of the reason names, by placeholder.
 	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
 
-	// ReasonCode The reason as a word for programs, which stays; absent when there is none.
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
 	ReasonCode *string `json:"reason_code,omitempty"`
 
 	// StateKnownAt There while the server cannot know what the room does: its database takes no writes, or the recorder is away. When it knew last.
@@ -1415,10 +1477,18 @@ type StreamerState struct {
 
 // Submission defines model for Submission.
 type Submission struct {
-	Aid      int64  `json:"aid"`
-	Attempts int32  `json:"attempts"`
-	Bvid     string `json:"bvid"`
-	Error    string `json:"error"`
+	// Action What helps.
+	Action   *Action `json:"action,omitempty"`
+	Aid      int64   `json:"aid"`
+	Attempts int32   `json:"attempts"`
+	Bvid     string  `json:"bvid"`
+	Error    string  `json:"error"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string `json:"reason_code,omitempty"`
 
 	// State unknown: the answer was lost; the archive is looked up before anything else. appending: the archive exists, and further parts are added to it.
 	State SubmissionState `json:"state"`
@@ -1585,12 +1655,21 @@ type TokenScope string
 // Upload defines model for Upload.
 type Upload struct {
 	AcknowledgedBytes int64 `json:"acknowledged_bytes"`
-	Attempts          int32 `json:"attempts"`
+
+	// Action What helps.
+	Action   *Action `json:"action,omitempty"`
+	Attempts int32   `json:"attempts"`
 
 	// Error What happened at the last attempt; empty: nothing bad.
-	Error string      `json:"error"`
-	Line  string      `json:"line"`
-	State UploadState `json:"state"`
+	Error string `json:"error"`
+	Line  string `json:"line"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string     `json:"reason_code,omitempty"`
+	State      UploadState `json:"state"`
 }
 
 // UploadEvent defines model for UploadEvent.

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/alexedwards/argon2id"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // passwords hashes and compares with argon2id. Each computation takes tens of megabytes, so few run at once.
@@ -58,7 +60,7 @@ func (p *passwords) acquire(ctx context.Context) error {
 	case p.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return unavailable(ctx.Err(), "too many people log in at the moment; try again in some seconds")
+		return unavailable(ctx.Err(), reason.New(reason.APIBusyLogins))
 	}
 }
 

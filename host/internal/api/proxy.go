@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 const (
@@ -59,7 +59,7 @@ func (s *Server) proxySlot(ctx context.Context) (release func(), err error) {
 	case <-patience.C:
 		return nil, &problem{
 			status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: proxyPatience,
-			message: fmt.Sprintf("%d other URLs are being fetched at the moment; try again in some seconds", proxySlots),
+			why: reason.New(reason.APIProxyBusy, "slots", strconv.Itoa(proxySlots)),
 		}
 	}
 }
@@ -73,34 +73,34 @@ func fromOutgoing(err error) error {
 		unknown *net.DNSError
 		trust   *tls.CertificateVerificationError
 	)
-	failed := func(text string) error {
-		return &problem{status: http.StatusServiceUnavailable, code: codeUpstreamFailed, message: "url: " + text, cause: err}
+	failed := func(code string) error {
+		return &problem{status: http.StatusServiceUnavailable, code: codeUpstreamFailed, field: "url", why: reason.New(code), cause: err}
 	}
 	switch {
 	case errors.As(err, &wrong):
-		return invalid("url", "%s", wrong.Problem)
+		return invalid("url", reason.New(reason.APIRefused, "text", wrong.Problem))
 	case errors.As(err, &refused):
-		return &problem{status: http.StatusForbidden, code: codeForbiddenAddress, message: "url: " + refused.Error()}
+		return &problem{status: http.StatusForbidden, code: codeForbiddenAddress, field: "url", why: reason.New(reason.APIProxyRefused, "cause", refused.Error())}
 	case errors.Is(err, outgoing.ErrTooLarge), errors.Is(err, outgoing.ErrEncoded), errors.Is(err, outgoing.ErrRedirects):
-		return &problem{status: http.StatusUnprocessableEntity, code: codeUpstreamUnusable, message: "url: " + err.Error()}
+		return &problem{status: http.StatusUnprocessableEntity, code: codeUpstreamUnusable, field: "url", why: reason.New(reason.APIProxyUnusable, "cause", err.Error())}
 	case errors.Is(err, context.DeadlineExceeded):
-		return failed("the server does not answer in time")
+		return failed(reason.APIProxyTimeout)
 	case errors.As(err, &unknown) && unknown.IsNotFound:
-		return failed("there is no server of this name")
+		return failed(reason.APIProxyNoServer)
 	case errors.As(err, &trust):
-		return failed("the certificate of the server is not valid")
+		return failed(reason.APIProxyCertificate)
 	}
-	return failed("the server cannot be reached, or its answer cannot be read")
+	return failed(reason.APIProxyUnreachable)
 }
 
 func proxyStatus(response *http.Response) error {
 	switch {
 	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
-		return &problem{status: http.StatusNotFound, code: codeNotFound, message: "url: the server says that there is nothing"}
+		return &problem{status: http.StatusNotFound, code: codeNotFound, field: "url", why: reason.New(reason.APIProxyNothing)}
 	case response.StatusCode < 200 || response.StatusCode > 299:
 		return &problem{
 			status: http.StatusServiceUnavailable, code: codeUpstreamFailed,
-			message: fmt.Sprintf("url: the server answers with the status %d", response.StatusCode),
+			field: "url", why: reason.New(reason.APIProxyStatus, "status", strconv.Itoa(response.StatusCode)),
 		}
 	}
 	return nil

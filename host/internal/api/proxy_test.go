@@ -426,7 +426,7 @@ func TestProxyDoesNotWaitForASlowTarget(t *testing.T) {
 	defer cancel()
 	_, err := h.server.GetProxy(ctx, GetProxyRequestObject{Params: GetProxyParams{URL: h.at("127.0.0.2", "/")}})
 	var p *problem
-	if !errors.As(err, &p) || p.status != 503 || p.code != codeUpstreamFailed || !strings.Contains(p.message, "in time") {
+	if !errors.As(err, &p) || p.status != 503 || p.code != codeUpstreamFailed || !strings.Contains(p.Error(), "in time") {
 		t.Errorf("%v", err)
 	}
 	<-arrived

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/host/internal/bilibili"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // Who may log an account in by QR code.
@@ -129,9 +130,9 @@ func (s *Server) GetQRCode(ctx context.Context, _ GetQRCodeRequestObject) (GetQR
 func (s *Server) mayUseQR(who *caller) error {
 	switch {
 	case s.qrLogin == QRLoginOff:
-		return &problem{status: http.StatusForbidden, code: codeClosed, message: "logging in by QR code is switched off (--qr-login)"}
+		return &problem{status: http.StatusForbidden, code: codeClosed, why: reason.New(reason.APIQRClosed)}
 	case s.qrLogin == QRLoginUsers && who.userID == 0:
-		return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "log in first: POST /api/v1/users/login; this server lets only its users log accounts in (--qr-login)"}
+		return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, why: reason.New(reason.APILogInForQR)}
 	}
 	return nil
 }
@@ -156,7 +157,7 @@ func (s *Server) LoginByQRCode(ctx context.Context, request LoginByQRCodeRequest
 	case key.turn <- struct{}{}:
 		defer func() { <-key.turn }()
 	default:
-		return nil, qrPending("another request waits for this login already")
+		return nil, qrPending(reason.APIQRWaited)
 	}
 	if key.filename == "" {
 		if err := s.awaitQR(ctx, key); err != nil {
@@ -181,9 +182,9 @@ func (s *Server) awaitQR(ctx context.Context, key *qrKey) error {
 		select {
 		case <-ticker.C:
 		case <-s.stopping.Done():
-			return qrPending(err.Error() + ", and the server stops")
+			return qrPending(qrState(err))
 		case <-ctx.Done():
-			return qrPending(err.Error())
+			return qrPending(qrState(err))
 		}
 	}
 }
@@ -212,10 +213,18 @@ func (s *Server) pollQR(ctx context.Context, key *qrKey) error {
 	return nil
 }
 
-func qrPending(why string) *problem {
-	return &problem{status: http.StatusConflict, code: codeQRPending, message: why + "; send this request again", retryAfter: time.Second}
+// qrState is what a code waits for.
+func qrState(err error) string {
+	if errors.Is(err, bilibili.ErrQRScanned) {
+		return reason.APIQRScanned
+	}
+	return reason.APIQRPending
+}
+
+func qrPending(code string) *problem {
+	return &problem{status: http.StatusConflict, code: codeQRPending, why: reason.New(code), retryAfter: time.Second}
 }
 
 func qrExpired() *problem {
-	return &problem{status: http.StatusNotFound, code: codeQRExpired, message: "qrcode_key: there is no such login, or its QR code has expired; begin a new one with GET /api/v1/qrcode"}
+	return &problem{status: http.StatusNotFound, code: codeQRExpired, field: "qrcode_key", why: reason.New(reason.APIQRExpired)}
 }

@@ -5,14 +5,8 @@ import (
 	"maps"
 
 	"github.com/labstack/echo/v4"
-	textlanguage "golang.org/x/text/language"
 
 	"github.com/lubod/lubod/host/internal/reason"
-)
-
-var (
-	languages       = []reason.Language{reason.English, reason.Chinese}
-	languageMatcher = textlanguage.NewMatcher([]textlanguage.Tag{textlanguage.English, textlanguage.Chinese})
 )
 
 type languageKey struct{}
@@ -20,12 +14,8 @@ type languageKey struct{}
 // speak finds out in which language the caller reads.
 func (s *Server) speak(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		header := c.Request().Header.Get("Accept-Language")
-		c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
-		if len(header) > 0 && len(header) < 500 {
-			if _, index := textlanguage.MatchStrings(languageMatcher, header); index != 0 {
-				c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), languageKey{}, languages[index])))
-			}
+		if asked := reason.Language(language(c)); asked != reason.English {
+			c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), languageKey{}, asked)))
 		}
 		return next(c)
 	}
@@ -67,10 +57,13 @@ func tell(in reason.Language, why reason.Reason) told {
 	return t
 }
 
-// generic is the reason of a text that came without one.
-func generic(text string) reason.Reason {
+// because is the reason of a row: the column that holds it, beside the text that may be older than the column.
+func because(column []byte, text string) reason.Reason {
 	if text == "" {
 		return reason.Reason{}
+	}
+	if why := reason.Parse(column); !why.IsZero() {
+		return why
 	}
 	return reason.New(reason.ErrorOther, "text", text)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 const recordingsPerPage = 1000
@@ -21,21 +22,23 @@ func (s *Server) ListRecordings(ctx context.Context, request ListRecordingsReque
 	}
 	recordings := make([]Recording, 0, len(rows))
 	for _, row := range rows {
-		recordings = append(recordings, recording(row))
+		recordings = append(recordings, recording(languageOf(ctx), row))
 	}
 	return ListRecordings200JSONResponse(recordings), nil
 }
 
-func recording(row db.ListRecordingsRow) Recording {
+func recording(in reason.Language, row db.ListRecordingsRow) Recording {
 	r := Recording{
 		ID: row.ID, TemplateName: orNull(row.TemplateName), StreamTitle: row.Title, StreamerName: row.StreamerName, StartTime: row.StartedAt.UTC(),
 		VideoPath: row.VideoPath, EndTime: utc(row.EndedAt), State: RecordingState(row.State), StreamerID: orNull(row.StreamerID), URL: row.URL,
 		Submission: orNull[Submission](nil),
 	}
 	if row.SubmissionID != 0 {
+		why := tell(in, because(row.SubmissionReason, row.SubmissionError))
 		r.Submission.Set(Submission{
 			State: SubmissionState(row.SubmissionState), Title: row.SubmissionTitle, Aid: row.AID, Bvid: row.BVID,
-			Attempts: row.SubmissionAttempts, Error: row.SubmissionError,
+			Attempts: row.SubmissionAttempts,
+			Error:    why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
 		})
 	}
 	return r
@@ -52,21 +55,24 @@ func (s *Server) ListSegments(ctx context.Context, request ListSegmentsRequestOb
 	}
 	segments := make([]Segment, 0, len(rows))
 	for _, row := range rows {
-		segments = append(segments, segment(row))
+		segments = append(segments, segment(languageOf(ctx), row))
 	}
 	return ListSegments200JSONResponse(segments), nil
 }
 
-func segment(row db.ListSegmentsRow) Segment {
+func segment(in reason.Language, row db.ListSegmentsRow) Segment {
 	g := row.Segment
+	why := tell(in, because(g.ReasonData, g.Reason))
 	s := Segment{
 		ID: g.ID, StreamerInfoID: g.RecordingID, FilePath: g.Path, FileSize: g.SizeBytes, Duration: float64(g.DurationMs) / 1000, Index: g.Index,
-		StartTime: g.StartedAt.UTC(), EndTime: g.EndedAt.UTC(), Publish: SegmentPublish(g.Publish), Reason: g.Reason, Upload: orNull[Upload](nil),
-		RemovedAt: utc(g.RemovedAt),
+		StartTime: g.StartedAt.UTC(), EndTime: g.EndedAt.UTC(), Publish: SegmentPublish(g.Publish), Upload: orNull[Upload](nil), RemovedAt: utc(g.RemovedAt),
+		Reason: why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
 	}
 	if row.UploadID != nil {
+		failed := tell(in, because(row.UploadReason, row.UploadError))
 		s.Upload.Set(Upload{
-			State: UploadState(row.UploadState), Line: row.Line, AcknowledgedBytes: row.AcknowledgedBytes, Attempts: row.UploadAttempts, Error: row.UploadError,
+			State: UploadState(row.UploadState), Line: row.Line, AcknowledgedBytes: row.AcknowledgedBytes, Attempts: row.UploadAttempts,
+			Error: failed.text, ReasonCode: failed.code, ReasonArgs: failed.args, Action: failed.action,
 		})
 	}
 	return s

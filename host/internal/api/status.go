@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/host/internal/settings"
 )
 
@@ -99,9 +100,11 @@ func (s *Server) statusUploads(ctx context.Context) ([]OpenUpload, error) {
 	}
 	uploads := make([]OpenUpload, 0, len(rows))
 	for _, u := range rows {
+		why := tell(languageOf(ctx), because(u.Reason, u.Error))
 		uploads = append(uploads, OpenUpload{
 			SegmentID: u.SegmentID, StreamerInfoID: u.RecordingID, Kind: RecordingKind(u.Kind), FilePath: u.Path, FileSize: u.SizeBytes,
-			State: UploadState(u.State), Line: u.Line, AcknowledgedBytes: u.AcknowledgedBytes, Attempts: u.Attempts, Error: u.Error,
+			State: UploadState(u.State), Line: u.Line, AcknowledgedBytes: u.AcknowledgedBytes, Attempts: u.Attempts,
+			Error: why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
 		})
 	}
 	return uploads, nil
@@ -114,9 +117,15 @@ func (s *Server) statusSubmissions(ctx context.Context) ([]OpenSubmission, error
 	}
 	submissions := make([]OpenSubmission, 0, len(rows))
 	for _, r := range rows {
+		cause := because(r.Reason, r.Error)
+		if cause.IsZero() && r.Archive == string(pipeline.ArchiveRejected) {
+			cause = rejectedReason(r.BVID, r.ArchiveText)
+		}
+		why := tell(languageOf(ctx), cause)
 		submissions = append(submissions, OpenSubmission{
 			StreamerInfoID: r.RecordingID, Kind: RecordingKind(r.Kind), StreamerID: orNull(r.StreamerID), State: SubmissionState(r.State), Title: r.Title, Parts: r.Parts,
-			Aid: r.AID, Bvid: r.BVID, Attempts: r.Attempts, Error: r.Error, SubmittedAt: utc(r.SubmittedAt), AcceptedAt: utc(r.AcceptedAt),
+			Aid: r.AID, Bvid: r.BVID, Attempts: r.Attempts, SubmittedAt: utc(r.SubmittedAt), AcceptedAt: utc(r.AcceptedAt),
+			Error: why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
 			Number: &r.Number, Archive: (*ArchiveFate)(&r.Archive), ArchiveText: &r.ArchiveText,
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/hooks"
 	"github.com/lubod/lubod/host/internal/naming"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/window"
 )
 
@@ -62,7 +63,7 @@ func stored(raw json.RawMessage) (json.RawMessage, error) {
 func (s *Server) checkOptions(options *streamerOptions, before db.Streamer) error {
 	if template := valueOr(options.filenamePrefix, ""); template != "" {
 		if err := naming.Check(template); err != nil {
-			return invalid("filename_prefix", "%v", err)
+			return invalid("filename_prefix", said(err, reason.APIRefused))
 		}
 	}
 	if err := checkTimeRange(&options.timeRange); err != nil {
@@ -73,11 +74,11 @@ func (s *Server) checkOptions(options *streamerOptions, before db.Streamer) erro
 		raw := valueOr(hook.steps, nil)
 		steps, err := hooks.Parse(hook.stage, raw)
 		if err != nil {
-			return invalid(string(hook.stage), "%v", err)
+			return invalid(string(hook.stage), said(err, reason.APIRefused))
 		}
 		if len(steps) > 0 {
 			if raw, err = stored(raw); err != nil {
-				return invalid(string(hook.stage), "%v", err)
+				return invalid(string(hook.stage), said(err, reason.APIRefused))
 			}
 			hook.steps.Set(raw)
 		}
@@ -87,11 +88,11 @@ func (s *Server) checkOptions(options *streamerOptions, before db.Streamer) erro
 		if hooks.Runs(steps) && !s.runHooks {
 			return &problem{
 				status: http.StatusForbidden, code: codeClosed,
-				message: string(hook.stage) + ": run: commands are switched off on this server; start it with --allow-run-hooks to let its users run any command on its machine",
+				field: string(hook.stage), why: reason.New(reason.APIRunSwitchedOff),
 			}
 		}
 		if err := s.hooks.Check(steps); err != nil {
-			return invalid(string(hook.stage), "%v", err)
+			return invalid(string(hook.stage), said(err, reason.APIRefused))
 		}
 	}
 	return nil
@@ -112,7 +113,7 @@ func checkTimeRange(field *nullable.Nullable[TimeRange]) error {
 		raw, err = stored(raw)
 	}
 	if err != nil {
-		return invalid("time_range", "%v", err)
+		return invalid("time_range", said(err, reason.APIRefused))
 	}
 	field.Set(raw)
 	return nil

@@ -35,8 +35,8 @@ func TestStreamerOptionsAreKeptAndReset(t *testing.T) {
 func TestStreamerOptionMistakesAreNamed(t *testing.T) {
 	h := newLoggedIn(t)
 	for field, want := range map[string]string{
-		`"format":"avi"`:                                       "format: must be flv or mp4 or mkv or ts",
-		`"format":7`:                                           "format: must be flv",
+		`"format":"avi"`:                                       "format: must be one of flv, mp4, mkv, ts",
+		`"format":7`:                                           "format: must be",
 		`"time_range":{"start":1e999}`:                         "time_range: start: must not be a number",
 		`"time_range":[{"start":"22:00","end":"2"}]`:           "time_range: window 1: end: must be a time of the day",
 		`"time_range":"22:00-02:00"`:                           "time_range: as a text it must hold a JSON list of two times",

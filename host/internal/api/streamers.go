@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -83,7 +84,7 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomURL string) (CreateStreamerResponseObject, error) {
 	row, err := s.db.StreamerByURL(ctx, roomURL)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, conflict("url: the streamer with this URL was deleted just now; try again")
+		return nil, conflict("url", reason.New(reason.APIStreamerGone))
 	}
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomUR
 		return nil, err
 	}
 	if field := differs(wanted, existing); field != "" {
-		return nil, conflict("url: streamer %d has this URL already, with another %s; change it with PUT /api/v1/streamers", row.ID, field)
+		return nil, conflict("url", reason.New(reason.APIStreamerDiffers, "id", strconv.FormatInt(row.ID, 10), "field", field))
 	}
 	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, catalog.Masked))}, nil
 }
@@ -144,7 +145,7 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 		return err
 	})
 	if violates(err, "streamers_url_key") {
-		return nil, conflict("url: there is another streamer with this URL already")
+		return nil, conflict("url", reason.New(reason.APIStreamerExists))
 	}
 	if err != nil {
 		return nil, orNotFound(err, "streamer", body.ID)
@@ -230,7 +231,7 @@ func (s *Server) DeleteStreamer(ctx context.Context, request DeleteStreamerReque
 	if err := s.rooms.StopRecording(ctx, request.ID, "the streamer was deleted"); err != nil {
 		s.wrote(ctx, "streamer paused", "streamer", request.ID)
 		s.rooms.Changed(request.ID)
-		return nil, unavailable(err, "the streamer is paused now, but its recording could not be ended yet; delete it again")
+		return nil, unavailable(err, reason.New(reason.APIStreamerStillRecords))
 	}
 	row, err := s.db.DeleteStreamer(ctx, request.ID)
 	if err != nil {
@@ -292,17 +293,17 @@ func (s *Server) roomURL(ctx context.Context, raw string) (string, error) {
 	parsed, err := url.Parse(trimmed)
 	switch {
 	case err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https"):
-		return "", invalid("url", "must be a complete URL that begins with http:// or https://")
+		return "", invalid("url", reason.New(reason.APIURLIncomplete))
 	case parsed.User != nil:
-		return "", invalid("url", "must not hold a user name or a password: everybody who may list the streamers would read them")
+		return "", invalid("url", reason.New(reason.APIURLPassword))
 	case len(trimmed) > maxURLBytes:
-		return "", invalid("url", "must have at most %d bytes", maxURLBytes)
+		return "", invalid("url", reason.New(reason.APIShorterBytes, "max", strconv.Itoa(maxURLBytes)))
 	}
 	if err := s.plugins.AcceptsURL(ctx, trimmed); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			return "", unavailable(err, "the plugins did not say in time whether they take this URL; try again")
+			return "", unavailable(err, reason.New(reason.APIPluginsSilent))
 		}
-		return "", invalid("url", "%v", err)
+		return "", invalid("url", reason.New(reason.APIURLNotTaken, "cause", err.Error()))
 	}
 	return trimmed, nil
 }
@@ -323,7 +324,7 @@ func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byt
 	if err != nil {
 		var p *problem
 		if errors.As(err, &p) && p.status == 400 {
-			return nil, invalid("", "override.%s", p.message)
+			return nil, p.within("override")
 		}
 		return nil, err
 	}
@@ -342,7 +343,7 @@ func streamerState(row db.StreamerStatesRow, shown masker, doubts doubts) Stream
 	if row.Uploading {
 		state.UploadStatus = UploadStatusWorking
 	}
-	why := streamerReason(row)
+	why := streamerReason(doubts.in, row)
 	if !row.Streamer.Paused {
 		if since, doubt := doubts.about(row.Recorder); since != nil {
 			state.StateKnownAt, why = since, doubt
@@ -354,18 +355,25 @@ func streamerState(row db.StreamerStatesRow, shown masker, doubts doubts) Stream
 }
 
 // streamerReason picks what a person should look at first: no recording, then nothing published.
-func streamerReason(row db.StreamerStatesRow) reason.Reason {
+func streamerReason(in reason.Language, row db.StreamerStatesRow) reason.Reason {
 	switch {
 	case row.Streamer.LastError != "" && !row.Streamer.Paused:
-		return generic(row.Streamer.LastError)
+		return because(row.Streamer.Reason, row.Streamer.LastError)
 	case row.TemplateMissing:
 		return reason.New(reason.RoomNoTemplate, "template", text(row.Streamer.TemplateName))
 	case row.HeldHook != 0:
-		return heldReason(row.HeldHook, row.HookError)
+		return reason.New(reason.HookHeld, "id", strconv.FormatInt(row.HeldHook, 10), "cause", because(row.HookReason, row.HookError).Text(in))
 	case row.SubmissionError != "":
-		return generic(row.SubmissionError)
+		return because(row.SubmissionReason, row.SubmissionError)
+	case row.Rejected != "":
+		return rejectedReason(row.Rejected, row.RejectedText)
 	}
-	return generic(row.UploadError)
+	return because(row.UploadReason, row.UploadError)
+}
+
+// rejectedReason is about an archive that was accepted and refused later.
+func rejectedReason(bvid, words string) reason.Reason {
+	return reason.New(reason.SubmissionArchive, "bvid", bvid, "words", words)
 }
 
 // masker returns an override as it may be shown: without its secrets.
@@ -404,7 +412,7 @@ func streamer(row db.Streamer, shown masker) Streamer {
 // checkPublish refuses a room that is published and never published: its files would be removed or kept by chance.
 func checkPublish(template, publish *string) error {
 	if template != nil && publish != nil {
-		return invalid("publish", "is %q, and the room has the template %q; send null for one of them", *publish, *template)
+		return invalid("publish", reason.New(reason.APINeverAndTemplate, "publish", *publish, "template", quoted(*template)))
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {
 	template := `{"id":1,"template_name":"默认模板","title":"{{title}}","tid":171,"tag":"","copyright":1,"source":"","desc":"","dynamic":"","cover":"",
 		"dolby":0,"hires":0,"no_reprint":0,"open_elec":0,"user_cookie":""}`
 	submission := func(id int64, state string) string {
-		return fmt.Sprintf(`{"streamer_info_id":%d,"kind":"room","streamer_id":1,"state":%q,"title":"标题","parts":2,"aid":112861976201494,"bvid":"BV1xx411c7XX",
+		return fmt.Sprintf(`{"streamer_info_id":%d,"kind":"room","streamer_id":1,"state":%q,"title":"标题","parts":2,"aid":112861976201494,"bvid":"BV1xx411c7XX","number":1,"archive":"none","archive_text":"",
 			"attempts":0,"error":"","submitted_at":"2025-01-10T14:00:00Z","accepted_at":"2025-01-10T14:00:01Z"}`, id, state)
 	}
 	equalJSON(t, got.body, `{"version":"0.0.1-test","download_semaphore":4,"update_semaphore":1,
@@ -105,7 +105,7 @@ func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {
 		"recordings":[{"id":2,"streamer_id":1,"url":"https://a.example/1","remark":"","stream_title":"直播标题","state":"recording","start_time":"2025-01-10T12:00:00Z","segments":2,"size_bytes":2000}],
 		"uploads":[
 			{"segment_id":2,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part1.flv","file_size":1000,"state":"uploading","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":""},
-			{"segment_id":3,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part2.flv","file_size":1000,"state":"failed","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"the file is gone"}],
+			{"segment_id":3,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part2.flv","file_size":1000,"state":"failed","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"the file is gone","reason_code":"error.other","reason_args":{"text":"the file is gone"},"action":{"kind":"open"}}],
 		"submissions":[`+submission(open, "waiting")+`,`+submission(done, "accepted")+`],"hooks":[]}`)
 }
 
@@ -138,15 +138,15 @@ func TestRecordingsAndTheirFiles(t *testing.T) {
 		return fmt.Sprintf(`{"id":%d,"template_name":"默认模板","stream_title":"直播标题","streamer_name":"主播名称","start_time":"2025-01-10T12:00:00Z","video_path":%q,
 			"end_time":"2025-01-10T13:00:00Z","state":"ended","streamer_id":1,"url":"https://a.example/1","submission":%s}`, id, path, submission)
 	}
-	first := entry(1, "/data/recordings/1_part1.flv", `{"state":"waiting","title":"","aid":0,"bvid":"","attempts":0,"error":"waits for uploads"}`)
+	first := entry(1, "/data/recordings/1_part1.flv", `{"state":"waiting","title":"","aid":0,"bvid":"","attempts":0,"error":"waits for uploads","reason_code":"error.other","reason_args":{"text":"waits for uploads"},"action":{"kind":"open"}}`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info", "").must(t, 200).body, `[`+entry(3, "", "null")+`,`+entry(2, "", "null")+`,`+first+`]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info?limit=1", "").must(t, 200).body, `[`+entry(3, "", "null")+`]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info?before=2&limit=5", "").must(t, 200).body, `[`+first+`]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info/1/files", "").must(t, 200).body, `[
 		{"id":1,"streamer_info_id":1,"file_path":"/data/recordings/1_part1.flv","file_size":1000,"duration":3600.5,"index":1,"start_time":"2025-01-10T12:00:00Z",
-		 "end_time":"2025-01-10T13:00:00.5Z","publish":"wanted","reason":"","upload":{"state":"pending","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"no account yet"}},
+		 "end_time":"2025-01-10T13:00:00.5Z","publish":"wanted","reason":"","upload":{"state":"pending","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"no account yet","reason_code":"error.other","reason_args":{"text":"no account yet"},"action":{"kind":"open"}}},
 		{"id":2,"streamer_info_id":1,"file_path":"/data/recordings/1_part2.flv","file_size":1000,"duration":3600.5,"index":2,"start_time":"2025-01-10T12:00:00Z",
-		 "end_time":"2025-01-10T13:00:00.5Z","publish":"filtered","reason":"smaller than filtering_threshold","upload":null}]`)
+		 "end_time":"2025-01-10T13:00:00.5Z","publish":"filtered","reason":"smaller than filtering_threshold","reason_code":"error.other","reason_args":{"text":"smaller than filtering_threshold"},"action":{"kind":"open"},"upload":null}]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info/2/files", "").must(t, 200).body, `[]`)
 	h.api(t, "GET", "/streamer_info/9/files", "").refused(t, 404, "no recording with the id 9")
 	for query, word := range map[string]string{"limit=0": "limit: must be from 1 to 1000", "limit=x": "limit: must be a whole number", "before=-1": "before: must be from 1", "limit=": "limit"} {

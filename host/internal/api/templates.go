@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -40,7 +41,7 @@ func (s *Server) SaveTemplate(ctx context.Context, request SaveTemplateRequestOb
 	body := request.Body
 	id := valueOr(body.ID, 0)
 	if id == 0 && body.TemplateName == nil {
-		return nil, invalid("template_name", "is missing")
+		return nil, invalid("template_name", reason.New(reason.APIMissing))
 	}
 	var before, saved db.Template
 	var renamed []int64
@@ -67,7 +68,7 @@ func (s *Server) SaveTemplate(ctx context.Context, request SaveTemplateRequestOb
 		return err
 	})
 	if violates(err, "templates_template_name_key") {
-		return nil, conflict("template_name: there is another template %q already", text(body.TemplateName))
+		return nil, conflict("template_name", reason.New(reason.APITemplateExists, "name", quoted(text(body.TemplateName))))
 	}
 	if err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (s *Server) changedTemplate(t db.Template, body *TemplateDraft) (db.Templat
 		}
 		if cover != t.Cover && cover != "" && !strings.Contains(cover, "://") {
 			if err := upload.CheckCoverFile(s.dataDir, cover); err != nil {
-				return t, invalid("cover", "%v", err)
+				return t, invalid("cover", said(err, reason.APIRefused))
 			}
 		}
 		t.Cover = cover
@@ -160,7 +161,7 @@ func (s *Server) coverSource(cover string) (string, error) {
 	}
 	if strings.HasPrefix(cover, "https://") || strings.HasPrefix(cover, "http://") {
 		if err := s.outgoing.CheckURL(cover); err != nil {
-			return "", invalid("cover", "%v", err)
+			return "", invalid("cover", said(err, reason.APIRefused))
 		}
 		return cover, nil
 	}
@@ -171,7 +172,7 @@ func (s *Server) coverSource(cover string) (string, error) {
 func checkTemplate(err error) error {
 	var field *upload.FieldError
 	if errors.As(err, &field) {
-		return invalid(field.Field, "%s", field.Problem)
+		return invalid(field.Field, said(err, reason.APIRefused).With("text", field.Problem))
 	}
 	return err
 }

@@ -7,12 +7,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 const (
@@ -61,7 +63,7 @@ func (s *Server) CreateToken(ctx context.Context, request CreateTokenRequestObje
 			return err
 		}
 		if n >= maxTokens {
-			return conflict("there are %d tokens already, which is the most; delete one first", n)
+			return conflict("", reason.New(reason.APITooManyTokens, "count", strconv.FormatInt(n, 10)))
 		}
 		row, err = q.InsertAPIToken(ctx, db.InsertAPITokenParams{
 			UserID: who.userID, Name: body.Name, TokenHash: hashToken(secret), Scope: string(scope), ExpiresInS: expiresIn,
@@ -83,7 +85,7 @@ func (s *Server) DeleteToken(ctx context.Context, request DeleteTokenRequestObje
 	who := callerOf(ctx)
 	row, err := s.db.DeleteAPIToken(ctx, db.DeleteAPITokenParams{ID: request.ID, UserID: who.userID})
 	if err != nil {
-		return nil, orNotFound(err, "token of yours", request.ID)
+		return nil, orNotFound(err, "token", request.ID)
 	}
 	s.wrote(ctx, "API token deleted", "id", row.ID, "name", row.Name)
 	return DeleteToken200JSONResponse(token(row)), nil
@@ -92,7 +94,7 @@ func (s *Server) DeleteToken(ctx context.Context, request DeleteTokenRequestObje
 // identifyToken finds out whose token it is, and refuses what it cannot do.
 func (s *Server) identifyToken(r *http.Request, op *operation, who *caller, secret string) error {
 	if !op.takesToken {
-		return &problem{status: http.StatusForbidden, code: codeTokenRefused, message: "an API token cannot do this; log in with POST /api/v1/users/login and send the session's cookie"}
+		return &problem{status: http.StatusForbidden, code: codeTokenRefused, why: reason.New(reason.APITokenRefused)}
 	}
 	ctx := r.Context()
 	row, err := s.findToken(ctx, secret)
@@ -103,7 +105,7 @@ func (s *Server) identifyToken(r *http.Request, op *operation, who *caller, secr
 		return err
 	}
 	if row.Scope != string(TokenScopeWrite) && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return &problem{status: http.StatusForbidden, code: codeTokenScope, message: "this API token has the scope read: it may only GET; create one with the scope write"}
+		return &problem{status: http.StatusForbidden, code: codeTokenScope, why: reason.New(reason.APITokenScope)}
 	}
 	if row.Stale {
 		// Knowing when a token was used is not worth an error.
@@ -129,7 +131,7 @@ func (s *Server) refuseToken(who *caller) error {
 	if wait := s.attempts.attempt(attemptKey{"token " + who.address, perAddress}); wait > 0 {
 		return tooMany(wait)
 	}
-	return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "this API token is not known, or no longer: it was deleted or has expired"}
+	return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, why: reason.New(reason.APITokenUnknown)}
 }
 
 // bearerToken is the token that a request carries. Other kinds of Authorization are not for this server: a proxy in front

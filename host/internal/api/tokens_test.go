@@ -192,7 +192,7 @@ func TestTokensAreBounded(t *testing.T) {
 	}
 	h.api(t, "POST", "/tokens", `{"name":"x"}`).refused(t, 409, "delete one first")
 	for body, words := range map[string]string{
-		`{}`: "name: is missing", `{"name":" x"}`: "name: must be a text that neither", `{"name":"x","scope":"admin"}`: "scope: must be read or write",
+		`{}`: "name: is missing", `{"name":" x"}`: "name: must be a text that neither", `{"name":"x","scope":"admin"}`: "scope: must be one of read, write",
 		`{"name":"x","expires_in":0}`: "expires_in: must be from 1", `{"name":"x","expires_in":1e30}`: "expires_in: must be",
 	} {
 		h.api(t, "POST", "/tokens", body).refused(t, 400, words)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/accounts"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -56,7 +57,7 @@ func (s *Server) uploadParams(ctx context.Context, body *TemplateDraft) (db.Temp
 	var wrong *problem
 	switch {
 	case errors.As(err, &wrong):
-		return params, &problem{status: wrong.status, code: wrong.code, message: "params." + wrong.message}
+		return params, wrong.within("params")
 	case err != nil:
 		return params, err
 	case params.UserCookie != "":
@@ -64,8 +65,7 @@ func (s *Server) uploadParams(ctx context.Context, body *TemplateDraft) (db.Temp
 	}
 	params.UserCookie, err = s.accounts.Default(ctx)
 	if errors.Is(err, accounts.ErrNoDefault) {
-		return params, invalid("params.user_cookie", "is missing: name the cookie file of the account that publishes, or a stored template that does; "+
-			"without one it is cookies.json of the data directory, or else the only account of /api/v1/users")
+		return params, invalid("params.user_cookie", reason.New(reason.APINoUploadAccount))
 	}
 	return params, err
 }
@@ -80,7 +80,7 @@ func (s *Server) checkSource(ctx context.Context, params db.Template, first uplo
 		return err
 	}
 	if len(recorded) == 0 {
-		return invalid("params.source", "is missing: a repost (copyright 2) has to say where it is from")
+		return invalid("params.source", reason.New(reason.APINoSource))
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (s *Server) RetryRecording(ctx context.Context, request RetryRecordingReque
 func refusal(err error) error {
 	var refused *upload.ConflictError
 	if errors.As(err, &refused) {
-		return conflict("%s", refused)
+		return conflict("", said(err, reason.APIConflict).With("text", refused.Error()))
 	}
 	return err
 }
@@ -126,5 +126,5 @@ func (s *Server) segmentNow(ctx context.Context, id int64) (Segment, error) {
 	if err != nil {
 		return Segment{}, orNotFound(err, "segment", id)
 	}
-	return segment(db.ListSegmentsRow(row)), nil
+	return segment(languageOf(ctx), db.ListSegmentsRow(row)), nil
 }

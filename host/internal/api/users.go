@@ -3,10 +3,10 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -15,6 +15,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // RegisterUser creates a user of the API.
@@ -45,7 +46,7 @@ func (s *Server) RegisterUser(ctx context.Context, request RegisterUserRequestOb
 		return err
 	})
 	if violates(err, "users_username_key") {
-		return nil, conflict("there is a user %q already", request.Body.Username)
+		return nil, conflict("", reason.New(reason.APIUserExists, "username", quoted(request.Body.Username)))
 	}
 	if err != nil {
 		return nil, err
@@ -73,14 +74,14 @@ func (s *Server) mayRegister(ctx context.Context, who *caller, token string, add
 	if !sameToken(token, s.setupToken) {
 		return &problem{
 			status: http.StatusForbidden, code: codeSetupToken,
-			message: "setup_token: the first user is registered from the machine itself, or with the set-up token that the log printed at start",
+			field: "setup_token", why: reason.New(reason.APISetupToken),
 		}
 	}
 	return nil
 }
 
 func registrationClosed() *problem {
-	return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "registration is closed; a user who is logged in can create others"}
+	return &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, why: reason.New(reason.APIRegistrationClosed)}
 }
 
 func setupTokenOf(request RegisterUserRequestObject) string {
@@ -95,7 +96,7 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 	who, body := callerOf(ctx), request.Body
 	next := valueOr(body.Next, "")
 	if next != "" && !isLocalPath(next) {
-		return nil, invalid("next", "must be a path of this server that begins with one slash")
+		return nil, invalid("next", reason.New(reason.APILocalPath))
 	}
 	keys := []attemptKey{{"address " + who.address, perAddress}, {"user " + body.Username, perUser}}
 	if wait := s.attempts.attempt(keys...); wait > 0 {
@@ -108,7 +109,7 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 	}
 	if !right {
 		s.log.Info("login refused", "username", body.Username, "address", who.address)
-		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, message: "user name or password is wrong"}
+		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, why: reason.New(reason.APIWrongLogin)}
 	}
 	s.attempts.forget(keys...)
 	setCookie, err := s.sessions.begin(ctx, user)
@@ -137,7 +138,7 @@ func (s *Server) authenticate(ctx context.Context, username, password string) (d
 func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error) {
 	who, body := callerOf(ctx), request.Body
 	if body.NewPassword == body.CurrentPassword {
-		return nil, invalid("new_password", "must differ from the current one")
+		return nil, invalid("new_password", reason.New(reason.APISamePassword))
 	}
 	keys := []attemptKey{{"address " + who.address, perAddress}, {"user " + who.username, perUser}}
 	if wait := s.attempts.attempt(keys...); wait > 0 {
@@ -150,7 +151,7 @@ func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordReque
 	}
 	if !right {
 		s.log.Info("change of a password refused", "username", who.username, "address", who.address)
-		return nil, &problem{status: http.StatusForbidden, code: codeWrongPassword, message: "current_password: is wrong"}
+		return nil, &problem{status: http.StatusForbidden, code: codeWrongPassword, field: "current_password", why: reason.New(reason.APIWrongPassword)}
 	}
 	s.attempts.forget(keys...)
 	hash, err := s.passwords.hash(ctx, body.NewPassword)
@@ -159,7 +160,7 @@ func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordReque
 	}
 	changed, err := s.db.ChangePassword(ctx, db.ChangePasswordParams{ID: user.ID, OldHash: user.PasswordHash, NewHash: hash})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, conflict("current_password: the password was changed by another request meanwhile")
+		return nil, conflict("current_password", reason.New(reason.APIPasswordChanged))
 	}
 	if err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordReque
 	s.wrote(ctx, "password changed")
 	setCookie, err := s.sessions.begin(ctx, changed)
 	if err != nil {
-		return nil, unavailable(err, "the password was changed, but the new session could not be stored; log in again")
+		return nil, unavailable(err, reason.New(reason.APISessionNotStored))
 	}
 	return ChangePassword200JSONResponse{Body: User{Username: user.Username}, Headers: ChangePassword200ResponseHeaders{SetCookie: setCookie}}, nil
 }
@@ -176,7 +177,7 @@ func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordReque
 func (s *Server) GetCurrentUser(ctx context.Context, _ GetCurrentUserRequestObject) (GetCurrentUserResponseObject, error) {
 	who := callerOf(ctx)
 	if who.userID == 0 {
-		return nil, &problem{status: http.StatusNotFound, code: codeNotLoggedIn, message: "nobody is logged in"}
+		return nil, &problem{status: http.StatusNotFound, code: codeNotLoggedIn, why: reason.New(reason.APINobodyLoggedIn)}
 	}
 	return GetCurrentUser200JSONResponse{Username: who.username}, nil
 }
@@ -196,15 +197,8 @@ func (s *Server) LogoutUser(ctx context.Context, _ LogoutUserRequestObject) (Log
 func tooMany(wait time.Duration) *problem {
 	return &problem{
 		status: http.StatusTooManyRequests, code: codeTooMany, retryAfter: wait,
-		message: "too many attempts; try again in " + seconds(wait),
+		why: reason.New(reason.APITooManyAttempts, "seconds", strconv.FormatFloat(math.Max(1, math.Ceil(wait.Seconds())), 'f', 0, 64)),
 	}
-}
-
-func seconds(wait time.Duration) string {
-	if n := math.Ceil(wait.Seconds()); n > 1 {
-		return fmt.Sprintf("%.0f seconds", n)
-	}
-	return "a second"
 }
 
 // isLocalPath tells a path of this server from what a browser, or a proxy that decodes it first, takes for another one.

@@ -227,7 +227,7 @@ func TestGuessingHasToWait(t *testing.T) {
 		h.api(t, "POST", "/users/login", `{"username":"admin","password":"guess"}`).must(t, 401)
 	}
 	blocked := h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`)
-	blocked.refused(t, 429, "try again in a second")
+	blocked.refused(t, 429, "try again in 1 s")
 	if blocked.header.Get("Retry-After") != "1" {
 		t.Errorf("Retry-After %q", blocked.header.Get("Retry-After"))
 	}

@@ -15,6 +15,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // Options are what a Handler needs.
@@ -117,10 +119,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		c.fail(&refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", text: fmt.Sprintf("%.20s does not work here; allowed is %s", r.Method, strings.Join(allowed, ", "))})
+		c.fail(&refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", why: reason.New(reason.APIMethod, "method", fmt.Sprintf("%.20s", r.Method), "allowed", strings.Join(allowed, ", "))})
 		return
 	}
-	c.fail(&refusal{status: http.StatusNotFound, code: "not_found", text: fmt.Sprintf("there is nothing at %.200q", r.URL.Path)})
+	c.fail(&refusal{status: http.StatusNotFound, code: "not_found", why: reason.New(reason.APINoPath, "path", strings.Trim(fmt.Sprintf("%.200q", r.URL.Path), `"`))})
 }
 
 // contain keeps a panic to the request that caused it.
@@ -133,7 +135,7 @@ func (c *call) contain() {
 		panic(r)
 	}
 	c.h.log.Error("a request on one of biliup's paths failed", "method", c.r.Method, "path", c.r.URL.Path, "panic", r, "stack", string(debug.Stack()))
-	c.fail(&refusal{status: http.StatusInternalServerError, code: "internal", text: "the server made a mistake; its log says more"})
+	c.fail(mistake())
 }
 
 // match compares a path with the pattern of a route and returns what stands for its variable.

@@ -401,7 +401,7 @@ func TestErrorsHaveOneShape(t *testing.T) {
 			for key, body := range c.answers {
 				api.answers[key] = body
 			}
-			w := send(t, api.handler(t, ""), c.method, c.path, c.body)
+			w := send(t, api.handler(t, ""), c.method, c.path, c.body, "Accept-Language", "en")
 			var e map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil {
 				t.Fatalf("%s: %v", w.Body, err)
@@ -417,12 +417,34 @@ func TestErrorsHaveOneShape(t *testing.T) {
 }
 
 // TestTheCallerStaysTheSame makes sure that the API sees who asks, from where and by what page.
+// TestTextsAreChineseUnlessAskedOtherwise holds the language of a page that has no other one.
+func TestTextsAreChineseUnlessAskedOtherwise(t *testing.T) {
+	for header, want := range map[string]string{"": "opt_args: 是 ffmpeg 的参数", "zh-CN": "opt_args: 是 ffmpeg 的参数", "en-US,en;q=0.9": "opt_args: are arguments of ffmpeg"} {
+		api := newStub(t)
+		var headers []string
+		if header != "" {
+			headers = []string{"Accept-Language", header}
+		}
+		w := send(t, api.handler(t, ""), "POST", "/v1/streamers", `{"url":"u","opt_args":["-ss"]}`, headers...)
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("asked for %q: %s", header, w.Body)
+		}
+		asked := header
+		if asked == "" {
+			asked = "zh"
+		}
+		if got := api.last.Header.Get("Accept-Language"); got != asked {
+			t.Errorf("asked for %q, the API is asked for %q", header, got)
+		}
+	}
+}
+
 func TestTheCallerStaysTheSame(t *testing.T) {
 	api := newStub(t)
 	api.answers["POST /api/v1/streamers/1/pause"] = "{}"
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://lubod.example/v1/streamers/1/pause", nil)
 	r.RemoteAddr = "203.0.113.9:1234"
-	for name, value := range map[string]string{"Cookie": "lubod_session=a", "Authorization": "Bearer t", "Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "X-Forwarded-For": "1.2.3.4"} {
+	for name, value := range map[string]string{"Cookie": "lubod_session=a", "Authorization": "Bearer t", "Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "X-Forwarded-For": "1.2.3.4", "Accept-Language": "de"} {
 		r.Header.Set(name, value)
 	}
 	w := httptest.NewRecorder()

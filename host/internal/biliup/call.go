@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/lubod/lubod/host/internal/pages"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // maxBodyBytes is more than the API takes: what is longer is given to it unread, and it says so.
@@ -40,15 +43,28 @@ type call struct {
 type refusal struct {
 	status int
 	code   string
-	text   string
+	// said is what the API answered; else field and why make the text.
+	said   string
+	field  string
+	why    reason.Reason
 	header http.Header
 }
 
-func (r *refusal) Error() string { return r.text }
+func (r *refusal) Error() string { return r.text(reason.English) }
 
-// invalid says what is wrong with one field.
-func invalid(field, format string, args ...any) error {
-	return &refusal{status: http.StatusBadRequest, code: "invalid_request", text: field + ": " + fmt.Sprintf(format, args...)}
+func (r *refusal) text(in reason.Language) string {
+	switch {
+	case r.said != "":
+		return r.said
+	case r.field != "":
+		return r.field + ": " + r.why.Text(in)
+	}
+	return r.why.Text(in)
+}
+
+// invalid says what is wrong with one field. Arguments are pairs of a name and a value.
+func invalid(field, code string, args ...string) error {
+	return &refusal{status: http.StatusBadRequest, code: "invalid_request", field: field, why: reason.New(code, args...)}
 }
 
 // answer is what the API answered.
@@ -78,7 +94,7 @@ func (c *call) ask(method, path string, body, into any) error {
 	if body != nil {
 		var err error
 		if raw, err = json.Marshal(body); err != nil {
-			return invalid("body", "is not JSON")
+			return invalid("body", reason.APIBodyNotObject)
 		}
 	}
 	a := c.send(method, path, bytes.NewReader(raw), int64(len(raw)))
@@ -113,7 +129,22 @@ func (c *call) request(method, path string, body io.Reader, length int64) *http.
 	r.RequestURI = r.URL.RequestURI()
 	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(body), length, nil
 	r.Header.Del("Content-Length")
+	if r.Header.Get("Accept-Language") == "" {
+		r.Header.Set("Accept-Language", string(reason.Chinese)) // biliup speaks nothing else
+	}
 	return r
+}
+
+// language is the caller's, or else biliup's.
+func (c *call) language() reason.Language {
+	if asked := c.r.Header.Get("Accept-Language"); asked != "" {
+		return reason.Language(pages.Preferred(asked))
+	}
+	return reason.Chinese
+}
+
+func mistake() *refusal {
+	return &refusal{status: http.StatusInternalServerError, code: "internal", why: reason.New(reason.APIInternalUnnumbered)}
 }
 
 // pass gives the request to the API and its answer, as it comes, to the caller.
@@ -147,7 +178,7 @@ func (c *call) body(method, path string) (object, error) {
 	rest := c.r.Body
 	a := c.send(method, path, io.MultiReader(bytes.NewReader(raw), rest), c.r.ContentLength)
 	if a.status < 400 {
-		return nil, invalid("body", "must be a JSON object")
+		return nil, invalid("body", reason.APIBodyNotObject)
 	}
 	return nil, c.refused(a)
 }
@@ -163,7 +194,7 @@ func (c *call) refused(a *answer) error {
 	if err := json.Unmarshal(a.body.Bytes(), &e); err != nil || e.Error == "" {
 		return fmt.Errorf("the API answered %d without an error", a.status)
 	}
-	return &refusal{status: a.status, code: e.Code, text: c.inBiliupsWords(e.Error), header: a.header}
+	return &refusal{status: a.status, code: e.Code, said: c.inBiliupsWords(e.Error), header: a.header}
 }
 
 // inBiliupsWords gives the field that an error begins with its name on this path.
@@ -185,14 +216,15 @@ func (c *call) fail(err error) {
 	var r *refusal
 	if !errors.As(err, &r) {
 		c.h.log.Error("a request on one of biliup's paths failed", "method", c.r.Method, "path", c.r.URL.Path, "error", err)
-		r = &refusal{status: http.StatusInternalServerError, code: "internal", text: "the server made a mistake; its log says more"}
+		r = mistake()
 	}
 	for _, name := range []string{"Retry-After", "Connection", "Allow"} {
 		if value := r.header.Get(name); value != "" {
 			c.w.Header().Set(name, value)
 		}
 	}
-	c.write(r.status, map[string]string{"error": r.text, "code": r.code, "message": r.text})
+	text := r.text(c.language())
+	c.write(r.status, map[string]string{"error": text, "code": r.code, "message": text})
 }
 
 // answer writes what was asked for.
@@ -216,7 +248,7 @@ func (c *call) write(status int, value any) {
 // id is the variable of the path as a number.
 func (c *call) id() (string, error) {
 	if _, err := strconv.ParseInt(c.argument, 10, 64); err != nil {
-		return "", invalid("id", "must be a whole number")
+		return "", invalid("id", reason.APIWholeNumber)
 	}
 	return c.argument, nil
 }

@@ -74,7 +74,7 @@ func updateConfiguration(c *call) error {
 // that it does not know for "the fastest one".
 func (c *call) noSuchLine(err error, field string, settings object) bool {
 	var r *refusal
-	if !errors.As(err, &r) || r.status != http.StatusBadRequest || !strings.HasPrefix(r.text, field+":") || valueOf[*string](settings["lines"]) == nil {
+	if !errors.As(err, &r) || r.status != http.StatusBadRequest || !strings.HasPrefix(r.said, field+":") || valueOf[*string](settings["lines"]) == nil {
 		return false
 	}
 	settings["lines"] = json.RawMessage(`"AUTO"`)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // writePatience is how long a client may take for the next piece of a file. Each one that arrives renews it: a film takes
@@ -87,7 +89,7 @@ func (c *call) place(name string) (folder, local string, err error) {
 }
 
 func noFile() error {
-	return &refusal{status: http.StatusNotFound, code: "not_found", text: "there is no such recording; GET /v1/videos lists them, and the log is at /v1/ws/logs"}
+	return &refusal{status: http.StatusNotFound, code: "not_found", why: reason.New(reason.BiliupNoFile)}
 }
 
 // mustBeLoggedIn asks the API who is calling.
@@ -99,7 +101,7 @@ func (c *call) mustBeLoggedIn() error {
 	err := c.refused(a)
 	var r *refusal
 	if errors.As(err, &r) && r.status == http.StatusNotFound {
-		return &refusal{status: http.StatusUnauthorized, code: "unauthenticated", text: "log in first: POST /v1/users/login"}
+		return &refusal{status: http.StatusUnauthorized, code: "unauthenticated", why: reason.New(reason.BiliupLogIn)}
 	}
 	return err
 }

@@ -2,9 +2,11 @@ package biliup
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // streamerNames are biliup's names for fields of a streamer.
@@ -159,7 +161,7 @@ func updateStreamer(c *call) error {
 	id := valueOf[int64](theirs["id"])
 	index := slices.IndexFunc(states, func(s state) bool { return streamer{s.Inner}.id() == id })
 	if index < 0 {
-		return &refusal{status: http.StatusNotFound, code: "not_found", text: fmt.Sprintf("id: there is no streamer with the id %d", id)}
+		return &refusal{status: http.StatusNotFound, code: "not_found", field: "id", why: reason.New(reason.APINoStreamer, "id", strconv.FormatInt(id, 10))}
 	}
 	return c.saveStreamer(http.MethodPut, theirs, streamer{states[index].Inner})
 }
@@ -203,7 +205,7 @@ func (c *call) streamerIn(theirs object, before streamer, all templates) (object
 		ours[field] = orNull(theirs[field])
 	}
 	if !isUnset(theirs["opt_args"]) {
-		return nil, invalid("opt_args", "are arguments of ffmpeg, and no recorder here uses it; remove them")
+		return nil, invalid("opt_args", reason.BiliupFFmpegArguments)
 	}
 	var err error
 	if ours["template_name"], err = templateName(theirs, before, all); err != nil {
@@ -231,7 +233,7 @@ func fieldsOut(theirs object) error {
 	}
 	var override object
 	if err := json.Unmarshal(theirs["override"], &override); err != nil || override == nil {
-		return invalid("override", "must be an object")
+		return invalid("override", reason.APIBodyNotObject)
 	}
 	_, named := firstOf(theirs, templateReferences)
 	for _, field := range slices.Concat(streamerFields, templateReferences, otherFields, shownOnly) {
@@ -301,11 +303,11 @@ func templateName(theirs object, before streamer, all templates) (json.RawMessag
 	}
 	var id int64
 	if err := json.Unmarshal(theirs[field], &id); err != nil {
-		return nil, invalid(field, "must be the id of a template, or null")
+		return nil, invalid(field, reason.BiliupTemplateID)
 	}
 	name, ok := all.byID(id)
 	if !ok {
-		return nil, invalid(field, "there is no template with the id %d", id)
+		return nil, invalid(field, reason.BiliupNoSuchTemplate, "id", strconv.FormatInt(id, 10))
 	}
 	return encoded(name), nil
 }
@@ -317,7 +319,7 @@ func (c *call) overrideIn(theirs, ours object) error {
 	if !isNull(theirs["override"]) {
 		var override object
 		if err := json.Unmarshal(theirs["override"], &override); err != nil {
-			return invalid("override", "must be an object")
+			return invalid("override", reason.APIBodyNotObject)
 		}
 		if err := splitIn(override, ours); err != nil {
 			return err
@@ -351,7 +353,7 @@ func splitIn(override, ours object) error {
 	if value, ok := override["file_size"]; ok {
 		var bytes int64
 		if err := json.Unmarshal(value, &bytes); err != nil || bytes < 0 {
-			return invalid("override.file_size", "must be a number of bytes, or null")
+			return invalid("override.file_size", reason.BiliupBytes)
 		}
 		ours["split_size"] = encoded((bytes + mebibyte - 1) / mebibyte)
 		delete(override, "file_size")
@@ -361,10 +363,10 @@ func splitIn(override, ours object) error {
 		if text := valueOf[string](value); text != "" {
 			var err error
 			if seconds, err = parseClock(text); err != nil {
-				return invalid("override.segment_time", "must have the form HH:MM:SS")
+				return invalid("override.segment_time", reason.BiliupClock)
 			}
 		} else if !isUnset(value) {
-			return invalid("override.segment_time", "must be a text of the form HH:MM:SS, or null")
+			return invalid("override.segment_time", reason.BiliupClockText)
 		}
 		ours["split_time"] = encoded(seconds)
 		delete(override, "segment_time")

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // templateNames are biliup's names for fields of a template.
@@ -18,13 +20,13 @@ var templateFields = []string{"template_name", "title", "tid", "copyright", "dyn
 // withoutEffect are fields that change how an archive is published, in ways that are not possible here: unset they
 // say nothing, and set they must not be dropped, since the archive would come out otherwise than its owner believes.
 var withoutEffect = map[string]string{
-	"dtime":              "archives are published when they are accepted, not at a later time",
-	"is_only_self":       "archives are published for everybody",
-	"up_selection_reply": "comments cannot be restricted here; do it on Bilibili",
-	"up_close_reply":     "comments cannot be closed here; do it on Bilibili",
-	"up_close_danmu":     "danmaku cannot be closed here; do it on Bilibili",
-	"credits":            "people cannot be named with @ in a description",
-	"mission_id":         "archives cannot take part in an event",
+	"dtime":              reason.BiliupNoLater,
+	"is_only_self":       reason.BiliupNoSelf,
+	"up_selection_reply": reason.BiliupNoCommentSelection,
+	"up_close_reply":     reason.BiliupNoCommentClosing,
+	"up_close_danmu":     reason.BiliupNoDanmakuClosing,
+	"credits":            reason.BiliupNoCredits,
+	"mission_id":         reason.BiliupNoMission,
 }
 
 func listTemplates(c *call) error {
@@ -131,7 +133,7 @@ func extraIn(raw json.RawMessage, ours object) error {
 	}
 	extra := object{}
 	if text != "" && json.Unmarshal([]byte(text), &extra) != nil {
-		return invalid("extra_fields", `must be a JSON object, such as {"human_type2":1011}`)
+		return invalid("extra_fields", reason.BiliupExtra, "example", `{"human_type2":1011}`)
 	}
 	ours["human_type2"], ours["creation_statement"] = orAbsent(extra["human_type2"]), orAbsent(extra["creation_statement"])
 	var statement struct {
@@ -143,7 +145,7 @@ func extraIn(raw json.RawMessage, ours object) error {
 	delete(extra, "human_type2")
 	delete(extra, "creation_statement")
 	for field := range extra {
-		return invalid("extra_fields", "%s is not sent to Bilibili from here; there are human_type2 and creation_statement", field)
+		return invalid("extra_fields", reason.BiliupExtraField, "field", field)
 	}
 	return nil
 }
@@ -169,11 +171,11 @@ func (c *call) templateIn(theirs object) (object, error) {
 	}
 	for field, why := range withoutEffect {
 		if !isUnset(theirs[field]) {
-			return nil, invalid(field, "%s; leave it out", why)
+			return nil, invalid(field, why)
 		}
 	}
 	if strings.EqualFold(strings.TrimSpace(valueOf[string](theirs["uploader"])), "noop") {
-		return nil, invalid("uploader", "Noop: to publish nothing, give the streamer no template")
+		return nil, invalid("uploader", reason.BiliupPublishesNothing)
 	}
 	if err := extraIn(theirs["extra_fields"], ours); err != nil {
 		return nil, err
@@ -200,7 +202,7 @@ func tagsIn(raw json.RawMessage) (json.RawMessage, error) {
 	}
 	var tags []string
 	if err := json.Unmarshal(raw, &tags); err != nil {
-		return nil, invalid("tags", "must be a list of texts")
+		return nil, invalid("tags", reason.BiliupTags)
 	}
 	return encoded(strings.Join(tags, ",")), nil
 }

@@ -1,6 +1,10 @@
 package biliup
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/lubod/lubod/host/internal/reason"
+)
 
 // isRegistered answers whether there is anybody who could log in: by that, biliup's page decides between its two forms.
 func isRegistered(c *call) error {
@@ -12,10 +16,10 @@ func isRegistered(c *call) error {
 	exists, err := c.h.userExists(c.r.Context())
 	if err != nil {
 		c.h.log.Warn("nobody can be asked whether there are users", "error", err)
-		return &refusal{status: http.StatusServiceUnavailable, code: "unavailable", text: "the database does not answer at the moment; try again in some seconds"}
+		return &refusal{status: http.StatusServiceUnavailable, code: "unavailable", why: reason.New(reason.APIDatabaseAway)}
 	}
 	if !exists {
-		return &refusal{status: http.StatusNotFound, code: "not_registered", text: "nobody is registered yet"}
+		return &refusal{status: http.StatusNotFound, code: "not_registered", why: reason.New(reason.BiliupNobodyRegistered)}
 	}
 	return c.answer(object{})
 }

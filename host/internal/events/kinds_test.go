@@ -29,6 +29,8 @@ func TestEveryChangeIsAnEvent(t *testing.T) {
 		{`UPDATE streamers SET paused = false`, []string{`streamer.resumed 1 {"url": "https://a.example/1", "remark": "b", "streamer_id": 1}`}},
 		{`UPDATE streamers SET last_error = 'no'`, []string{`streamer.reason 1 {"url": "https://a.example/1", "reason": "no", "remark": "b", "streamer_id": 1}`}},
 		{`UPDATE streamers SET last_error = 'no'`, nil},
+		{`UPDATE streamers SET last_error = 'why', reason = '{"code":"net.dns","args":{"where":"a"}}'`, []string{`streamer.reason 1 {"url": "https://a.example/1", "reason": "why", "remark": "b", "reason_args": {"where": "a"}, "reason_code": "net.dns", "streamer_id": 1}`}},
+		{`UPDATE streamers SET last_error = 'no', reason = '{"code":"error.other"}'`, []string{`streamer.reason 1 {"url": "https://a.example/1", "reason": "no", "remark": "b", "reason_args": {}, "reason_code": "error.other", "streamer_id": 1}`}},
 		{
 			`INSERT INTO recordings (streamer_id, host_id, url, remark, title, streamer_name, state, started_at) VALUES (1, gen_random_uuid(), 'u', 'r', 't', 'n', 'recording', '2026-01-02 03:04:05.5Z')`,
 			[]string{`recording.started 1 {"url": "u", "state": "recording", "remark": "r", "start_time": "2026-01-02T03:04:05.500000Z", "streamer_id": 1, "stream_title": "t", "streamer_name": "n", "streamer_info_id": 1}`},

@@ -53,7 +53,7 @@ type entry struct {
 type catalogue map[string]entry
 
 // areas are all parts of the catalogue.
-var areas = []catalogue{general, network, rooms, recordings, uploads, submissions, hookSteps, healthChecks, accounts, plugins}
+var areas = []catalogue{general, network, rooms, recordings, uploads, submissions, hookSteps, healthChecks, accounts, plugins, requests, parts, biliupPaths}
 
 func find(code string) (entry, bool) {
 	for _, area := range areas {
@@ -117,9 +117,9 @@ func (r Reason) Text(language Language) string {
 	case !known:
 		return r.Code
 	case language == Chinese:
-		return r.fill(found.zh)
+		return r.fill(found.zh, Chinese)
 	}
-	return r.fill(found.en)
+	return r.fill(found.en, English)
 }
 
 // Action is what can be done about it.
@@ -128,13 +128,13 @@ func (r Reason) Action() Action {
 	if !known {
 		return Action{Kind: Open}
 	}
-	return Action{Kind: found.action.Kind, Target: r.fill(found.action.Target)}
+	return Action{Kind: found.action.Kind, Target: r.fill(found.action.Target, English)}
 }
 
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 
-func (r Reason) fill(text string) string {
-	return placeholder.ReplaceAllStringFunc(text, func(name string) string { return r.Args[name[1:len(name)-1]] })
+func (r Reason) fill(text string, language Language) string {
+	return placeholder.ReplaceAllStringFunc(text, func(name string) string { return inWords(r.Args[name[1:len(name)-1]], language) })
 }
 
 // JSON is the form for a jsonb column; nil (NULL) for the zero value.
