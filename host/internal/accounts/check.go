@@ -9,7 +9,6 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
-	"github.com/lubod/lubod/host/internal/pipeline"
 )
 
 // held is a cookie file whose lock is held.
@@ -172,15 +171,13 @@ func notLoggedIn(err error) bool {
 	return errors.As(err, &refused) && refused.Code == bilibili.CodeNotLoggedIn
 }
 
-// refusal tells whether an error is a definite no to what was asked: not risk control, too many calls, or the other side's own
-// trouble, which say nothing about a login.
+// busyCodes are refusals that say nothing about a login: risk control, too many calls, and the other side's own trouble.
+var busyCodes = map[int]bool{-352: true, -403: true, -405: true, -412: true, -429: true, -500: true, -502: true, -503: true, -504: true, -509: true, -702: true, -799: true}
+
+// refusal tells whether an error is a definite no to what was asked.
 func refusal(err error) bool {
 	var refused *bilibili.RefusedError
-	if !errors.As(err, &refused) {
-		return false
-	}
-	failure := pipeline.Failure{Blame: pipeline.Refused, Code: refused.Code}
-	return pipeline.DefaultPace().Judge(pipeline.AccountCheck, failure, 0, 0).Person
+	return errors.As(err, &refused) && !busyCodes[refused.Code]
 }
 
 // refresh exchanges the login for a new one and puts it into its file. Everything that can go wrong here goes wrong before

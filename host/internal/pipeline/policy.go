@@ -280,11 +280,6 @@ func (p Pace) judgeCode(subject Subject, number, before int) Verdict {
 	if !known {
 		row = code{what: slow}
 	}
-	if subject == AccountCheck {
-		// What passes says nothing about the login. Any other refusal, also of a code that nobody knows, is about it.
-		passes := row.what == passing || row.what == doubt || known && row.what == slow
-		return Verdict{Wait: p.Operator, Person: !passes}
-	}
 	minutes := func(n float64) time.Duration { return time.Duration(n * float64(p.Unit)) }
 	switch row.what {
 	case login:

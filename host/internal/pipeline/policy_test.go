@@ -118,16 +118,3 @@ func TestRooms(t *testing.T) {
 		t.Errorf("a platform that said how long to leave it alone is asked after %v", got.Wait)
 	}
 }
-
-// A refusal that passes says nothing about a login; any other one does.
-func TestChecksOfAccountsTellWhatPassesFromWhatNeedsALogin(t *testing.T) {
-	for code, person := range map[int]bool{
-		-352: false, -403: false, -405: false, -412: false, -429: false, -500: false, -502: false, -503: false, -504: false, -509: false, -702: false,
-		-799: false, 20001: false, -101: true, -111: true, -3: true, -400: true, 86095: true, 601: true,
-	} {
-		verdict := DefaultPace().Judge(AccountCheck, Failure{Blame: Refused, Code: code}, 0, 0)
-		if verdict.Person != person || verdict.Unknown || verdict.Final {
-			t.Errorf("code %d: %+v", code, verdict)
-		}
-	}
-}

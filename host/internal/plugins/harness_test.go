@@ -147,12 +147,17 @@ func (w *world) mustResolve(m *Manager, name, what string) string {
 // awaitState waits until a plugin stands where it should.
 func (w *world) awaitState(m *Manager, label string, state State) {
 	w.t.Helper()
+	w.awaitStatus(m, label, string(state), func(s Status) bool { return s.State == state })
+}
+
+func (w *world) awaitStatus(m *Manager, label, what string, holds func(Status) bool) {
+	w.t.Helper()
 	deadline := time.After(patience)
-	for status(w.t, m, label).State != state {
+	for !holds(status(w.t, m, label)) {
 		select {
 		case <-m.Changed():
 		case <-deadline:
-			w.t.Fatalf("%s is %s and does not become %s\n%s", label, status(w.t, m, label).State, state, w.log)
+			w.t.Fatalf("%s does not become %s: %+v\n%s", label, what, status(w.t, m, label), w.log)
 		}
 	}
 }

@@ -67,6 +67,13 @@ func TestPluginWithLiveWorkIsStartedAgainWithinTwoSecondsForEver(t *testing.T) {
 				w.awaitState(m, label, Ready) // nobody has asked for it yet
 				lease.Release()
 			}
+			if s := status(t, m, label); s.LastError == "" {
+				t.Error("the status keeps silent about a plugin that dies again and again")
+			}
+			clock.advance(steadyAfter)
+			if s := status(t, m, label); s.LastError != "" {
+				t.Errorf("after a while without a failure the status says %q", s.LastError)
+			}
 		})
 	}
 }
@@ -276,6 +283,32 @@ func TestIsolatedRecorderEndsWhenNothingUsesIt(t *testing.T) {
 	}
 }
 
+// A process of one's own that dies without work is not started again: who needs it asks for it.
+func TestIsolatedRecorderThatDiesUnusedStaysAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	clock := newTestClock()
+	w.options.clock = clock
+	w.install("recorder-r")
+	m := w.load(`plugin "recorder-r" {}`)
+	alone, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone.Release()
+	clock.advance(2 * workMemory)
+	w.kill(&alone.Lease)
+	w.log.await(t, 1, "plugin has failed")
+	if s := status(t, m, "recorder-r"); len(s.Isolated) != 0 || s.State != Ready || s.LastError != "" {
+		t.Errorf("status = %+v", s)
+	}
+	again, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+	if err != nil || again.Instance == alone.Instance {
+		t.Fatalf("IsolatedRecorder = %+v, %v", again, err)
+	}
+	again.Release()
+}
+
 // The next host finds a recorder of one's own where it was, and never takes it for everybody's.
 func TestIsolatedRecorderIsFoundAgain(t *testing.T) {
 	t.Parallel()
@@ -313,6 +346,36 @@ func TestIsolatedRecorderIsFoundAgain(t *testing.T) {
 			again.Release()
 		})
 	}
+}
+
+func TestIsolatedRecorderOfOtherOptionsIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("recorder-r")
+	first := w.load(`plugin "recorder-r" {}`)
+	alone, err := first.IsolatedRecorder(w.ctx(), "", "room-7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := alone.Start(w.ctx(), request("11111111-1111-1111-1111-111111111111")); err != nil {
+		t.Fatal(err)
+	}
+	alone.Release()
+	first.Close()
+
+	second := w.load("plugin \"recorder-r\" {\n options {\n count = 2\n }\n }")
+	fresh, err := second.IsolatedRecorder(w.ctx(), "", "room-7")
+	if err != nil || fresh.Instance == alone.Instance {
+		t.Fatalf("IsolatedRecorder = %+v, %v", fresh, err)
+	}
+	fresh.Release()
+	old, err := second.RecorderInstance(w.ctx(), "recorder-r", alone.Instance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.end(old, "11111111-1111-1111-1111-111111111111")
+	w.await("the end of the old recorder", old.Done())
+	old.Release()
 }
 
 func TestReplacedIsolatedRecorderFinishesItsSessions(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/lubod/lubod/host/internal/folders"
 )
 
 // Record is what a host needs to find a recorder process that an earlier one launched.
@@ -61,17 +63,7 @@ func (d RunDir) WriteRecord(r Record) error {
 	if err != nil {
 		return fmt.Errorf("encode the re-attach record of %s: %w", r.Plugin, err)
 	}
-	path := d.recordPath(r.Instance)
-	temporary := path + ".new"
-	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err == nil {
-		_, writeErr := file.Write(content)
-		err = errors.Join(writeErr, file.Sync(), file.Close())
-	}
-	if err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err != nil {
+	if err := folders.WriteFile(d.recordPath(r.Instance), content); err != nil {
 		return fmt.Errorf("write the re-attach record of %s: %w", r.Plugin, err)
 	}
 	return nil
@@ -79,7 +71,7 @@ func (d RunDir) WriteRecord(r Record) error {
 
 // Forget removes everything that a process left behind, but its log.
 func (d RunDir) Forget(instance string) {
-	for _, path := range []string{d.recordPath(instance), d.recordPath(instance) + ".new", d.placePath(instance)} {
+	for _, path := range []string{d.recordPath(instance), d.placePath(instance)} {
 		_ = os.Remove(path)
 	}
 	_ = os.RemoveAll(d.SocketDir(instance))

@@ -110,14 +110,15 @@ func ShortID(instance string) string {
 	return instance[:min(8, len(instance))]
 }
 
-// Clean removes the socket directories of processes that are gone. keep holds the directories of living ones; a socket
+// Clean removes the socket directories of processes that are gone, and what a host that died left of records that it was
+// writing. keep holds the directories of living ones; a socket
 // that somebody still listens on stays whatever the records say.
 func (d RunDir) Clean(keep map[string]bool) []error {
 	entries, err := os.ReadDir(d.sockets)
 	if err != nil {
 		return []error{fmt.Errorf("clean the sockets of plugins: %w", err)}
 	}
-	var problems []error
+	problems := d.cleanHalfWritten()
 	for _, entry := range entries {
 		path := filepath.Join(d.sockets, entry.Name())
 		if !entry.IsDir() || !isShortID(entry.Name()) || keep[path] || listening(path) {
@@ -125,6 +126,21 @@ func (d RunDir) Clean(keep map[string]bool) []error {
 		}
 		if err := os.RemoveAll(path); err != nil {
 			problems = append(problems, fmt.Errorf("clean the sockets of plugins: %w", err))
+		}
+	}
+	return problems
+}
+
+// halfWritten match the temporary files of records: those of today and of earlier versions.
+var halfWritten = []string{".*.json*", "*.json.new"}
+
+func (d RunDir) cleanHalfWritten() (problems []error) {
+	for _, pattern := range halfWritten {
+		left, _ := filepath.Glob(filepath.Join(d.path, pattern))
+		for _, path := range left {
+			if err := os.Remove(path); err != nil {
+				problems = append(problems, fmt.Errorf("clean the records of plugins: %w", err))
+			}
 		}
 	}
 	return problems

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,5 +61,44 @@ func TestOldLogsOfDeadRecordersAreCleaned(t *testing.T) {
 	}
 	if got := strings.Join(left, " "); got != "lubod.log recorder-r-22222222.log recorder-r-33333333.log recorder-r-33333333.log.1" {
 		t.Errorf("left: %s", got)
+	}
+}
+
+func TestRecordIsWholeOrAbsent(t *testing.T) {
+	dir, err := OpenRunDir(filepath.Join(t.TempDir(), "run"), os.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(dir.Close)
+	const instance = "0f9a2c44-1111-2222-3333-444444444444"
+	written := Record{Plugin: "recorder-r", Instance: instance, Isolate: "room-7", Pid: os.Getpid(), Start: StartOf(os.Getpid()), Socket: "/run/x"}
+	for range 2 { // the second time it is replaced
+		if err := dir.WriteRecord(written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What hosts left that died while they wrote one.
+	for _, name := range []string{"." + instance + ".json123456", instance + ".json.new"} {
+		if err := os.WriteFile(filepath.Join(dir.path, name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records, problems := dir.Records()
+	if len(records) != 1 || records[0] != written || len(problems) != 0 {
+		t.Fatalf("records %+v, %v", records, problems)
+	}
+	if !written.Alive() {
+		t.Error("this process is not alive")
+	}
+	if problems := dir.Clean(nil); len(problems) != 0 {
+		t.Error(problems)
+	}
+	left, err := os.ReadDir(dir.path)
+	if err != nil || len(left) != 1 || left[0].Name() != instance+".json" {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	dir.Forget(instance)
+	if _, err := dir.Record(instance); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v", err)
 	}
 }
