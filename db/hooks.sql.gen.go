@@ -50,32 +50,32 @@ func (q *Queries) ArchivesOfRecording(ctx context.Context, recordingID int64) ([
 	return items, nil
 }
 
-const claimHookRun = `-- name: ClaimHookRun :execrows
-UPDATE hook_runs SET claim = $2::uuid
-WHERE id = $1 AND round = $3::integer AND state = ANY ($4::text[]) AND (claim IS NULL OR claim <> ALL ($5::uuid[]))
+const claimHookRun = `-- name: ClaimHookRun :one
+UPDATE hook_runs SET claim = CASE WHEN claim = ANY ($2::uuid[]) THEN claim ELSE $3::uuid END
+WHERE id = $1 AND round = $4::integer AND state = ANY ($5::text[])
+RETURNING claim::uuid AS holder
 `
 
 type ClaimHookRunParams struct {
 	ID     int64
+	Living []uuid.UUID
 	Claim  uuid.UUID
 	Round  int32
 	Open   []string
-	Living []uuid.UUID
 }
 
-// A worker takes the run, unless one of those that live holds it, or it is not the run's turn any more.
-func (q *Queries) ClaimHookRun(ctx context.Context, arg ClaimHookRunParams) (int64, error) {
-	result, err := q.db.Exec(ctx, claimHookRun,
+// A worker takes the run, unless one of those that live holds it: the answer says who has it now. No row: it is not its turn.
+func (q *Queries) ClaimHookRun(ctx context.Context, arg ClaimHookRunParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, claimHookRun,
 		arg.ID,
+		arg.Living,
 		arg.Claim,
 		arg.Round,
 		arg.Open,
-		arg.Living,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var holder uuid.UUID
+	err := row.Scan(&holder)
+	return holder, err
 }
 
 const getHookRun = `-- name: GetHookRun :one
@@ -433,8 +433,8 @@ const postponeHookStep = `-- name: PostponeHookStep :execrows
 UPDATE hook_runs SET state = $2::text, attempts = attempts + $3::boolean::integer,
     error = CASE WHEN $4::text <> '' THEN $4::text ELSE error END,
     reason = CASE WHEN $4::text <> '' THEN $5::jsonb ELSE reason END,
-    due_at = now() + make_interval(secs => $6::double precision), updated_at = now()
-WHERE id = $1 AND next_step = $7::integer AND claim = $8::uuid AND state = ANY ($9::text[])
+    due_at = CASE WHEN round = $6::integer THEN now() + make_interval(secs => $7::double precision) ELSE due_at END, updated_at = now()
+WHERE id = $1 AND next_step = $8::integer AND claim = $9::uuid AND state = ANY ($10::text[])
 `
 
 type PostponeHookStepParams struct {
@@ -443,12 +443,14 @@ type PostponeHookStepParams struct {
 	Counted     bool
 	Error       string
 	Reason      []byte
+	Round       int32
 	WaitSeconds float64
 	Step        int32
 	Claim       uuid.UUID
 	Before      []string
 }
 
+// The wait is that of the worker's round: one that was ordered meanwhile looks at once.
 func (q *Queries) PostponeHookStep(ctx context.Context, arg PostponeHookStepParams) (int64, error) {
 	result, err := q.db.Exec(ctx, postponeHookStep,
 		arg.ID,
@@ -456,6 +458,7 @@ func (q *Queries) PostponeHookStep(ctx context.Context, arg PostponeHookStepPara
 		arg.Counted,
 		arg.Error,
 		arg.Reason,
+		arg.Round,
 		arg.WaitSeconds,
 		arg.Step,
 		arg.Claim,

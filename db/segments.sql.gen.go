@@ -157,8 +157,9 @@ func (q *Queries) SetSegmentFile(ctx context.Context, arg SetSegmentFileParams) 
 	return err
 }
 
-const setSegmentPublish = `-- name: SetSegmentPublish :exec
-UPDATE segments SET publish = $2, reason = $3, reason_data = $4::jsonb WHERE id = $1
+const setSegmentPublish = `-- name: SetSegmentPublish :execrows
+UPDATE segments SET publish = $2::text, reason = $3::text, reason_data = $4::jsonb
+WHERE id = $1 AND publish = ANY ($5::text[])
 `
 
 type SetSegmentPublishParams struct {
@@ -166,16 +167,21 @@ type SetSegmentPublishParams struct {
 	Publish    string
 	Reason     string
 	ReasonData []byte
+	Before     []string
 }
 
-func (q *Queries) SetSegmentPublish(ctx context.Context, arg SetSegmentPublishParams) error {
-	_, err := q.db.Exec(ctx, setSegmentPublish,
+func (q *Queries) SetSegmentPublish(ctx context.Context, arg SetSegmentPublishParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setSegmentPublish,
 		arg.ID,
 		arg.Publish,
 		arg.Reason,
 		arg.ReasonData,
+		arg.Before,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const setSegmentsReady = `-- name: SetSegmentsReady :exec

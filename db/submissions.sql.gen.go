@@ -31,31 +31,32 @@ func (q *Queries) AppendToSubmission(ctx context.Context, arg AppendToSubmission
 	return round, err
 }
 
-const claimSubmission = `-- name: ClaimSubmission :execrows
-UPDATE submissions SET claim = $2::uuid
-WHERE id = $1 AND round = $3::integer AND state = ANY ($4::text[]) AND (claim IS NULL OR claim <> ALL ($5::uuid[]))
+const claimSubmission = `-- name: ClaimSubmission :one
+UPDATE submissions SET claim = CASE WHEN claim = ANY ($2::uuid[]) THEN claim ELSE $3::uuid END
+WHERE id = $1 AND round = $4::integer AND state = ANY ($5::text[])
+RETURNING claim::uuid AS holder
 `
 
 type ClaimSubmissionParams struct {
 	ID     int64
+	Living []uuid.UUID
 	Claim  uuid.UUID
 	Round  int32
 	Open   []string
-	Living []uuid.UUID
 }
 
-func (q *Queries) ClaimSubmission(ctx context.Context, arg ClaimSubmissionParams) (int64, error) {
-	result, err := q.db.Exec(ctx, claimSubmission,
+// A worker takes the row, unless one of those that live holds it: the answer says who has it now. No row: it is not its turn.
+func (q *Queries) ClaimSubmission(ctx context.Context, arg ClaimSubmissionParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, claimSubmission,
 		arg.ID,
+		arg.Living,
 		arg.Claim,
 		arg.Round,
 		arg.Open,
-		arg.Living,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var holder uuid.UUID
+	err := row.Scan(&holder)
+	return holder, err
 }
 
 const deleteSubmission = `-- name: DeleteSubmission :exec
@@ -87,7 +88,7 @@ func (q *Queries) FollowAnew(ctx context.Context, arg FollowAnewParams) (int32, 
 const followedArchive = `-- name: FollowedArchive :execrows
 UPDATE submissions SET archive = $2::text, archive_code = $3::integer, archive_text = $4::text,
     archive_at = now(), follows = follows + 1
-WHERE id = $1 AND archive = ANY ($5::text[])
+WHERE id = $1 AND follow_round = $5::integer AND archive = ANY ($6::text[])
 `
 
 type FollowedArchiveParams struct {
@@ -95,16 +96,18 @@ type FollowedArchiveParams struct {
 	Archive     string
 	ArchiveCode int32
 	ArchiveText string
+	Round       int32
 	Before      []string
 }
 
-// What Bilibili says of an archive.
+// What Bilibili says of an archive. An answer from before the archive was edited is not about what it is now.
 func (q *Queries) FollowedArchive(ctx context.Context, arg FollowedArchiveParams) (int64, error) {
 	result, err := q.db.Exec(ctx, followedArchive,
 		arg.ID,
 		arg.Archive,
 		arg.ArchiveCode,
 		arg.ArchiveText,
+		arg.Round,
 		arg.Before,
 	)
 	if err != nil {
@@ -641,7 +644,7 @@ func (q *Queries) SubmissionSent(ctx context.Context, arg SubmissionSentParams) 
 
 const waitingSubmissions = `-- name: WaitingSubmissions :many
 UPDATE submissions SET round = round + 1
-WHERE state = ANY ($1::text[]) AND missing
+WHERE id IN (SELECT s.id FROM submissions s WHERE s.state = ANY ($1::text[]) AND s.missing ORDER BY s.id FOR UPDATE SKIP LOCKED)
 RETURNING id, round
 `
 
@@ -650,7 +653,7 @@ type WaitingSubmissionsRow struct {
 	Round int32
 }
 
-// Submissions that wait for something that a person may have mended: each gets a new round.
+// Submissions that wait for something that a person may have mended, as with uploads.
 func (q *Queries) WaitingSubmissions(ctx context.Context, states []string) ([]WaitingSubmissionsRow, error) {
 	rows, err := q.db.Query(ctx, waitingSubmissions, states)
 	if err != nil {

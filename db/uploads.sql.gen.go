@@ -11,35 +11,35 @@ import (
 	"github.com/google/uuid"
 )
 
-const claimUpload = `-- name: ClaimUpload :execrows
-UPDATE uploads u SET claim = $2::uuid FROM segments g
-WHERE u.segment_id = $1 AND g.id = u.segment_id AND g.publish = $3::text AND u.round = $4::integer
-  AND u.state = ANY ($5::text[]) AND (u.claim IS NULL OR u.claim <> ALL ($6::uuid[]))
+const claimUpload = `-- name: ClaimUpload :one
+UPDATE uploads u SET claim = CASE WHEN u.claim = ANY ($2::uuid[]) THEN u.claim ELSE $3::uuid END FROM segments g
+WHERE u.segment_id = $1 AND g.id = u.segment_id AND g.publish = $4::text AND u.round = $5::integer
+  AND u.state = ANY ($6::text[])
+RETURNING u.claim::uuid AS holder
 `
 
 type ClaimUploadParams struct {
 	SegmentID int64
+	Living    []uuid.UUID
 	Claim     uuid.UUID
 	Publish   string
 	Round     int32
 	Open      []string
-	Living    []uuid.UUID
 }
 
-// A worker takes the row, unless one of those that live holds it, or it is not the row's turn any more.
-func (q *Queries) ClaimUpload(ctx context.Context, arg ClaimUploadParams) (int64, error) {
-	result, err := q.db.Exec(ctx, claimUpload,
+// A worker takes the row, unless one of those that live holds it: the answer says who has it now. No row: it is not its turn.
+func (q *Queries) ClaimUpload(ctx context.Context, arg ClaimUploadParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, claimUpload,
 		arg.SegmentID,
+		arg.Living,
 		arg.Claim,
 		arg.Publish,
 		arg.Round,
 		arg.Open,
-		arg.Living,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var holder uuid.UUID
+	err := row.Scan(&holder)
+	return holder, err
 }
 
 const finishUpload = `-- name: FinishUpload :execrows
@@ -462,8 +462,10 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 }
 
 const waitingUploads = `-- name: WaitingUploads :many
-UPDATE uploads u SET round = round + 1 FROM segments g
-WHERE g.id = u.segment_id AND g.publish = $1::text AND u.state = $2::text AND u.missing
+UPDATE uploads u SET round = round + 1
+WHERE u.segment_id IN (
+    SELECT o.segment_id FROM uploads o JOIN segments g ON g.id = o.segment_id
+    WHERE g.publish = $1::text AND o.state = $2::text AND o.missing ORDER BY o.segment_id FOR UPDATE OF o SKIP LOCKED)
 RETURNING u.segment_id, u.round
 `
 
@@ -477,7 +479,8 @@ type WaitingUploadsRow struct {
 	Round     int32
 }
 
-// Uploads that wait for something that a person may have mended: each gets a new round.
+// Uploads that wait for something that a person may have mended: each gets a new round. A row that somebody holds is left out, so
+// that this never waits for a lock while it holds others: whoever holds it sees what was mended.
 func (q *Queries) WaitingUploads(ctx context.Context, arg WaitingUploadsParams) ([]WaitingUploadsRow, error) {
 	rows, err := q.db.Query(ctx, waitingUploads, arg.Publish, arg.State)
 	if err != nil {

@@ -28,10 +28,11 @@ SELECT sqlc.embed(h), r.streamer_id, greatest(extract(epoch FROM h.due_at - now(
        EXISTS (SELECT 1 FROM hook_runs o WHERE o.recording_id = h.recording_id AND o.id < h.id AND o.state IN ('pending', 'running'))::boolean AS behind
 FROM hook_runs h JOIN recordings r ON r.id = h.recording_id WHERE h.id = $1;
 
--- name: ClaimHookRun :execrows
--- A worker takes the run, unless one of those that live holds it, or it is not the run's turn any more.
-UPDATE hook_runs SET claim = sqlc.arg(claim)::uuid
-WHERE id = $1 AND round = sqlc.arg(round)::integer AND state = ANY (sqlc.arg(open)::text[]) AND (claim IS NULL OR claim <> ALL (sqlc.arg(living)::uuid[]));
+-- name: ClaimHookRun :one
+-- A worker takes the run, unless one of those that live holds it: the answer says who has it now. No row: it is not its turn.
+UPDATE hook_runs SET claim = CASE WHEN claim = ANY (sqlc.arg(living)::uuid[]) THEN claim ELSE sqlc.arg(claim)::uuid END
+WHERE id = $1 AND round = sqlc.arg(round)::integer AND state = ANY (sqlc.arg(open)::text[])
+RETURNING claim::uuid AS holder;
 
 -- name: ReleaseHookRun :exec
 UPDATE hook_runs SET claim = NULL WHERE id = $1 AND claim = sqlc.arg(claim)::uuid;
@@ -52,10 +53,11 @@ UPDATE hook_runs SET next_step = next_step + 1, plan = NULL, attempts = 0, due_a
 WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]) RETURNING *;
 
 -- name: PostponeHookStep :execrows
+-- The wait is that of the worker's round: one that was ordered meanwhile looks at once.
 UPDATE hook_runs SET state = sqlc.arg(state)::text, attempts = attempts + sqlc.arg(counted)::boolean::integer,
     error = CASE WHEN sqlc.arg(error)::text <> '' THEN sqlc.arg(error)::text ELSE error END,
     reason = CASE WHEN sqlc.arg(error)::text <> '' THEN sqlc.narg(reason)::jsonb ELSE reason END,
-    due_at = now() + make_interval(secs => sqlc.arg(wait_seconds)::double precision), updated_at = now()
+    due_at = CASE WHEN round = sqlc.arg(round)::integer THEN now() + make_interval(secs => sqlc.arg(wait_seconds)::double precision) ELSE due_at END, updated_at = now()
 WHERE id = $1 AND next_step = sqlc.arg(step)::integer AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
 -- name: HoldHookRun :execrows

@@ -23,8 +23,9 @@ WHERE g.recording_id = $1 ORDER BY g.index;
 -- name: GetSegment :one
 SELECT * FROM segments WHERE id = $1;
 
--- name: SetSegmentPublish :exec
-UPDATE segments SET publish = $2, reason = $3, reason_data = sqlc.narg(reason_data)::jsonb WHERE id = $1;
+-- name: SetSegmentPublish :execrows
+UPDATE segments SET publish = sqlc.arg(publish)::text, reason = sqlc.arg(reason)::text, reason_data = sqlc.narg(reason_data)::jsonb
+WHERE id = $1 AND publish = ANY (sqlc.arg(before)::text[]);
 
 -- name: SetSegmentsReady :exec
 UPDATE segments SET ready_at = now() WHERE id = ANY (sqlc.arg(ids)::bigint[]) AND ready_at IS NULL;

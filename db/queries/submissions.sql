@@ -16,9 +16,11 @@ SELECT sqlc.embed(s), r.streamer_id, extract(epoch FROM now() - s.updated_at)::d
        extract(epoch FROM now() - coalesce(s.archive_at, now()))::double precision AS asked_seconds
 FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.id = $1;
 
--- name: ClaimSubmission :execrows
-UPDATE submissions SET claim = sqlc.arg(claim)::uuid
-WHERE id = $1 AND round = sqlc.arg(round)::integer AND state = ANY (sqlc.arg(open)::text[]) AND (claim IS NULL OR claim <> ALL (sqlc.arg(living)::uuid[]));
+-- name: ClaimSubmission :one
+-- A worker takes the row, unless one of those that live holds it: the answer says who has it now. No row: it is not its turn.
+UPDATE submissions SET claim = CASE WHEN claim = ANY (sqlc.arg(living)::uuid[]) THEN claim ELSE sqlc.arg(claim)::uuid END
+WHERE id = $1 AND round = sqlc.arg(round)::integer AND state = ANY (sqlc.arg(open)::text[])
+RETURNING claim::uuid AS holder;
 
 -- name: ReleaseSubmission :exec
 UPDATE submissions SET claim = NULL WHERE id = $1 AND claim = sqlc.arg(claim)::uuid;
@@ -75,9 +77,9 @@ UPDATE submissions SET state = sqlc.arg(state)::text, round = round + 1, attempt
 WHERE id = $1 AND state = ANY (sqlc.arg(before)::text[]) RETURNING round;
 
 -- name: WaitingSubmissions :many
--- Submissions that wait for something that a person may have mended: each gets a new round.
+-- Submissions that wait for something that a person may have mended, as with uploads.
 UPDATE submissions SET round = round + 1
-WHERE state = ANY (sqlc.arg(states)::text[]) AND missing
+WHERE id IN (SELECT s.id FROM submissions s WHERE s.state = ANY (sqlc.arg(states)::text[]) AND s.missing ORDER BY s.id FOR UPDATE SKIP LOCKED)
 RETURNING id, round;
 
 -- name: RefusedSubmissionsToRetry :many
@@ -89,10 +91,10 @@ WHERE s.state = sqlc.arg(state)::text AND s.refusal <> 0 AND r.params IS NULL AN
 DELETE FROM submissions WHERE id = $1;
 
 -- name: FollowedArchive :execrows
--- What Bilibili says of an archive.
+-- What Bilibili says of an archive. An answer from before the archive was edited is not about what it is now.
 UPDATE submissions SET archive = sqlc.arg(archive)::text, archive_code = sqlc.arg(archive_code)::integer, archive_text = sqlc.arg(archive_text)::text,
     archive_at = now(), follows = follows + 1
-WHERE id = $1 AND archive = ANY (sqlc.arg(before)::text[]);
+WHERE id = $1 AND follow_round = sqlc.arg(round)::integer AND archive = ANY (sqlc.arg(before)::text[]);
 
 -- name: FollowAnew :one
 -- The archive was edited: it is in review again.

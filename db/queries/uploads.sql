@@ -7,11 +7,12 @@ SELECT sqlc.embed(u), sqlc.embed(g), sqlc.embed(r)
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.segment_id = $1;
 
--- name: ClaimUpload :execrows
--- A worker takes the row, unless one of those that live holds it, or it is not the row's turn any more.
-UPDATE uploads u SET claim = sqlc.arg(claim)::uuid FROM segments g
+-- name: ClaimUpload :one
+-- A worker takes the row, unless one of those that live holds it: the answer says who has it now. No row: it is not its turn.
+UPDATE uploads u SET claim = CASE WHEN u.claim = ANY (sqlc.arg(living)::uuid[]) THEN u.claim ELSE sqlc.arg(claim)::uuid END FROM segments g
 WHERE u.segment_id = $1 AND g.id = u.segment_id AND g.publish = sqlc.arg(publish)::text AND u.round = sqlc.arg(round)::integer
-  AND u.state = ANY (sqlc.arg(open)::text[]) AND (u.claim IS NULL OR u.claim <> ALL (sqlc.arg(living)::uuid[]));
+  AND u.state = ANY (sqlc.arg(open)::text[])
+RETURNING u.claim::uuid AS holder;
 
 -- name: StartUpload :execrows
 -- A checkpoint belongs to one line and one account: with another one the transfer starts over. What went wrong before is
@@ -67,7 +68,10 @@ WHERE segment_id = $1 AND state = ANY (sqlc.arg(before)::text[]) RETURNING round
 UPDATE uploads SET checkpoint = NULL, acknowledged_bytes = 0, updated_at = now() WHERE segment_id = $1;
 
 -- name: WaitingUploads :many
--- Uploads that wait for something that a person may have mended: each gets a new round.
-UPDATE uploads u SET round = round + 1 FROM segments g
-WHERE g.id = u.segment_id AND g.publish = sqlc.arg(publish)::text AND u.state = sqlc.arg(state)::text AND u.missing
+-- Uploads that wait for something that a person may have mended: each gets a new round. A row that somebody holds is left out, so
+-- that this never waits for a lock while it holds others: whoever holds it sees what was mended.
+UPDATE uploads u SET round = round + 1
+WHERE u.segment_id IN (
+    SELECT o.segment_id FROM uploads o JOIN segments g ON g.id = o.segment_id
+    WHERE g.publish = sqlc.arg(publish)::text AND o.state = sqlc.arg(state)::text AND o.missing ORDER BY o.segment_id FOR UPDATE OF o SKIP LOCKED)
 RETURNING u.segment_id, u.round;

@@ -25,6 +25,8 @@ func (s *Service) runJob(ctx context.Context, job jobs.Hook) jobs.Outcome {
 		return s.Pipeline.ClaimRun(ctx, job, claim, s.Jobs.Claims.Living(claim))
 	}, pipeline.ErrLost)
 	switch {
+	case errors.Is(err, pipeline.ErrBusy):
+		return jobs.Again(s.Pace.Turn)
 	case errors.Is(err, pipeline.ErrLost):
 		return jobs.Done()
 	case err != nil:

@@ -12,11 +12,12 @@ import (
 	"github.com/lubod/lubod/host/internal/jobs"
 )
 
-// ClaimRun gives a hook run to a worker. ErrLost: it is not its turn.
+// ClaimRun gives a hook run to a worker. ErrLost: it is not its turn, ErrBusy: not yet.
 func (p *Pipeline) ClaimRun(ctx context.Context, job jobs.Hook, claim uuid.UUID, living []uuid.UUID) error {
-	return held(p.DB.ClaimHookRun(ctx, db.ClaimHookRunParams{
-		ID: job.RunID, Round: job.Round, Claim: claim, Living: living, Open: text(RunPending, RunRunning),
-	}))
+	holder, err := p.DB.ClaimHookRun(ctx, db.ClaimHookRunParams{
+		ID: job.RunID, Round: job.Round, Claim: claim, Living: living, Open: texts(RunPending, RunRunning),
+	})
+	return claimed(claim, holder, err)
 }
 
 // StepStarted is told that the next step of a run begins.
@@ -52,7 +53,7 @@ func (p *Pipeline) StepPassed(ctx context.Context, run db.HookRun, claim uuid.UU
 func (p *Pipeline) StepPostponed(ctx context.Context, run db.HookRun, claim uuid.UUID, counted bool, wait time.Duration, failed Setback) error {
 	_, err := p.DB.PostponeHookStep(ctx, db.PostponeHookStepParams{
 		ID: run.ID, Step: run.NextStep, Claim: claim, State: string(RunPending), Counted: counted, Error: failed.Text, Reason: failed.Reason,
-		WaitSeconds: wait.Seconds(), Before: before(runStates, RunPending),
+		WaitSeconds: wait.Seconds(), Round: run.Round, Before: before(runStates, RunPending),
 	})
 	return err
 }
@@ -79,7 +80,7 @@ func (p *Pipeline) RetryRun(ctx context.Context, id int64, skip bool) (db.HookRu
 		if _, err := p.Lock(ctx, tx, run.RecordingID); err != nil {
 			return err
 		}
-		run, err = q.RetryHookRun(ctx, db.RetryHookRunParams{ID: id, Skip: skip, State: string(RunPending), Before: text(RunHeld)})
+		run, err = q.RetryHookRun(ctx, db.RetryHookRunParams{ID: id, Skip: skip, State: string(RunPending), Before: texts(RunHeld)})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return ErrNotHeld
 		}

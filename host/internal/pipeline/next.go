@@ -1,8 +1,10 @@
 package pipeline
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // snapshot is what is known of a recording, as its transaction sees it.
@@ -37,6 +39,11 @@ type submission struct {
 	Full   bool
 }
 
+// published tells whether a segment is a part of an archive, as far as one was made or sent.
+func (s *snapshot) published(g segment) bool {
+	return slices.ContainsFunc(s.Submissions, func(made submission) bool { return slices.Contains(made.Parts, g.Remote) })
+}
+
 // plan is what is due next.
 type plan struct {
 	Decided []decision
@@ -54,7 +61,7 @@ type plan struct {
 type decision struct {
 	Segment int64
 	Publish Publish
-	Reason  string
+	Reason  reason.Reason
 }
 
 // strayShare is how much of a recording's bytes pieces may be to be left out: filtering_threshold is there for fragments, not
@@ -84,29 +91,35 @@ func next(s snapshot) plan {
 	return p
 }
 
-// decide settles the pieces of a recording that ended.
+// decide settles the pieces of a recording that ended. What was left out before counts as much as what comes now: a file that
+// was found late may turn the fragments of before into a broadcast.
 func decide(s *snapshot) (decided []decision) {
 	var all, pieces int64
+	settled := len(s.Submissions) > 0 // what is published stays as it is, until something is added to it
 	for _, g := range s.Segments {
 		switch g.Publish {
-		case Undecided:
+		case Undecided, Filtered:
 			pieces += g.Size
 			all += g.Size
+			settled = settled && g.Publish == Filtered
 		case Wanted, Waived:
 			all += g.Size
+			settled = settled && (g.Publish == Waived || s.published(g))
 		}
 	}
-	to, reason := Wanted, ""
-	switch {
+	to, why := Wanted, reason.Reason{}
+	switch mb := strconv.FormatFloat(s.ThresholdMB, 'g', -1, 64); {
+	case settled:
+		return nil
 	case all < s.Threshold:
-		to, reason = Filtered, fmt.Sprintf("the whole recording is smaller than filtering_threshold (%g MB)", s.ThresholdMB)
+		to, why = Filtered, reason.New(reason.PieceFragment, "mb", mb)
 	case float64(pieces) <= strayShare*float64(all):
-		to, reason = Filtered, fmt.Sprintf("smaller than filtering_threshold (%g MB), and the pieces left out are together at most 2 %% of the recording", s.ThresholdMB)
+		to, why = Filtered, reason.New(reason.PieceStray, "mb", mb)
 	}
 	for i, g := range s.Segments {
-		if g.Publish == Undecided {
+		if g.Publish == Undecided || g.Publish == Filtered && to == Wanted {
 			s.Segments[i].Publish = to
-			decided = append(decided, decision{g.ID, to, reason})
+			decided = append(decided, decision{g.ID, to, why})
 		}
 	}
 	return decided
@@ -118,10 +131,7 @@ func (p *plan) segments(s snapshot) (settled bool) {
 	settled = true
 	for _, g := range s.Segments {
 		switch {
-		case g.Publish == Undecided:
-			settled = false
-			continue
-		case g.Publish == Filtered: // what is too short to be published is too short to be worked on
+		case g.Publish == Undecided, g.Publish == Filtered: // what is too short to be published is too short to be worked on
 			continue
 		}
 		ready := g.Ready
@@ -156,7 +166,7 @@ func (p *plan) publication(s snapshot) {
 			return // never a silent hole
 		default:
 			parts++
-			if !slices.ContainsFunc(s.Submissions, func(made submission) bool { return slices.Contains(made.Parts, g.Remote) }) {
+			if !s.published(g) {
 				missing = append(missing, g.Remote)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/jobs"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 )
 
@@ -145,9 +146,9 @@ func (p *Pipeline) threshold(ctx context.Context, q *db.Queries, recording db.Re
 func (p *Pipeline) carryOut(ctx context.Context, tx pgx.Tx, recording db.Recording, steps map[Stage][]byte, due plan) error {
 	q := p.DB.WithTx(tx)
 	var ordered []jobs.Args
-	for _, decided := range due.Decided {
-		if err := q.SetSegmentPublish(ctx, db.SetSegmentPublishParams{ID: decided.Segment, Publish: string(decided.Publish), Reason: decided.Reason}); err != nil {
-			return fmt.Errorf("decide about a piece: %w", err)
+	for _, piece := range due.Decided {
+		if err := decided(ctx, q, piece, Undecided, Filtered); err != nil {
+			return err
 		}
 	}
 	for _, segmentID := range due.SegmentHooks {
@@ -186,6 +187,19 @@ func (p *Pipeline) carryOut(ctx context.Context, tx pgx.Tx, recording db.Recordi
 	return p.Orders.Order(ctx, tx, append(ordered, submission...)...)
 }
 
+// decided keeps what becomes of a segment.
+func decided(ctx context.Context, q *db.Queries, d decision, from ...Publish) error {
+	text, data := "", []byte(nil)
+	if d.Reason.Code != "" {
+		text, data = d.Reason.Text(reason.English), d.Reason.JSON()
+	}
+	err := held(q.SetSegmentPublish(ctx, db.SetSegmentPublishParams{ID: d.Segment, Publish: string(d.Publish), Reason: text, ReasonData: data, Before: texts(from...)}))
+	if err != nil {
+		return fmt.Errorf("decide about segment %d: %w", d.Segment, err)
+	}
+	return nil
+}
+
 func (p *Pipeline) submissionJob(ctx context.Context, q *db.Queries, recordingID int64, due plan) ([]jobs.Args, error) {
 	switch {
 	case due.Submit > 0:
@@ -199,7 +213,7 @@ func (p *Pipeline) submissionJob(ctx context.Context, q *db.Queries, recordingID
 		return []jobs.Args{jobs.Submit{SubmissionID: row.ID, Round: row.Round}}, nil
 	case due.Append > 0:
 		round, err := q.AppendToSubmission(ctx, db.AppendToSubmissionParams{
-			ID: due.Append, State: string(SubmissionAppending), Before: before(submissionStates, SubmissionAppending),
+			ID: due.Append, State: string(SubmissionAppending), Before: texts(SubmissionAccepted),
 		})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil, nil

@@ -90,7 +90,7 @@ var (
 		Undecided: {Wanted, Filtered},
 		Wanted:    {Waived},
 		Waived:    {Wanted},
-		Filtered:  {},
+		Filtered:  {Wanted}, // what was found later makes it part of a broadcast
 		Never:     {},
 	}
 	uploadStates = map[UploadState][]UploadState{
@@ -123,11 +123,15 @@ var (
 	}
 )
 
-// before lists the states from which a state is reached, in the form that statements take.
+// forPersons are states that a person has to look at: no worker leads out of them, whatever it still finds out.
+var forPersons = texts(string(UploadFailed), string(RunHeld), string(SubmissionFailed))
+
+// before lists the states from which workers come to a state, in the form that statements take. What a person begins anew names
+// its states itself.
 func before[S ~string](table map[S][]S, to S) []string {
 	var from []string
 	for state, next := range table {
-		if slices.Contains(next, to) {
+		if slices.Contains(next, to) && !slices.Contains(forPersons, string(state)) {
 			from = append(from, string(state))
 		}
 	}
@@ -135,8 +139,8 @@ func before[S ~string](table map[S][]S, to S) []string {
 	return from
 }
 
-// text is a list of states in the form that statements take.
-func text[S ~string](states ...S) []string {
+// texts are a list of states in the form that statements take.
+func texts[S ~string](states ...S) []string {
 	list := make([]string, 0, len(states))
 	for _, state := range states {
 		list = append(list, string(state))

@@ -13,12 +13,13 @@ import (
 	"github.com/lubod/lubod/host/internal/jobs"
 )
 
-// ClaimSubmission gives a submission to a worker. ErrLost: it is not its turn.
+// ClaimSubmission gives a submission to a worker. ErrLost: it is not its turn, ErrBusy: not yet.
 func (p *Pipeline) ClaimSubmission(ctx context.Context, job jobs.Submit, claim uuid.UUID, living []uuid.UUID) error {
-	return held(p.DB.ClaimSubmission(ctx, db.ClaimSubmissionParams{
+	holder, err := p.DB.ClaimSubmission(ctx, db.ClaimSubmissionParams{
 		ID: job.SubmissionID, Round: job.Round, Claim: claim, Living: living,
-		Open: text(SubmissionWaiting, SubmissionSubmitting, SubmissionUnknown, SubmissionAppending),
-	}))
+		Open: texts(SubmissionWaiting, SubmissionSubmitting, SubmissionUnknown, SubmissionAppending),
+	})
+	return claimed(claim, holder, err)
 }
 
 // Sent is an archive as it is about to be sent.
@@ -166,7 +167,7 @@ func (p *Pipeline) RestartSubmission(ctx context.Context, tx pgx.Tx, row db.Subm
 	case row.SubmittedAt != nil && SubmissionState(row.State) == SubmissionFailed:
 		state = SubmissionUnknown
 	}
-	round, err := p.DB.WithTx(tx).RestartSubmission(ctx, db.RestartSubmissionParams{ID: row.ID, State: string(state), Before: text(from...)})
+	round, err := p.DB.WithTx(tx).RestartSubmission(ctx, db.RestartSubmissionParams{ID: row.ID, State: string(state), Before: texts(from...)})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -183,7 +184,7 @@ func (p *Pipeline) Followed(ctx context.Context, row db.Submission, archive Arch
 			return err
 		}
 		err := held(q.FollowedArchive(ctx, db.FollowedArchiveParams{
-			ID: row.ID, Archive: string(archive), ArchiveCode: int32(code), ArchiveText: words, Before: before(archives, archive),
+			ID: row.ID, Round: row.FollowRound, Archive: string(archive), ArchiveCode: int32(code), ArchiveText: words, Before: before(archives, archive),
 		}))
 		if err != nil || archive != ArchivePublic {
 			return err
@@ -203,7 +204,7 @@ func (p *Pipeline) hurryPost(ctx context.Context, tx pgx.Tx, recordingID int64) 
 		if Stage(run.Stage) != Postprocessor {
 			continue
 		}
-		round, err := q.HurryHookRun(ctx, db.HurryHookRunParams{ID: run.ID, Open: text(RunPending)})
+		round, err := q.HurryHookRun(ctx, db.HurryHookRunParams{ID: run.ID, Open: texts(RunPending)})
 		if errors.Is(err, pgx.ErrNoRows) {
 			continue
 		}

@@ -49,16 +49,16 @@ func (p *Pipeline) PublishingChanged() {
 func (p *Pipeline) Sweep(ctx context.Context) error {
 	return errors.Join(
 		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.UploadsWithoutJob(ctx, text(UploadPending, UploadUploading), string(Wanted), sweepBatch)
+			return p.DB.UploadsWithoutJob(ctx, texts(UploadPending, UploadUploading), string(Wanted), sweepBatch)
 		}, func(row db.Jobless) jobs.Args { return jobs.Transfer{SegmentID: row.ID, Round: row.Round} }),
 		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.RunsWithoutJob(ctx, text(RunPending, RunRunning), sweepBatch)
+			return p.DB.RunsWithoutJob(ctx, texts(RunPending, RunRunning), sweepBatch)
 		}, func(row db.Jobless) jobs.Args { return jobs.Hook{RunID: row.ID, Round: row.Round} }),
 		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.SubmissionsWithoutJob(ctx, text(SubmissionWaiting, SubmissionSubmitting, SubmissionUnknown, SubmissionAppending), sweepBatch)
+			return p.DB.SubmissionsWithoutJob(ctx, texts(SubmissionWaiting, SubmissionSubmitting, SubmissionUnknown, SubmissionAppending), sweepBatch)
 		}, func(row db.Jobless) jobs.Args { return jobs.Submit{SubmissionID: row.ID, Round: row.Round} }),
 		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.ArchivesWithoutJob(ctx, text(ArchiveReview, ArchiveScheduled, ArchiveRejected), sweepBatch)
+			return p.DB.ArchivesWithoutJob(ctx, texts(ArchiveReview, ArchiveScheduled, ArchiveRejected), sweepBatch)
 		}, func(row db.Jobless) jobs.Args { return jobs.Follow{SubmissionID: row.ID, Round: row.Round} }),
 		p.advanceLeftBehind(ctx),
 		p.retryRefused(ctx),
@@ -115,7 +115,7 @@ func (p *Pipeline) wake(ctx context.Context) error {
 		for _, row := range uploads {
 			due = append(due, jobs.Transfer{SegmentID: row.SegmentID, Round: row.Round})
 		}
-		submissions, err := q.WaitingSubmissions(ctx, text(SubmissionWaiting, SubmissionUnknown, SubmissionAppending))
+		submissions, err := q.WaitingSubmissions(ctx, texts(SubmissionWaiting, SubmissionUnknown, SubmissionAppending))
 		if err != nil {
 			return fmt.Errorf("wake submissions: %w", err)
 		}

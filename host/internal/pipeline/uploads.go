@@ -10,11 +10,15 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/jobs"
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // ErrLost means that a worker does not hold its row any more, or that the row is past what the worker wants of it: whatever the
 // worker found out is not the row's affair.
 var ErrLost = errors.New("the row belongs to another worker, or is past this")
+
+// ErrBusy is an ErrLost of a row that is the worker's turn, while another one that lives still holds it: it looks again later.
+var ErrBusy = fmt.Errorf("another worker is at it: %w", ErrLost)
 
 func held(changed int64, err error) error {
 	if err == nil && changed == 0 {
@@ -23,11 +27,23 @@ func held(changed int64, err error) error {
 	return err
 }
 
-// ClaimUpload gives an upload to a worker for as long as its claim is among the living ones. ErrLost: it is not its turn.
+// claimed judges who holds a row after a worker asked for it.
+func claimed(claim, holder uuid.UUID, err error) error {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return ErrLost
+	case err == nil && holder != claim:
+		return ErrBusy
+	}
+	return err
+}
+
+// ClaimUpload gives an upload to a worker for as long as its claim is among the living ones. ErrLost: it is not its turn, ErrBusy: not yet.
 func (p *Pipeline) ClaimUpload(ctx context.Context, job jobs.Transfer, claim uuid.UUID, living []uuid.UUID) error {
-	return held(p.DB.ClaimUpload(ctx, db.ClaimUploadParams{
-		SegmentID: job.SegmentID, Round: job.Round, Claim: claim, Living: living, Publish: string(Wanted), Open: text(UploadPending, UploadUploading),
-	}))
+	holder, err := p.DB.ClaimUpload(ctx, db.ClaimUploadParams{
+		SegmentID: job.SegmentID, Round: job.Round, Claim: claim, Living: living, Publish: string(Wanted), Open: texts(UploadPending, UploadUploading),
+	})
+	return claimed(claim, holder, err)
 }
 
 // UploadStarted is told that a line begins with a segment. ErrLost: it was given up, or taken away, meanwhile.
@@ -92,7 +108,7 @@ func (p *Pipeline) UploadFailed(ctx context.Context, segmentID int64, claim uuid
 // RestartUpload orders an upload anew, at once: one that failed, or one that waits for its next try. The recording is locked.
 func (p *Pipeline) RestartUpload(ctx context.Context, tx pgx.Tx, segmentID int64) error {
 	round, err := p.DB.WithTx(tx).RestartUpload(ctx, db.RestartUploadParams{
-		SegmentID: segmentID, State: string(UploadPending), Before: text(UploadFailed, UploadPending),
+		SegmentID: segmentID, State: string(UploadPending), Before: texts(UploadFailed, UploadPending),
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // a line is at it
@@ -105,10 +121,14 @@ func (p *Pipeline) RestartUpload(ctx context.Context, tx pgx.Tx, segmentID int64
 
 // Waived is told that a person gave a segment up, or takes it back. The recording is locked. A submission that failed is tried
 // again without it, one that nothing is left for goes away.
-func (p *Pipeline) Waived(ctx context.Context, tx pgx.Tx, recordingID, segmentID int64, to Publish, reason string) error {
+func (p *Pipeline) Waived(ctx context.Context, tx pgx.Tx, recordingID, segmentID int64, to Publish) error {
 	q := p.DB.WithTx(tx)
-	if err := q.SetSegmentPublish(ctx, db.SetSegmentPublishParams{ID: segmentID, Publish: string(to), Reason: reason}); err != nil {
-		return fmt.Errorf("decide about a segment: %w", err)
+	from, why := Wanted, decision{segmentID, to, reason.New(reason.SegmentWaived)}
+	if to == Wanted {
+		from, why.Reason = Waived, reason.Reason{}
+	}
+	if err := decided(ctx, q, why, from); err != nil {
+		return err
 	}
 	segments, err := q.RecordingSegments(ctx, recordingID)
 	if err != nil {

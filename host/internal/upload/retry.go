@@ -41,7 +41,7 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 			if err := editable(submissions, "the segment cannot come back"); err != nil {
 				return err
 			}
-			if err := s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Wanted, ""); err != nil {
+			if err := s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Wanted); err != nil {
 				return err
 			}
 		} else if upload == pipeline.UploadUploaded {
@@ -129,7 +129,7 @@ func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
 		if err := editable(submissions, "the segment cannot be given up"); err != nil {
 			return err
 		}
-		return s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Waived, "a person gave it up")
+		return s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Waived)
 	})
 	if err == nil && !waived { // otherwise it was given up before
 		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State, logs.By(ctx))

@@ -28,6 +28,8 @@ func (s *Service) submitJob(ctx context.Context, job jobs.Submit) jobs.Outcome {
 	defer end()
 	row, err := s.claimSubmission(ctx, job, claim)
 	switch {
+	case errors.Is(err, pipeline.ErrBusy):
+		return jobs.Again(s.Pace.Turn)
 	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pipeline.ErrLost):
 		return jobs.Done()
 	case err != nil:

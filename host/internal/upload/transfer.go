@@ -35,6 +35,8 @@ func (s *Service) transferJob(ctx context.Context, job jobs.Transfer) jobs.Outco
 	defer end()
 	work, err := s.claimUpload(ctx, job, claim)
 	switch {
+	case errors.Is(err, pipeline.ErrBusy):
+		return jobs.Again(s.Pace.Turn)
 	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pipeline.ErrLost):
 		return jobs.Done() // the segment is gone, or it is not its turn (any more)
 	case err != nil:
