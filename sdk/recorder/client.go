@@ -94,7 +94,8 @@ func (c *Client) List(ctx context.Context) ([]SessionInfo, error) {
 }
 
 // Recover finishes what a dead session left under a path prefix and returns every finished segment there, in order.
-// sdk.Unsupported: the recorder has no such ability. sdk.Unavailable: a session is still running there.
+// sdk.Unsupported: the recorder has no such ability. sdk.Unavailable: a session is still running there. *LeftError: some files
+// could not be finished; the segments are there all the same.
 func (c *Client) Recover(ctx context.Context, pathPrefix string) ([]Segment, error) {
 	out, err := c.rpc.Recover(ctx, &recorderv1.RecoverRequest{PathPrefix: pathPrefix})
 	if err != nil {
@@ -103,6 +104,9 @@ func (c *Client) Recover(ctx context.Context, pathPrefix string) ([]Segment, err
 	segments := make([]Segment, 0, len(out.GetSegments()))
 	for _, s := range out.GetSegments() {
 		segments = append(segments, fromSegment(s))
+	}
+	if left := fromLeft(out.GetLeft()); len(left) > 0 {
+		return segments, &LeftError{Files: left}
 	}
 	return segments, nil
 }

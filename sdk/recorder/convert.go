@@ -137,6 +137,30 @@ func fromFailure(in *recorderv1.Failure) *sdk.Error {
 	}
 }
 
+func toLeft(files []Leftover) []*recorderv1.Leftover {
+	out := make([]*recorderv1.Leftover, 0, len(files))
+	for _, one := range files {
+		failure := one.Err
+		if failure == nil {
+			failure = sdk.Errorf(sdk.Bug, "the recorder does not say why")
+		}
+		out = append(out, &recorderv1.Leftover{Path: one.Path, Failure: toFailure(failure)})
+	}
+	return out
+}
+
+func fromLeft(in []*recorderv1.Leftover) []Leftover {
+	var files []Leftover
+	for _, one := range in {
+		failure := fromFailure(one.GetFailure())
+		if failure == nil {
+			failure = sdk.Errorf(sdk.Bug, "the recorder does not say why")
+		}
+		files = append(files, Leftover{Path: one.GetPath(), Err: failure})
+	}
+	return files
+}
+
 var reasonToProto = map[EndReason]recorderv1.EndReason{
 	EndEOF:     recorderv1.EndReason_END_REASON_EOF,
 	EndStopped: recorderv1.EndReason_END_REASON_STOPPED,

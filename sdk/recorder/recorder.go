@@ -9,7 +9,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/lubod/lubod/sdk"
@@ -32,8 +34,36 @@ var ErrOffline = errors.New("nothing is being sent")
 // Recoverer is implemented by recorders that can finish the unfinished files of a dead session. It returns every
 // finished segment under the prefix in order of index, those that were complete already included. The host calls it
 // only for prefixes without a running session, and may call it again: the answer is the same.
+//
+// A *LeftError beside the segments names the files that could not be finished, so that one of them does not keep the others
+// from being published.
 type Recoverer interface {
 	Recover(ctx context.Context, pathPrefix string) ([]Segment, error)
+}
+
+// LeftError says which files could not be finished, and why.
+type LeftError struct{ Files []Leftover }
+
+// Leftover is a file that is no segment yet. An Err of kind sdk.Corrupt: there is no media in it that could be saved.
+type Leftover struct {
+	Path string
+	Err  *sdk.Error
+}
+
+func (e *LeftError) Error() string {
+	texts := make([]string, len(e.Files))
+	for i, one := range e.Files {
+		texts[i] = fmt.Sprintf("%s: %v", one.Path, one.Err)
+	}
+	return "some files could not be finished: " + strings.Join(texts, "; ")
+}
+
+// Unwrap gives the whole the kind of the first file's error.
+func (e *LeftError) Unwrap() error {
+	if len(e.Files) == 0 || e.Files[0].Err == nil {
+		return nil
+	}
+	return e.Files[0].Err
 }
 
 // Session is an author's side of one running session.

@@ -3,6 +3,7 @@ package recorder
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -270,13 +271,17 @@ func (s *server) Recover(ctx context.Context, in *recorderv1.RecoverRequest) (*r
 	}
 	defer s.endRecover(prefix)
 	segments, err := r.Recover(ctx, prefix)
-	if err != nil {
+	var left *LeftError
+	if err != nil && !errors.As(err, &left) {
 		return nil, err
 	}
 	slices.SortStableFunc(segments, func(a, b Segment) int { return cmp.Compare(a.Index, b.Index) })
 	out := &recorderv1.RecoverResponse{}
 	for _, one := range segments {
 		out.Segments = append(out.Segments, toSegment(one))
+	}
+	if left != nil {
+		out.Left = toLeft(left.Files)
 	}
 	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/plugins/recorder-native/internal/flv"
+	"github.com/lubod/lubod/sdk"
 )
 
 // handle is what a segment needs of an *os.File.
@@ -154,7 +155,7 @@ func (f *file) write(b []byte) error {
 	n, err := f.h.Write(b)
 	f.written += int64(n)
 	if err != nil {
-		f.err = fmt.Errorf("segment %d cannot be written (is the disk full?): %w", f.index, err)
+		f.err = diskError(sdk.CodeDiskDenied, f.part, fmt.Errorf("segment %d cannot be written: %w", f.index, err))
 	}
 	return f.err
 }

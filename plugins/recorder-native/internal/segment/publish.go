@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,19 +78,39 @@ func lock(f *os.File) error {
 	return nil
 }
 
+// names is how files get their names.
+type names struct {
+	rename   func(from, to string) error // never over a file that exists
+	syncDir  func(dir string) error
+	patience time.Duration // with a file system that is away
+}
+
+func newNames(patience time.Duration) names { return names{renameNew, syncDir, patience} }
+
 // publish gives a file its final name, or the next free one made from it, and makes that durable.
-func publish(part, final string) (string, error) {
+func (n names) publish(part, final string) (name string, err error) {
+	err = patiently(n.patience, func() (err error) {
+		name, err = n.free(part, final)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("a finished segment cannot get its final name: %w", err)
+	}
+	return name, patiently(n.patience, func() error { return n.syncDir(filepath.Dir(name)) })
+}
+
+func (n names) free(part, final string) (string, error) {
 	stem := strings.TrimSuffix(final, extension)
 	name := final
-	for n := 1; n < maxNames; n++ {
-		err := renameNew(part, name)
+	for again := 1; again < maxNames; again++ {
+		err := n.rename(part, name)
 		if err == nil {
-			return name, syncDir(filepath.Dir(name))
+			return name, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return "", fmt.Errorf("a finished segment cannot get its final name: %w", err)
+			return "", err
 		}
-		name = fmt.Sprintf("%s-%d%s", stem, n, extension)
+		name = fmt.Sprintf("%s-%d%s", stem, again, extension)
 	}
 	return "", fmt.Errorf("no free file name for %s", final)
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -21,25 +20,40 @@ import (
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
-// Recover finishes what a dead session left under the prefix and returns all finished segments in order. A file without
-// media is removed. It may be called again, and after being killed half-way.
+// Recover finishes what a dead session left under the prefix and returns all finished segments in order, with a
+// *recorder.LeftError if there are files that could not be finished. A file without media is removed. It may be called again,
+// and after being killed half-way.
 func Recover(ctx context.Context, prefix string) ([]recorder.Segment, error) {
+	return recovery{newNames(recoverPatience), (*os.File).Sync}.all(ctx, prefix)
+}
+
+// recovery is how files are made durable.
+type recovery struct {
+	names names
+	sync  func(*os.File) error
+}
+
+func (r recovery) all(ctx context.Context, prefix string) ([]recorder.Segment, error) {
 	left, err := list(prefix)
 	if err != nil {
 		return nil, err
 	}
 	segments := []recorder.Segment{}
+	var failed []recorder.Leftover
 	for _, e := range left {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		segment, ok, err := e.finish()
-		if err != nil {
-			return nil, fmt.Errorf("recover %s: %w", e.path, err)
-		}
-		if ok {
+		segment, ok, err := r.finish(e)
+		switch {
+		case err != nil:
+			failed = append(failed, recorder.Leftover{Path: e.path, Err: diskError(sdk.CodeDiskKept, e.path, err)})
+		case ok:
 			segments = append(segments, segment)
 		}
+	}
+	if len(failed) > 0 {
+		return segments, &recorder.LeftError{Files: failed}
 	}
 	return segments, nil
 }
@@ -82,7 +96,7 @@ func list(prefix string) ([]entry, error) {
 }
 
 // finish returns the entry's segment, after finishing it if need be. false: there is no media in it.
-func (e entry) finish() (recorder.Segment, bool, error) {
+func (r recovery) finish(e entry) (recorder.Segment, bool, error) {
 	mode := os.O_RDONLY
 	if e.partial {
 		mode = os.O_RDWR
@@ -97,7 +111,7 @@ func (e entry) finish() (recorder.Segment, bool, error) {
 		return recorder.Segment{}, false, err
 	}
 	if e.partial {
-		return e.recover(f, info)
+		return r.recover(e, f, info)
 	}
 	return e.describe(f, info)
 }
@@ -139,7 +153,7 @@ func (e entry) segment(path string, size int64, ended time.Time, s *scan, length
 }
 
 // recover finishes a file that a dead process was writing.
-func (e entry) recover(f *os.File, info fs.FileInfo) (recorder.Segment, bool, error) {
+func (r recovery) recover(e entry, f *os.File, info fs.FileInfo) (recorder.Segment, bool, error) {
 	none := recorder.Segment{}
 	if err := lock(f); err != nil {
 		return none, false, sdk.Errorf(sdk.Unavailable, "%w", err)
@@ -149,7 +163,7 @@ func (e entry) recover(f *os.File, info fs.FileInfo) (recorder.Segment, bool, er
 		return none, false, err
 	}
 	if s.media == 0 {
-		return none, false, e.discard(f, s, info.Size())
+		return none, false, r.discard(e, f, s, info.Size())
 	}
 	if err := s.repair(f, true); err != nil {
 		return none, false, err
@@ -158,10 +172,10 @@ func (e entry) recover(f *os.File, info fs.FileInfo) (recorder.Segment, bool, er
 	if err := os.Chtimes(e.path, time.Time{}, info.ModTime()); err != nil {
 		return none, false, err
 	}
-	if err := f.Sync(); err != nil {
+	if err := r.sync(f); err != nil {
 		return none, false, err
 	}
-	path, err := publish(e.path, strings.TrimSuffix(e.path, partSuffix))
+	path, err := r.names.publish(e.path, strings.TrimSuffix(e.path, partSuffix))
 	if err != nil {
 		return none, false, err
 	}
@@ -170,7 +184,7 @@ func (e entry) recover(f *os.File, info fs.FileInfo) (recorder.Segment, bool, er
 
 // discard removes a file without media: a session died between making the file and its first keyframe. Anything that is
 // not the beginning of such a file is left for a person to look at.
-func (e entry) discard(f *os.File, s *scan, size int64) error {
+func (r recovery) discard(e entry, f *os.File, s *scan, size int64) error {
 	const fileHead = flv.FileHeaderSize + flv.TrailerSize
 	rest := make([]byte, max(flv.TagHeaderSize, fileHead))
 	n, err := f.ReadAt(rest, s.end)
@@ -179,15 +193,15 @@ func (e entry) discard(f *os.File, s *scan, size int64) error {
 	}
 	rest = rest[:n]
 	switch {
-	case bytes.Count(rest, []byte{0}) == n && size <= mostZeros: // nothing, or what a power cut leaves of it
+	case size <= mostZeros && bytes.HasPrefix([]byte("FLV"), bytes.TrimRight(rest, "\x00")): // nothing, or what a power cut leaves of it
 	case !s.startsFLV && n < fileHead && bytes.HasPrefix(flv.AppendFileHeader(nil, true, true), rest[:min(n, 4)]):
 	case s.startsFLV && n < flv.TagHeaderSize:
 	case s.startsFLV && flv.Plausible(rest) && s.end+int64(flv.TagHeaderSize+flv.PayloadSize(rest)+flv.TrailerSize) > size:
 	default:
-		return nil
+		return sdk.Errorf(sdk.Corrupt, "there is no media in it that could be saved")
 	}
 	if err := os.Remove(e.path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(e.path))
+	return r.names.syncDir(filepath.Dir(e.path))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/plugins/recorder-native/internal/flv"
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
@@ -36,6 +37,7 @@ func newWriter(c Config, open openFunc) *Writer {
 	d := &disk{
 		prefix: c.Prefix, next: c.FirstIndex, emit: c.Emit, open: open,
 		indexLimit: indexLimit(c.Limits), background: newBackground(),
+		names: newNames(publishPatience), openPatience: openPatience,
 	}
 	note := func(code, text string) { c.Emit(recorder.Note{Code: code, Text: text}) }
 	return &Writer{Splitter: NewSplitter(c.Limits, d, note, c.CutRequested), disk: d}
@@ -102,15 +104,23 @@ type disk struct {
 	current    *file
 	closed     time.Duration
 	background *background
+
+	names        names
+	openPatience time.Duration // with a file system that is away
 }
 
 func (d *disk) Open(h Headers) error {
 	if err := d.background.failed(); err != nil {
 		return err
 	}
-	handle, index, err := d.open(d.prefix, d.next)
-	if err != nil {
+	var handle handle
+	var index int
+	err := patiently(d.openPatience, func() (err error) {
+		handle, index, err = d.open(d.prefix, d.next)
 		return err
+	})
+	if err != nil {
+		return diskError(sdk.CodeDiskDenied, finalName(d.prefix, d.next), err)
 	}
 	if index != d.next {
 		d.emit(recorder.Note{Code: "name-taken", Text: fmt.Sprintf("%s exists: the segment became number %d", finalName(d.prefix, d.next), index)})
@@ -184,7 +194,7 @@ func (d *disk) publish(f *file) error {
 	if err := f.h.Sync(); err != nil {
 		return d.kept(f, err)
 	}
-	path, err := publish(f.part, f.final)
+	path, err := d.names.publish(f.part, f.final)
 	if err != nil {
 		return d.kept(f, err)
 	}
@@ -196,7 +206,7 @@ func (d *disk) publish(f *file) error {
 }
 
 func (d *disk) kept(f *file, err error) error {
-	return fmt.Errorf("segment %d could not be finished, what was recorded is kept in %s: %w", f.index, f.part, err)
+	return diskError(sdk.CodeDiskKept, f.part, fmt.Errorf("segment %d could not be finished, what was recorded is kept: %w", f.index, err))
 }
 
 // background runs jobs one after the other.

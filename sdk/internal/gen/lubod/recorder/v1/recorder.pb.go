@@ -1650,7 +1650,9 @@ func (x *RecoverRequest) GetPathPrefix() string {
 type RecoverResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// segments in order of index.
-	Segments      []*Segment `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	Segments []*Segment `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	// left are files under the prefix that could not be finished.
+	Left          []*Leftover `protobuf:"bytes,2,rep,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1688,6 +1690,67 @@ func (*RecoverResponse) Descriptor() ([]byte, []int) {
 func (x *RecoverResponse) GetSegments() []*Segment {
 	if x != nil {
 		return x.Segments
+	}
+	return nil
+}
+
+func (x *RecoverResponse) GetLeft() []*Leftover {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+// Leftover is a file that is no segment yet.
+type Leftover struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// failure says why; CORRUPT: there is no media in it that could be saved.
+	Failure       *Failure `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Leftover) Reset() {
+	*x = Leftover{}
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Leftover) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Leftover) ProtoMessage() {}
+
+func (x *Leftover) ProtoReflect() protoreflect.Message {
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Leftover.ProtoReflect.Descriptor instead.
+func (*Leftover) Descriptor() ([]byte, []int) {
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Leftover) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Leftover) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
 	}
 	return nil
 }
@@ -1807,9 +1870,13 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x05ended\x18\x04 \x01(\bR\x05ended\"1\n" +
 	"\x0eRecoverRequest\x12\x1f\n" +
 	"\vpath_prefix\x18\x01 \x01(\tR\n" +
-	"pathPrefix\"I\n" +
+	"pathPrefix\"z\n" +
 	"\x0fRecoverResponse\x126\n" +
-	"\bsegments\x18\x01 \x03(\v2\x1a.lubod.recorder.v1.SegmentR\bsegments*\x82\x01\n" +
+	"\bsegments\x18\x01 \x03(\v2\x1a.lubod.recorder.v1.SegmentR\bsegments\x12/\n" +
+	"\x04left\x18\x02 \x03(\v2\x1b.lubod.recorder.v1.LeftoverR\x04left\"T\n" +
+	"\bLeftover\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x124\n" +
+	"\afailure\x18\x02 \x01(\v2\x1a.lubod.recorder.v1.FailureR\afailure*\x82\x01\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eEND_REASON_EOF\x10\x01\x12\x16\n" +
@@ -1839,7 +1906,7 @@ func file_lubod_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_lubod_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_lubod_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_lubod_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_lubod_recorder_v1_recorder_proto_goTypes = []any{
 	(EndReason)(0),                // 0: lubod.recorder.v1.EndReason
 	(*Stream)(nil),                // 1: lubod.recorder.v1.Stream
@@ -1870,16 +1937,17 @@ var file_lubod_recorder_v1_recorder_proto_goTypes = []any{
 	(*SessionInfo)(nil),           // 26: lubod.recorder.v1.SessionInfo
 	(*RecoverRequest)(nil),        // 27: lubod.recorder.v1.RecoverRequest
 	(*RecoverResponse)(nil),       // 28: lubod.recorder.v1.RecoverResponse
-	nil,                           // 29: lubod.recorder.v1.Stream.HeadersEntry
-	nil,                           // 30: lubod.recorder.v1.Failure.ArgsEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*Leftover)(nil),              // 29: lubod.recorder.v1.Leftover
+	nil,                           // 30: lubod.recorder.v1.Stream.HeadersEntry
+	nil,                           // 31: lubod.recorder.v1.Failure.ArgsEntry
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
 }
 var file_lubod_recorder_v1_recorder_proto_depIdxs = []int32{
-	29, // 0: lubod.recorder.v1.Stream.headers:type_name -> lubod.recorder.v1.Stream.HeadersEntry
-	31, // 1: lubod.recorder.v1.Stream.expires_at:type_name -> google.protobuf.Timestamp
+	30, // 0: lubod.recorder.v1.Stream.headers:type_name -> lubod.recorder.v1.Stream.HeadersEntry
+	32, // 1: lubod.recorder.v1.Stream.expires_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: lubod.recorder.v1.StartRequest.streams:type_name -> lubod.recorder.v1.Stream
 	6,  // 3: lubod.recorder.v1.WatchResponse.event:type_name -> lubod.recorder.v1.Event
-	31, // 4: lubod.recorder.v1.Event.at:type_name -> google.protobuf.Timestamp
+	32, // 4: lubod.recorder.v1.Event.at:type_name -> google.protobuf.Timestamp
 	7,  // 5: lubod.recorder.v1.Event.media_arrived:type_name -> lubod.recorder.v1.MediaArrived
 	8,  // 6: lubod.recorder.v1.Event.segment_opened:type_name -> lubod.recorder.v1.SegmentOpened
 	9,  // 7: lubod.recorder.v1.Event.segment_closed:type_name -> lubod.recorder.v1.SegmentClosed
@@ -1888,35 +1956,37 @@ var file_lubod_recorder_v1_recorder_proto_depIdxs = []int32{
 	13, // 10: lubod.recorder.v1.Event.note:type_name -> lubod.recorder.v1.Note
 	14, // 11: lubod.recorder.v1.Event.ended:type_name -> lubod.recorder.v1.Ended
 	10, // 12: lubod.recorder.v1.SegmentClosed.segment:type_name -> lubod.recorder.v1.Segment
-	31, // 13: lubod.recorder.v1.Segment.started_at:type_name -> google.protobuf.Timestamp
-	31, // 14: lubod.recorder.v1.Segment.ended_at:type_name -> google.protobuf.Timestamp
+	32, // 13: lubod.recorder.v1.Segment.started_at:type_name -> google.protobuf.Timestamp
+	32, // 14: lubod.recorder.v1.Segment.ended_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: lubod.recorder.v1.Ended.reason:type_name -> lubod.recorder.v1.EndReason
 	15, // 16: lubod.recorder.v1.Ended.failure:type_name -> lubod.recorder.v1.Failure
-	30, // 17: lubod.recorder.v1.Failure.args:type_name -> lubod.recorder.v1.Failure.ArgsEntry
+	31, // 17: lubod.recorder.v1.Failure.args:type_name -> lubod.recorder.v1.Failure.ArgsEntry
 	1,  // 18: lubod.recorder.v1.RefreshRequest.streams:type_name -> lubod.recorder.v1.Stream
 	26, // 19: lubod.recorder.v1.ListResponse.sessions:type_name -> lubod.recorder.v1.SessionInfo
 	10, // 20: lubod.recorder.v1.RecoverResponse.segments:type_name -> lubod.recorder.v1.Segment
-	2,  // 21: lubod.recorder.v1.RecorderService.Start:input_type -> lubod.recorder.v1.StartRequest
-	4,  // 22: lubod.recorder.v1.RecorderService.Watch:input_type -> lubod.recorder.v1.WatchRequest
-	16, // 23: lubod.recorder.v1.RecorderService.Acknowledge:input_type -> lubod.recorder.v1.AcknowledgeRequest
-	18, // 24: lubod.recorder.v1.RecorderService.Refresh:input_type -> lubod.recorder.v1.RefreshRequest
-	20, // 25: lubod.recorder.v1.RecorderService.Split:input_type -> lubod.recorder.v1.SplitRequest
-	22, // 26: lubod.recorder.v1.RecorderService.Stop:input_type -> lubod.recorder.v1.StopRequest
-	24, // 27: lubod.recorder.v1.RecorderService.List:input_type -> lubod.recorder.v1.ListRequest
-	27, // 28: lubod.recorder.v1.RecorderService.Recover:input_type -> lubod.recorder.v1.RecoverRequest
-	3,  // 29: lubod.recorder.v1.RecorderService.Start:output_type -> lubod.recorder.v1.StartResponse
-	5,  // 30: lubod.recorder.v1.RecorderService.Watch:output_type -> lubod.recorder.v1.WatchResponse
-	17, // 31: lubod.recorder.v1.RecorderService.Acknowledge:output_type -> lubod.recorder.v1.AcknowledgeResponse
-	19, // 32: lubod.recorder.v1.RecorderService.Refresh:output_type -> lubod.recorder.v1.RefreshResponse
-	21, // 33: lubod.recorder.v1.RecorderService.Split:output_type -> lubod.recorder.v1.SplitResponse
-	23, // 34: lubod.recorder.v1.RecorderService.Stop:output_type -> lubod.recorder.v1.StopResponse
-	25, // 35: lubod.recorder.v1.RecorderService.List:output_type -> lubod.recorder.v1.ListResponse
-	28, // 36: lubod.recorder.v1.RecorderService.Recover:output_type -> lubod.recorder.v1.RecoverResponse
-	29, // [29:37] is the sub-list for method output_type
-	21, // [21:29] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	29, // 21: lubod.recorder.v1.RecoverResponse.left:type_name -> lubod.recorder.v1.Leftover
+	15, // 22: lubod.recorder.v1.Leftover.failure:type_name -> lubod.recorder.v1.Failure
+	2,  // 23: lubod.recorder.v1.RecorderService.Start:input_type -> lubod.recorder.v1.StartRequest
+	4,  // 24: lubod.recorder.v1.RecorderService.Watch:input_type -> lubod.recorder.v1.WatchRequest
+	16, // 25: lubod.recorder.v1.RecorderService.Acknowledge:input_type -> lubod.recorder.v1.AcknowledgeRequest
+	18, // 26: lubod.recorder.v1.RecorderService.Refresh:input_type -> lubod.recorder.v1.RefreshRequest
+	20, // 27: lubod.recorder.v1.RecorderService.Split:input_type -> lubod.recorder.v1.SplitRequest
+	22, // 28: lubod.recorder.v1.RecorderService.Stop:input_type -> lubod.recorder.v1.StopRequest
+	24, // 29: lubod.recorder.v1.RecorderService.List:input_type -> lubod.recorder.v1.ListRequest
+	27, // 30: lubod.recorder.v1.RecorderService.Recover:input_type -> lubod.recorder.v1.RecoverRequest
+	3,  // 31: lubod.recorder.v1.RecorderService.Start:output_type -> lubod.recorder.v1.StartResponse
+	5,  // 32: lubod.recorder.v1.RecorderService.Watch:output_type -> lubod.recorder.v1.WatchResponse
+	17, // 33: lubod.recorder.v1.RecorderService.Acknowledge:output_type -> lubod.recorder.v1.AcknowledgeResponse
+	19, // 34: lubod.recorder.v1.RecorderService.Refresh:output_type -> lubod.recorder.v1.RefreshResponse
+	21, // 35: lubod.recorder.v1.RecorderService.Split:output_type -> lubod.recorder.v1.SplitResponse
+	23, // 36: lubod.recorder.v1.RecorderService.Stop:output_type -> lubod.recorder.v1.StopResponse
+	25, // 37: lubod.recorder.v1.RecorderService.List:output_type -> lubod.recorder.v1.ListResponse
+	28, // 38: lubod.recorder.v1.RecorderService.Recover:output_type -> lubod.recorder.v1.RecoverResponse
+	31, // [31:39] is the sub-list for method output_type
+	23, // [23:31] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_lubod_recorder_v1_recorder_proto_init() }
@@ -1939,7 +2009,7 @@ func file_lubod_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lubod_recorder_v1_recorder_proto_rawDesc), len(file_lubod_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
