@@ -14,7 +14,7 @@ import (
 
 const filesBeingRecorded = `-- name: FilesBeingRecorded :many
 SELECT p.path::text AS path FROM unnest($1::text[]) AS p(path)
-WHERE EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.ended_at IS NULL AND starts_with(p.path, o.path_prefix))
+WHERE EXISTS (SELECT 1 FROM recorder_sessions o WHERE (o.ended_at IS NULL OR o.holds) AND starts_with(p.path, o.path_prefix))
   AND NOT EXISTS (SELECT 1 FROM segments g WHERE g.path = p.path AND g.modified_at IS NULL)
 `
 

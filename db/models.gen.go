@@ -164,8 +164,12 @@ type RecorderSession struct {
 	EndedAt    *time.Time
 	EndReason  string
 	EndMessage string
-	// Why files under the path prefix of an ended session are not segments yet; NULL: none is left.
+	// Why files under the path prefix of an ended session are not segments (yet); NULL: none is left.
 	Unsettled []byte
+	// The recording is not complete before these files are segments.
+	Holds bool
+	// The highest number of a segment that the session is known to have begun.
+	LastIndex int32
 }
 
 // One live session of one streamer, across reconnects and restarts. Room and template names are copied, so that editing or deleting the streamer changes nothing that was recorded.

@@ -13,16 +13,17 @@ import (
 )
 
 const advanceSession = `-- name: AdvanceSession :exec
-UPDATE recorder_sessions SET last_seq = greatest(last_seq, $2) WHERE id = $1
+UPDATE recorder_sessions SET last_seq = greatest(last_seq, $2), last_index = greatest(last_index, $3) WHERE id = $1
 `
 
 type AdvanceSessionParams struct {
-	ID      uuid.UUID
-	LastSeq int64
+	ID        uuid.UUID
+	LastSeq   int64
+	LastIndex int32
 }
 
 func (q *Queries) AdvanceSession(ctx context.Context, arg AdvanceSessionParams) error {
-	_, err := q.db.Exec(ctx, advanceSession, arg.ID, arg.LastSeq)
+	_, err := q.db.Exec(ctx, advanceSession, arg.ID, arg.LastSeq, arg.LastIndex)
 	return err
 }
 
@@ -86,7 +87,7 @@ func (q *Queries) ExtendWaiting(ctx context.Context, arg ExtendWaitingParams) er
 }
 
 const getSession = `-- name: GetSession :one
-SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled FROM recorder_sessions WHERE id = $1
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled, holds, last_index FROM recorder_sessions WHERE id = $1
 `
 
 func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession, error) {
@@ -108,6 +109,8 @@ func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession
 		&i.EndReason,
 		&i.EndMessage,
 		&i.Unsettled,
+		&i.Holds,
+		&i.LastIndex,
 	)
 	return i, err
 }
@@ -229,11 +232,13 @@ SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title
 WHERE r.state = 'waiting'
   AND (r.resume_until <= $1::timestamptz OR s.id IS NULL OR s.url <> r.url)
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.streamer_id = r.streamer_id AND o.ended_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.holds)
 ORDER BY r.id
 FOR UPDATE OF r SKIP LOCKED
 `
 
-// Waiting recordings that nothing can join any more: their time is over, or their room is gone or became another one.
+// Waiting recordings that nothing can join any more: their time is over, or their room is gone or became another one. One with
+// a file that is no segment yet is not complete.
 func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]Recording, error) {
 	rows, err := q.db.Query(ctx, lockExpiredRecordings, now)
 	if err != nil {
@@ -343,7 +348,7 @@ func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error
 }
 
 const lockSession = `-- name: LockSession :one
-SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled FROM recorder_sessions WHERE id = $1 FOR UPDATE
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled, holds, last_index FROM recorder_sessions WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockSession(ctx context.Context, id uuid.UUID) (RecorderSession, error) {
@@ -365,12 +370,16 @@ func (q *Queries) LockSession(ctx context.Context, id uuid.UUID) (RecorderSessio
 		&i.EndReason,
 		&i.EndMessage,
 		&i.Unsettled,
+		&i.Holds,
+		&i.LastIndex,
 	)
 	return i, err
 }
 
 const nextResumeUntil = `-- name: NextResumeUntil :one
-SELECT min(resume_until)::timestamptz AS resume_until FROM recordings WHERE state = 'waiting' HAVING count(*) > 0
+SELECT min(r.resume_until)::timestamptz AS resume_until FROM recordings r
+WHERE r.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.holds)
+HAVING count(*) > 0
 `
 
 func (q *Queries) NextResumeUntil(ctx context.Context) (time.Time, error) {
@@ -381,11 +390,15 @@ func (q *Queries) NextResumeUntil(ctx context.Context) (time.Time, error) {
 }
 
 const nextSegmentIndex = `-- name: NextSegmentIndex :one
-SELECT (coalesce(max(g.index), 0) + 1)::integer FROM segments g
-JOIN recordings r ON r.id = g.recording_id
-WHERE r.streamer_id = $1::bigint AND r.state <> 'ended'
+SELECT (greatest(
+    (SELECT coalesce(max(g.index), 0) FROM segments g JOIN recordings r ON r.id = g.recording_id
+     WHERE r.streamer_id = $1::bigint AND r.state <> 'ended'),
+    (SELECT coalesce(max(o.last_index), 0) FROM recorder_sessions o JOIN recordings r ON r.id = o.recording_id
+     WHERE r.streamer_id = $1::bigint AND r.state <> 'ended')
+) + 1)::integer
 `
 
+// Behind every segment, and every file that may become one.
 func (q *Queries) NextSegmentIndex(ctx context.Context, streamerID int64) (int32, error) {
 	row := q.db.QueryRow(ctx, nextSegmentIndex, streamerID)
 	var column_1 int32
@@ -393,8 +406,22 @@ func (q *Queries) NextSegmentIndex(ctx context.Context, streamerID int64) (int32
 	return column_1, err
 }
 
+const noteRecording = `-- name: NoteRecording :exec
+UPDATE recordings r SET reason = (
+    SELECT o.unsettled FROM recorder_sessions o WHERE o.recording_id = r.id AND o.unsettled IS NOT NULL
+    ORDER BY o.holds DESC, o.started_at DESC LIMIT 1
+)
+WHERE r.id = $1
+`
+
+// What is wrong with the files of a recording is what is wrong with those of its sessions, the worst first.
+func (q *Queries) NoteRecording(ctx context.Context, id int64) error {
+	_, err := q.db.Exec(ctx, noteRecording, id)
+	return err
+}
+
 const openSessions = `-- name: OpenSessions :many
-SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled FROM recorder_sessions WHERE host_id = $1 AND ended_at IS NULL ORDER BY started_at
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled, holds, last_index FROM recorder_sessions WHERE host_id = $1 AND ended_at IS NULL ORDER BY started_at
 `
 
 func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]RecorderSession, error) {
@@ -422,6 +449,8 @@ func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]Recorde
 			&i.EndReason,
 			&i.EndMessage,
 			&i.Unsettled,
+			&i.Holds,
+			&i.LastIndex,
 		); err != nil {
 			return nil, err
 		}
@@ -515,6 +544,35 @@ func (q *Queries) RoomConfiguration(ctx context.Context, streamerID *int64) (Roo
 	return i, err
 }
 
+const segmentsOfRecording = `-- name: SegmentsOfRecording :many
+SELECT index, coalesce(recorded_path, path)::text AS path FROM segments WHERE recording_id = $1
+`
+
+type SegmentsOfRecordingRow struct {
+	Index int32
+	Path  string
+}
+
+func (q *Queries) SegmentsOfRecording(ctx context.Context, recordingID int64) ([]SegmentsOfRecordingRow, error) {
+	rows, err := q.db.Query(ctx, segmentsOfRecording, recordingID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SegmentsOfRecordingRow{}
+	for rows.Next() {
+		var i SegmentsOfRecordingRow
+		if err := rows.Scan(&i.Index, &i.Path); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sessionWanted = `-- name: SessionWanted :one
 SELECT EXISTS (
     SELECT 1 FROM recorder_sessions o JOIN streamers s ON s.id = o.streamer_id
@@ -543,6 +601,77 @@ type SetStreamerErrorParams struct {
 func (q *Queries) SetStreamerError(ctx context.Context, arg SetStreamerErrorParams) error {
 	_, err := q.db.Exec(ctx, setStreamerError, arg.ID, arg.LastError, arg.Reason)
 	return err
+}
+
+const settleSession = `-- name: SettleSession :exec
+UPDATE recorder_sessions SET unsettled = $2, holds = $3, last_index = greatest(last_index, $4) WHERE id = $1
+`
+
+type SettleSessionParams struct {
+	ID        uuid.UUID
+	Unsettled []byte
+	Holds     bool
+	LastIndex int32
+}
+
+func (q *Queries) SettleSession(ctx context.Context, arg SettleSessionParams) error {
+	_, err := q.db.Exec(ctx, settleSession,
+		arg.ID,
+		arg.Unsettled,
+		arg.Holds,
+		arg.LastIndex,
+	)
+	return err
+}
+
+const unsettledSessions = `-- name: UnsettledSessions :many
+SELECT id, streamer_id, recording_id, host_id, plugin, instance, path_prefix, first_index, room, last_seq, started_at, ended_at, end_reason, end_message, unsettled, holds, last_index FROM recorder_sessions
+WHERE host_id = $1 AND unsettled IS NOT NULL AND ended_at IS NOT NULL AND (holds OR ended_at > $2::timestamptz)
+ORDER BY ended_at
+`
+
+type UnsettledSessionsParams struct {
+	HostID uuid.UUID
+	Since  time.Time
+}
+
+// Ended sessions of this host with files that are no segments. Those that hold nothing up are looked at for a while only.
+func (q *Queries) UnsettledSessions(ctx context.Context, arg UnsettledSessionsParams) ([]RecorderSession, error) {
+	rows, err := q.db.Query(ctx, unsettledSessions, arg.HostID, arg.Since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RecorderSession{}
+	for rows.Next() {
+		var i RecorderSession
+		if err := rows.Scan(
+			&i.ID,
+			&i.StreamerID,
+			&i.RecordingID,
+			&i.HostID,
+			&i.Plugin,
+			&i.Instance,
+			&i.PathPrefix,
+			&i.FirstIndex,
+			&i.Room,
+			&i.LastSeq,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.EndReason,
+			&i.EndMessage,
+			&i.Unsettled,
+			&i.Holds,
+			&i.LastIndex,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const waitRecording = `-- name: WaitRecording :exec

@@ -32,7 +32,7 @@ WHERE g.path = ANY(sqlc.arg(paths)::text[]) AND g.modified_at IS NULL;
 -- name: FilesBeingRecorded :many
 -- Those of the paths that a recorder may be writing: they begin like the files of an open session, and are no segment yet.
 SELECT p.path::text AS path FROM unnest(sqlc.arg(paths)::text[]) AS p(path)
-WHERE EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.ended_at IS NULL AND starts_with(p.path, o.path_prefix))
+WHERE EXISTS (SELECT 1 FROM recorder_sessions o WHERE (o.ended_at IS NULL OR o.holds) AND starts_with(p.path, o.path_prefix))
   AND NOT EXISTS (SELECT 1 FROM segments g WHERE g.path = p.path AND g.modified_at IS NULL);
 
 -- name: ManualFiles :many

@@ -12,13 +12,33 @@ SELECT * FROM recorder_sessions WHERE host_id = $1 AND ended_at IS NULL ORDER BY
 SELECT * FROM recorder_sessions WHERE id = $1 FOR UPDATE;
 
 -- name: AdvanceSession :exec
-UPDATE recorder_sessions SET last_seq = greatest(last_seq, $2) WHERE id = $1;
+UPDATE recorder_sessions SET last_seq = greatest(last_seq, $2), last_index = greatest(last_index, $3) WHERE id = $1;
 
 -- name: LinkSession :exec
 UPDATE recorder_sessions SET recording_id = $2 WHERE id = $1;
 
 -- name: EndSession :exec
 UPDATE recorder_sessions SET ended_at = $2, end_reason = $3, end_message = $4 WHERE id = $1;
+
+-- name: UnsettledSessions :many
+-- Ended sessions of this host with files that are no segments. Those that hold nothing up are looked at for a while only.
+SELECT * FROM recorder_sessions
+WHERE host_id = $1 AND unsettled IS NOT NULL AND ended_at IS NOT NULL AND (holds OR ended_at > sqlc.arg(since)::timestamptz)
+ORDER BY ended_at;
+
+-- name: SettleSession :exec
+UPDATE recorder_sessions SET unsettled = $2, holds = $3, last_index = greatest(last_index, $4) WHERE id = $1;
+
+-- name: NoteRecording :exec
+-- What is wrong with the files of a recording is what is wrong with those of its sessions, the worst first.
+UPDATE recordings r SET reason = (
+    SELECT o.unsettled FROM recorder_sessions o WHERE o.recording_id = r.id AND o.unsettled IS NOT NULL
+    ORDER BY o.holds DESC, o.started_at DESC LIMIT 1
+)
+WHERE r.id = $1;
+
+-- name: SegmentsOfRecording :many
+SELECT index, coalesce(recorded_path, path)::text AS path FROM segments WHERE recording_id = $1;
 
 -- name: DeleteSession :exec
 DELETE FROM recorder_sessions WHERE id = $1;
@@ -52,16 +72,20 @@ UPDATE recordings SET state = 'ended', resume_until = NULL, ended_at = sqlc.arg(
 UPDATE recordings SET resume_until = greatest(resume_until, sqlc.arg(until)::timestamptz) WHERE host_id = $1 AND state = 'waiting';
 
 -- name: LockExpiredRecordings :many
--- Waiting recordings that nothing can join any more: their time is over, or their room is gone or became another one.
+-- Waiting recordings that nothing can join any more: their time is over, or their room is gone or became another one. One with
+-- a file that is no segment yet is not complete.
 SELECT r.* FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
 WHERE r.state = 'waiting'
   AND (r.resume_until <= sqlc.arg(now)::timestamptz OR s.id IS NULL OR s.url <> r.url)
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.streamer_id = r.streamer_id AND o.ended_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.holds)
 ORDER BY r.id
 FOR UPDATE OF r SKIP LOCKED;
 
 -- name: NextResumeUntil :one
-SELECT min(resume_until)::timestamptz AS resume_until FROM recordings WHERE state = 'waiting' HAVING count(*) > 0;
+SELECT min(r.resume_until)::timestamptz AS resume_until FROM recordings r
+WHERE r.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.holds)
+HAVING count(*) > 0;
 
 -- name: OrphanedRecordings :many
 -- Recordings of this host that claim to be live while no session feeds them.
@@ -70,9 +94,13 @@ WHERE r.host_id = $1 AND r.state = 'recording'
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.ended_at IS NULL);
 
 -- name: NextSegmentIndex :one
-SELECT (coalesce(max(g.index), 0) + 1)::integer FROM segments g
-JOIN recordings r ON r.id = g.recording_id
-WHERE r.streamer_id = sqlc.arg(streamer_id)::bigint AND r.state <> 'ended';
+-- Behind every segment, and every file that may become one.
+SELECT (greatest(
+    (SELECT coalesce(max(g.index), 0) FROM segments g JOIN recordings r ON r.id = g.recording_id
+     WHERE r.streamer_id = sqlc.arg(streamer_id)::bigint AND r.state <> 'ended'),
+    (SELECT coalesce(max(o.last_index), 0) FROM recorder_sessions o JOIN recordings r ON r.id = o.recording_id
+     WHERE r.streamer_id = sqlc.arg(streamer_id)::bigint AND r.state <> 'ended')
+) + 1)::integer;
 
 -- name: RoomConfiguration :one
 SELECT coalesce((SELECT value FROM configuration), '{}')::jsonb AS global,

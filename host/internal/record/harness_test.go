@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -193,6 +194,9 @@ func (f *fakeExtractors) times() int {
 }
 
 func (p *fakeProcess) Recover(_ context.Context, prefix string) ([]recorder.Segment, error) {
+	if p.recover == nil {
+		return nil, sdk.Errorf(sdk.Unsupported, "this recorder cannot recover")
+	}
 	return p.recover(prefix)
 }
 
@@ -377,7 +381,7 @@ func (h *harness) startOn(database *db.DB) host {
 	h.t.Helper()
 	s := New(Options{
 		DB: database, HostID: h.host, Root: h.root, Recorders: h.recorders, Publisher: h.publisher, RetryAfter: time.Millisecond,
-		Extractors: &h.rooms, RefreshPause: h.refreshPause,
+		Extractors: &h.rooms, RefreshPause: h.refreshPause, SlowSettle: 10 * time.Millisecond,
 		SessionFed: func(id int64) { h.fed <- id },
 		SessionEnded: func(id int64, end End) {
 			h.ends <- end
@@ -479,6 +483,9 @@ func (h *harness) segments(recording int64) string {
 
 func (h *harness) touch(path string) {
 	h.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		h.t.Fatal(err)
 	}

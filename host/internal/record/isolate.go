@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"sync"
 )
@@ -73,14 +72,10 @@ func (s *Service) processFor(ctx context.Context, streamerID int64) (Process, er
 	return s.Recorders.Current(ctx)
 }
 
-// recoverer is the recorder process that finishes the files of a lost session: one of the plugin that wrote them, as long as
-// that is installed.
+// recoverer is the recorder process that finishes the files of a lost session: one of the plugin that wrote them. Another one
+// may take them for something that they are not.
 func (s *Service) recoverer(ctx context.Context, followed *session) (Process, error) {
-	process, err := s.Recorders.Of(ctx, followed.plugin, s.suspects.key(followed.streamerID))
-	if errors.Is(err, ErrUninstalled) {
-		return s.processFor(ctx, followed.streamerID)
-	}
-	return process, err
+	return s.Recorders.Of(ctx, followed.plugin, s.suspects.key(followed.streamerID))
 }
 
 // noteCrash counts a crash against the room of a session.

@@ -2,7 +2,9 @@ package record
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/lubod/lubod/sdk"
@@ -12,7 +14,10 @@ import (
 // finisher is a process that finds nothing to finish.
 func finisher(instance string) *fakeProcess {
 	p := newProcess(instance)
-	p.recover = func(string) ([]recorder.Segment, error) { return nil, nil }
+	p.recover = func(prefix string) ([]recorder.Segment, error) {
+		_ = os.Remove(prefix + "_999.flv.part") // there is no media in it
+		return nil, nil
+	}
 	return p
 }
 
@@ -35,6 +40,7 @@ func TestRoomThatWasRecordedInThreeCrashesInARowGetsARecorderOfItsOwn(t *testing
 		}
 		return last, nil
 	}
+	h.process.recover = finisher("").recover
 	s := h.start()
 	own := fmt.Sprintf("room-%d", h.streamer.ID)
 	for crash := 1; crash <= crashesTogether; crash++ {
@@ -44,9 +50,13 @@ func TestRoomThatWasRecordedInThreeCrashesInARowGetsARecorderOfItsOwn(t *testing
 		id := h.begin(s)
 		h.process.emit(id, recorder.MediaArrived{}, h.closed(id, crash))
 		h.untilRows(crash, "segments")
+		if crash == crashesTogether {
+			h.touch(h.request(id).PathPrefix + "_999.flv.part")
+		}
 		h.process.kill()
 		<-h.asked
 	}
+	h.until("the file is looked at", func() bool { return strings.Contains(h.logged(), "are taken over") })
 	// Its files were finished by a process of the plugin that wrote them already: they may be what brings it down.
 	if !slices.Equal(keys, []string{"recorder-fake " + own}) {
 		t.Errorf("asked for %q, want one process to recover the files of %s", keys, own)
@@ -83,10 +93,10 @@ func TestFilesThatCrashTheRecorderAreRecoveredApart(t *testing.T) {
 		return p, nil
 	}
 	s := h.start()
-	h.begin(s)
+	h.touch(h.request(h.begin(s)).PathPrefix + "_001.flv")
 	h.process.kill()
-	h.untilRows(1, "segments")
 	<-h.asked
+	h.untilRows(1, "segments")
 	if want := []string{"", "", fmt.Sprintf("room-%d", h.streamer.ID)}; !slices.Equal(keys, want) {
 		t.Errorf("asked for %q, want %q", keys, want)
 	}
@@ -104,9 +114,6 @@ func TestLostSessionIsRecoveredByItsOwnPlugin(t *testing.T) {
 			}
 			own := newProcess("own")
 			own.recover = func(prefix string) ([]recorder.Segment, error) { return []recorder.Segment{file(prefix, 1)}, nil }
-			if !installed {
-				second.recover = own.recover
-			}
 			h.recorders.alone = func(plugin, key string) (*fakeProcess, error) {
 				if plugin != "recorder-fake" || !installed {
 					return nil, ErrUninstalled
@@ -115,9 +122,9 @@ func TestLostSessionIsRecoveredByItsOwnPlugin(t *testing.T) {
 			}
 			h.recorders.processes = []*fakeProcess{second, h.process}
 			s := h.start()
-			h.begin(s)
+			h.touch(h.request(h.begin(s)).PathPrefix + "_001.flv")
 			h.process.kill()
-			h.untilRows(1, "segments")
+			h.untilRows(1, "segments") // without its plugin as the file is
 		})
 	}
 }

@@ -87,6 +87,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// RetryAfter is the pause before the next try when the database or a plugin is away; 0: one second.
 	RetryAfter time.Duration
+	// SlowSettle is the pause between two looks at left files where only a person can change something; 0: an hour.
+	SlowSettle time.Duration
 	// RefreshPause is the least time between two answers to a session's wishes for new addresses; 0: five seconds.
 	RefreshPause time.Duration
 }
@@ -101,6 +103,7 @@ type Service struct {
 	base     context.Context
 	running  sync.WaitGroup
 	deadline chan struct{} // the earliest resume_until may have changed
+	leftover chan struct{} // a session left files
 }
 
 // session is one followed recorder session.
@@ -113,6 +116,7 @@ type session struct {
 	started    chan struct{} // closed when the recorder was asked to start, with whatever answer
 	done       chan struct{} // closed when the end is committed
 	fed        atomic.Bool   // media arrived
+	parked     error         // why events of it were set aside; only its follower looks at it
 	end        *End          // how it ended, once that is known; only its follower looks at it
 }
 
@@ -134,6 +138,8 @@ func (f *session) ending(ended recorder.Ended, roomJSON []byte) {
 		f.end.Err = ended.Err
 	case ended.Reason == recorder.EndFailed:
 		f.end.Err = errors.New(ended.Message)
+	case f.parked != nil:
+		f.end.Err = f.parked
 	}
 }
 
@@ -158,10 +164,13 @@ func New(options Options) *Service {
 	if options.RetryAfter == 0 {
 		options.RetryAfter = time.Second
 	}
+	if options.SlowSettle == 0 {
+		options.SlowSettle = slowSettle
+	}
 	if options.RefreshPause == 0 {
 		options.RefreshPause = refreshPause
 	}
-	return &Service{Options: options, sessions: make(map[uuid.UUID]*session), deadline: make(chan struct{}, 1)}
+	return &Service{Options: options, sessions: make(map[uuid.UUID]*session), deadline: make(chan struct{}, 1), leftover: make(chan struct{}, 1)}
 }
 
 // Run follows the sessions that an earlier host left, ends recordings that nothing joins any more, and returns when ctx
@@ -191,6 +200,7 @@ func (s *Service) Run(ctx context.Context, ready func()) error {
 	if len(open) > 0 {
 		s.Logger.Info("watching on", "sessions", len(open))
 	}
+	s.running.Go(func() { s.settleAll(base) })
 	ready()
 	return s.endExpired(ctx)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -252,7 +253,7 @@ func TestFilesOfADeadRecorderAreAdopted(t *testing.T) {
 			h := newHarness(t)
 			second := newProcess("second")
 			second.recover = func(prefix string) ([]recorder.Segment, error) {
-				h.touch(prefix + "_002.flv")
+				_ = os.Rename(prefix+"_002.flv.part", prefix+"_002.flv")
 				return []recorder.Segment{file(prefix, 1), file(prefix, 2)}, nil
 			}
 			h.recorders.processes = []*fakeProcess{second, h.process}
@@ -262,10 +263,14 @@ func TestFilesOfADeadRecorderAreAdopted(t *testing.T) {
 				h.process.emit(id, h.closed(id, 1))
 				h.untilRows(1, "segments")
 			}
+			h.touch(h.request(id).PathPrefix + "_001.flv")
+			h.touch(h.request(id).PathPrefix + "_002.flv.part")
 			h.process.kill()
 			<-h.asked
-			if h.rows("segments") != 2 || h.publisher.ordered() != 2 {
-				t.Errorf("%d segments, %d orders, want 2", h.rows("segments"), h.publisher.ordered())
+			h.untilRows(2, "segments")
+			h.untilRows(0, "recorder_sessions WHERE unsettled IS NOT NULL")
+			if h.publisher.ordered() != 2 {
+				t.Errorf("%d orders, want 2", h.publisher.ordered())
 			}
 			if state := scalar[string](h, "SELECT state FROM recordings"); state != "waiting" {
 				t.Errorf("the recording is %s", state)
@@ -283,41 +288,6 @@ func TestFilesOfADeadRecorderAreAdopted(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestRecorderThatCannotRecoverDoesNotBlockTheRoom(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	second := newProcess("second")
-	second.recover = func(string) ([]recorder.Segment, error) { return nil, sdk.Errorf(sdk.Unsupported, "no") }
-	h.recorders.processes = []*fakeProcess{second, h.process}
-	s := h.start()
-	id := h.begin(s)
-	h.process.emit(id, recorder.MediaArrived{})
-	h.untilRows(1, "recordings")
-	h.process.kill()
-	h.until("ended", func() bool { return !s.Active(h.streamer.ID) })
-	if !strings.Contains(h.logged(), "cannot finish the files") {
-		t.Error("nobody is told about files that may be left")
-	}
-}
-
-func TestRecoveryThatFailsIsTriedAgain(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	tries := 0
-	second := newProcess("second")
-	second.recover = func(prefix string) ([]recorder.Segment, error) {
-		if tries++; tries < 3 {
-			return nil, sdk.Errorf(sdk.Unavailable, "a session is still running there")
-		}
-		return []recorder.Segment{file(prefix, 1)}, nil
-	}
-	h.recorders.processes = []*fakeProcess{second, h.process}
-	s := h.start()
-	h.begin(s)
-	h.process.kill()
-	h.untilRows(1, "segments")
 }
 
 func TestDownloadLimit(t *testing.T) {

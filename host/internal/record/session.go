@@ -49,9 +49,12 @@ func (s *Service) follow(ctx context.Context, followed *session) bool {
 				s.noteCrash(followed)
 			}
 			logger.Warn("the recorder lost a session; finishing its files", "error", err)
-			if s.retry(ctx, logger, "recover session", func(ctx context.Context) error { return s.recoverSession(ctx, followed) }) == nil {
+			if s.retry(ctx, logger, "lost session", func(ctx context.Context) error { return s.lose(ctx, followed) }) == nil {
 				return true
 			}
+		case db.Permanent(err):
+			logger.Error("recorder session cannot be committed; it is tried again in a while", "error", err)
+			pause(ctx, max(s.RetryAfter, maxSettlePause))
 		case ctx.Err() == nil:
 			logger.Warn("recorder session cannot be watched, trying again", "error", err)
 			pause(ctx, s.RetryAfter)
@@ -96,8 +99,7 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 		if event.Seq == 0 {
 			return nil
 		}
-		err := s.retry(ctx, logger, "recorder event", func(ctx context.Context) error { return s.commit(ctx, followed, event) })
-		if err != nil {
+		if err := s.take(ctx, logger, followed, event); err != nil {
 			return err
 		}
 		if brings(event) {
@@ -155,6 +157,10 @@ func brings(event recorder.Event) bool {
 
 // commit makes one event durable.
 func (s *Service) commit(ctx context.Context, followed *session, event recorder.Event) error {
+	var left listing
+	if _, last := event.Payload.(recorder.Ended); last {
+		left = list(followed.prefix)
+	}
 	return s.inTx(ctx, func(tx *change, q *db.Queries) error {
 		row, err := q.LockSession(ctx, followed.id)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -166,14 +172,14 @@ func (s *Service) commit(ctx context.Context, followed *session, event recorder.
 		if event.Seq <= row.LastSeq || row.EndedAt != nil {
 			return nil
 		}
-		if err := s.apply(ctx, tx, row, event); err != nil {
+		if err := s.apply(ctx, tx, row, event, left); err != nil {
 			return err
 		}
-		return q.AdvanceSession(ctx, db.AdvanceSessionParams{ID: row.ID, LastSeq: event.Seq})
+		return q.AdvanceSession(ctx, db.AdvanceSessionParams{ID: row.ID, LastSeq: event.Seq, LastIndex: indexIn(event)})
 	})
 }
 
-func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession, event recorder.Event) error {
+func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession, event recorder.Event, left listing) error {
 	logger := s.about(row.StreamerID).With("session", row.ID)
 	switch payload := event.Payload.(type) {
 	case recorder.MediaArrived:
@@ -191,7 +197,7 @@ func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession,
 			level = slog.LevelDebug // what is wrong with a room is told once, and not at each try
 		}
 		tx.later(func() { logger.Log(ctx, level, "session ended", "reason", payload.Reason, "message", payload.Message) })
-		return s.end(ctx, tx, row, payload, event.At)
+		return s.end(ctx, tx, row, payload, event.At, left)
 	}
 	return nil
 }
@@ -316,9 +322,24 @@ func (s *Service) layered(row db.RoomConfigurationRow, streamerID *int64) settin
 	return configuration
 }
 
-// end commits the end of a session. Its recording waits for the room to come back.
-func (s *Service) end(ctx context.Context, tx *change, row db.RecorderSession, ended recorder.Ended, at time.Time) error {
+// indexIn is the number of the segment that an event is about; 0: none.
+func indexIn(event recorder.Event) int32 {
+	switch payload := event.Payload.(type) {
+	case recorder.SegmentOpened:
+		return int32(payload.Index)
+	case recorder.SegmentClosed:
+		return int32(payload.Segment.Index)
+	}
+	return 0
+}
+
+// end commits the end of a session. Its recording waits for the room to come back, and until every file that is left under
+// the session's prefix is a segment.
+func (s *Service) end(ctx context.Context, tx *change, row db.RecorderSession, ended recorder.Ended, at time.Time, left listing) error {
 	q := s.DB.WithTx(tx)
+	if err := s.leave(ctx, tx, &row, left); err != nil {
+		return err
+	}
 	if row.RecordingID == nil {
 		return q.DeleteSession(ctx, row.ID) // nothing was sent: there was no recording
 	}
@@ -362,51 +383,8 @@ func (s *Service) closes(timeRange []byte, zone *time.Location, now time.Time, s
 	return until
 }
 
-// recoverSession adopts every file of a session that no recorder knows any more, and ends it.
-func (s *Service) recoverSession(ctx context.Context, followed *session) error {
-	process, err := s.recoverer(ctx, followed)
-	if err != nil {
-		return err
-	}
-	defer process.Release()
-	segments, err := process.Recover(ctx, followed.prefix)
-	switch {
-	case errors.Is(err, ErrGone):
-		s.noteCrash(followed)
-		return fmt.Errorf("recover files: %w", err)
-	case sdk.KindOf(err) == sdk.Unsupported:
-		s.about(followed.streamer()).Error("this recorder cannot finish the files of a lost session; look at them", "session", followed.id, "path_prefix", followed.prefix)
-	case err != nil:
-		return fmt.Errorf("recover files: %w", err)
-	}
-	if len(segments) > 0 {
-		s.fed(followed)
-	}
-	if followed.fed.Load() {
-		followed.end = &End{Fed: true} // no room is at fault when its recorder dies
-	}
-	return s.inTx(ctx, func(tx *change, q *db.Queries) error {
-		row, err := q.LockSession(ctx, followed.id)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil // it ended without any media
-		}
-		if err != nil {
-			return fmt.Errorf("lock session: %w", err)
-		}
-		if row.EndedAt != nil {
-			return nil
-		}
-		for _, segment := range segments {
-			if err := s.insertSegment(ctx, tx, &row, segment); err != nil {
-				return err
-			}
-		}
-		return s.end(ctx, tx, row, recorder.Ended{Reason: recorder.EndEOF, Message: "the recorder died; its files were finished"}, time.Now())
-	})
-}
-
 // retry repeats a step until it succeeds or ctx ends: what is on disk must become a row, however long the database or
-// a plugin is away.
+// a plugin is away. What the database refuses for good is not repeated.
 func (s *Service) retry(ctx context.Context, logger *slog.Logger, what string, step func(ctx context.Context) error) error {
 	for {
 		err := step(ctx)
@@ -415,6 +393,9 @@ func (s *Service) retry(ctx context.Context, logger *slog.Logger, what string, s
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if db.Permanent(err) {
+			return err
 		}
 		logger.Warn("cannot go on, trying again", "what", what, "error", err)
 		pause(ctx, s.RetryAfter)
