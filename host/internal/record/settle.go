@@ -125,7 +125,7 @@ func (s *Service) lose(ctx context.Context, followed *session) error {
 // noteNothing says so when a session that got media left no file at all.
 func (s *Service) noteNothing(ctx context.Context, tx *change, row db.RecorderSession, left listing) error {
 	if row.RecordingID == nil || row.Unsettled != nil || left.err != nil || len(left.files) > 0 || s.has(ctx, tx, row) {
-		return nil
+		return nil //nolint:nilerr // what cannot be read is looked at later
 	}
 	return s.note(ctx, tx, row, outcome{why: reason.New(reason.RecordingNothing)}, 0)
 }
@@ -263,7 +263,7 @@ func (s *Service) settle(ctx context.Context, row db.RecorderSession) (slow bool
 func (s *Service) gather(ctx context.Context, row db.RecorderSession) (outcome, error) {
 	found := list(row.PathPrefix)
 	if found.err != nil {
-		return held(reason.New(reason.RecordingUnadopted, "files", reason.Parse(row.Unsettled).Args["files"]).With("cause", found.err.Error())), nil
+		return held(reason.New(reason.RecordingUnadopted, "files", reason.Parse(row.Unsettled).Args["files"]).With("cause", found.err.Error())), nil //nolint:nilerr // it is the outcome
 	}
 	unknown, err := s.unknown(ctx, s.DB.Queries, row, found)
 	switch {
@@ -289,7 +289,7 @@ func (s *Service) gather(ctx context.Context, row db.RecorderSession) (outcome, 
 	// What the recorder does not name it does not know; only what is finished is worth anything then.
 	rest := list(row.PathPrefix)
 	if rest.err != nil {
-		return became.but(held(reason.New(reason.RecordingUnadopted).With("cause", rest.err.Error()))), nil
+		return became.but(held(reason.New(reason.RecordingUnadopted).With("cause", rest.err.Error()))), nil //nolint:nilerr // it is the outcome
 	}
 	if unknown, err = s.unknown(ctx, s.DB.Queries, row, rest); err != nil {
 		return outcome{}, err
