@@ -85,6 +85,21 @@ func (q *Queries) FollowAnew(ctx context.Context, arg FollowAnewParams) (int32, 
 	return follow_round, err
 }
 
+const followFailed = `-- name: FollowFailed :exec
+UPDATE submissions SET follows = follows + 1 WHERE id = $1 AND follow_round = $2::integer
+`
+
+type FollowFailedParams struct {
+	ID    int64
+	Round int32
+}
+
+// Bilibili could not be asked: what is known of the archive stays, and the next look comes later.
+func (q *Queries) FollowFailed(ctx context.Context, arg FollowFailedParams) error {
+	_, err := q.db.Exec(ctx, followFailed, arg.ID, arg.Round)
+	return err
+}
+
 const followedArchive = `-- name: FollowedArchive :execrows
 UPDATE submissions SET archive = $2::text, archive_code = $3::integer, archive_text = $4::text,
     archive_at = now(), follows = follows + 1

@@ -96,6 +96,10 @@ UPDATE submissions SET archive = sqlc.arg(archive)::text, archive_code = sqlc.ar
     archive_at = now(), follows = follows + 1
 WHERE id = $1 AND follow_round = sqlc.arg(round)::integer AND archive = ANY (sqlc.arg(before)::text[]);
 
+-- name: FollowFailed :exec
+-- Bilibili could not be asked: what is known of the archive stays, and the next look comes later.
+UPDATE submissions SET follows = follows + 1 WHERE id = $1 AND follow_round = sqlc.arg(round)::integer;
+
 -- name: FollowAnew :one
 -- The archive was edited: it is in review again.
 UPDATE submissions SET archive = sqlc.arg(archive)::text, follows = 0, follow_round = follow_round + 1 WHERE id = $1 RETURNING follow_round;
