@@ -29,53 +29,49 @@ func (d *DB) ReleaseLostJobs(ctx context.Context, clientID string, known []int64
 	return released.RowsAffected(), err
 }
 
-// unfinishedJob tells whether a job will run, or does.
-const unfinishedJob = "j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')"
-
 // Jobless is a row that something is due for, in the round that it is in, while no job of that round will run.
 type Jobless struct {
 	ID    int64
 	Round int32
 }
 
+// Page is a part of a list: at most so many rows, those with the lowest numbers after one.
+type Page struct {
+	After int64
+	Most  int
+}
+
+// jobsOf are the rows, and their rounds, that jobs of a kind will work on. Lists are made by EXCEPT, which looks at every row and
+// every job once, whatever the planner knows of them: with many thousands of both, a look for each row's job would take minutes.
+func jobsOf(kind, key string) string {
+	return ` EXCEPT SELECT (j.args ->> '` + key + `')::bigint, coalesce((j.args ->> 'round')::integer, 0) FROM river_job j
+		WHERE j.kind = '` + kind + `' AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+		ORDER BY 1 LIMIT $2`
+}
+
 // UploadsWithoutJob lists uploads in one of the states, of segments with that publish, that no transfer will work on.
-func (d *DB) UploadsWithoutJob(ctx context.Context, states []string, publish string, most int) ([]Jobless, error) {
+func (d *DB) UploadsWithoutJob(ctx context.Context, states []string, publish string, page Page) ([]Jobless, error) {
 	return d.jobless(ctx, `SELECT u.segment_id, u.round FROM uploads u JOIN segments g ON g.id = u.segment_id
-		WHERE u.state = ANY ($1) AND g.publish = $3 AND NOT EXISTS (
-			SELECT 1 FROM river_job j WHERE j.kind = 'transfer' AND `+unfinishedJob+`
-			  AND (j.args ->> 'segment_id')::bigint = u.segment_id AND coalesce((j.args ->> 'round')::integer, 0) = u.round)
-		ORDER BY u.segment_id LIMIT $2`, states, most, publish)
+		WHERE u.segment_id > $1 AND u.state = ANY ($3) AND g.publish = $4`+jobsOf("transfer", "segment_id"), page, states, publish)
 }
 
 // RunsWithoutJob lists hook runs in one of the states that no job will work off.
-func (d *DB) RunsWithoutJob(ctx context.Context, states []string, most int) ([]Jobless, error) {
-	return d.jobless(ctx, `SELECT h.id, h.round FROM hook_runs h
-		WHERE h.state = ANY ($1) AND NOT EXISTS (
-			SELECT 1 FROM river_job j WHERE j.kind = 'hook' AND `+unfinishedJob+`
-			  AND (j.args ->> 'run_id')::bigint = h.id AND coalesce((j.args ->> 'round')::integer, 0) = h.round)
-		ORDER BY h.id LIMIT $2`, states, most)
+func (d *DB) RunsWithoutJob(ctx context.Context, states []string, page Page) ([]Jobless, error) {
+	return d.jobless(ctx, `SELECT h.id, h.round FROM hook_runs h WHERE h.id > $1 AND h.state = ANY ($3)`+jobsOf("hook", "run_id"), page, states)
 }
 
 // SubmissionsWithoutJob lists submissions in one of the states that no job will work on.
-func (d *DB) SubmissionsWithoutJob(ctx context.Context, states []string, most int) ([]Jobless, error) {
-	return d.jobless(ctx, `SELECT s.id, s.round FROM submissions s
-		WHERE s.state = ANY ($1) AND NOT EXISTS (
-			SELECT 1 FROM river_job j WHERE j.kind = 'submit' AND `+unfinishedJob+`
-			  AND (j.args ->> 'submission_id')::bigint = s.id AND coalesce((j.args ->> 'round')::integer, 0) = s.round)
-		ORDER BY s.id LIMIT $2`, states, most)
+func (d *DB) SubmissionsWithoutJob(ctx context.Context, states []string, page Page) ([]Jobless, error) {
+	return d.jobless(ctx, `SELECT s.id, s.round FROM submissions s WHERE s.id > $1 AND s.state = ANY ($3)`+jobsOf("submit", "submission_id"), page, states)
 }
 
 // ArchivesWithoutJob lists submissions with an archive in one of the fates that nobody will ask for.
-func (d *DB) ArchivesWithoutJob(ctx context.Context, archives []string, most int) ([]Jobless, error) {
-	return d.jobless(ctx, `SELECT s.id, s.follow_round FROM submissions s
-		WHERE s.archive = ANY ($1) AND NOT EXISTS (
-			SELECT 1 FROM river_job j WHERE j.kind = 'follow' AND `+unfinishedJob+`
-			  AND (j.args ->> 'submission_id')::bigint = s.id AND coalesce((j.args ->> 'round')::integer, 0) = s.follow_round)
-		ORDER BY s.id LIMIT $2`, archives, most)
+func (d *DB) ArchivesWithoutJob(ctx context.Context, archives []string, page Page) ([]Jobless, error) {
+	return d.jobless(ctx, `SELECT s.id, s.follow_round FROM submissions s WHERE s.id > $1 AND s.archive = ANY ($3)`+jobsOf("follow", "submission_id"), page, archives)
 }
 
-func (d *DB) jobless(ctx context.Context, query string, args ...any) ([]Jobless, error) {
-	rows, err := d.Pool.Query(ctx, query, args...)
+func (d *DB) jobless(ctx context.Context, query string, page Page, args ...any) ([]Jobless, error) {
+	rows, err := d.Pool.Query(ctx, query, append([]any{page.After, page.Most}, args...)...)
 	if err != nil {
 		return nil, err
 	}

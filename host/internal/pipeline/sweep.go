@@ -48,32 +48,34 @@ func (p *Pipeline) PublishingChanged() {
 // Sweep orders what no job works on although it is due. Run calls it now and then.
 func (p *Pipeline) Sweep(ctx context.Context) error {
 	return errors.Join(
-		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.UploadsWithoutJob(ctx, texts(UploadPending, UploadUploading), string(Wanted), sweepBatch)
+		p.orderJobless(ctx, func(ctx context.Context, page db.Page) ([]db.Jobless, error) {
+			return p.DB.UploadsWithoutJob(ctx, texts(UploadPending, UploadUploading), string(Wanted), page)
 		}, func(row db.Jobless) jobs.Args { return jobs.Transfer{SegmentID: row.ID, Round: row.Round} }),
-		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.RunsWithoutJob(ctx, texts(RunPending, RunRunning), sweepBatch)
+		p.orderJobless(ctx, func(ctx context.Context, page db.Page) ([]db.Jobless, error) {
+			return p.DB.RunsWithoutJob(ctx, texts(RunPending, RunRunning), page)
 		}, func(row db.Jobless) jobs.Args { return jobs.Hook{RunID: row.ID, Round: row.Round} }),
-		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.SubmissionsWithoutJob(ctx, texts(SubmissionWaiting, SubmissionSubmitting, SubmissionUnknown, SubmissionAppending), sweepBatch)
+		p.orderJobless(ctx, func(ctx context.Context, page db.Page) ([]db.Jobless, error) {
+			return p.DB.SubmissionsWithoutJob(ctx, texts(SubmissionWaiting, SubmissionSubmitting, SubmissionUnknown, SubmissionAppending), page)
 		}, func(row db.Jobless) jobs.Args { return jobs.Submit{SubmissionID: row.ID, Round: row.Round} }),
-		p.orderJobless(ctx, func(ctx context.Context) ([]db.Jobless, error) {
-			return p.DB.ArchivesWithoutJob(ctx, texts(ArchiveReview, ArchiveScheduled, ArchiveRejected), sweepBatch)
+		p.orderJobless(ctx, func(ctx context.Context, page db.Page) ([]db.Jobless, error) {
+			return p.DB.ArchivesWithoutJob(ctx, texts(ArchiveReview, ArchiveScheduled, ArchiveRejected), page)
 		}, func(row db.Jobless) jobs.Args { return jobs.Follow{SubmissionID: row.ID, Round: row.Round} }),
 		p.advanceLeftBehind(ctx),
 		p.retryRefused(ctx),
 	)
 }
 
-func (p *Pipeline) orderJobless(ctx context.Context, list func(ctx context.Context) ([]db.Jobless, error), job func(db.Jobless) jobs.Args) error {
+func (p *Pipeline) orderJobless(ctx context.Context, list func(ctx context.Context, page db.Page) ([]db.Jobless, error), job func(db.Jobless) jobs.Args) error {
+	page := db.Page{Most: sweepBatch}
 	for {
-		rows, err := list(ctx)
+		rows, err := list(ctx, page)
 		if err != nil {
 			return fmt.Errorf("look for work without a job: %w", err)
 		}
 		due := make([]jobs.Args, 0, len(rows))
 		for _, row := range rows {
 			due = append(due, job(row))
+			page.After = row.ID
 		}
 		if err := p.DB.InTx(ctx, func(tx pgx.Tx, _ *db.Queries) error { return p.Orders.Order(ctx, tx, due...) }); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
@@ -206,7 +207,7 @@ func TestWaivedSegmentIsLeftOut(t *testing.T) {
 	}
 	refused(t, s.WaiveSegment(t.Context(), segments[0]), "published", "BV1")
 	refused(t, s.RetrySegment(t.Context(), segments[1]), "published", "BV1")
-	if unfinished, err := h.db.UploadsWithoutJob(t.Context(), []string{"pending", "uploading", "failed"}, "wanted", 10); err != nil || len(unfinished) > 0 {
+	if unfinished, err := h.db.UploadsWithoutJob(t.Context(), []string{"pending", "uploading", "failed"}, "wanted", db.Page{Most: 10}); err != nil || len(unfinished) > 0 {
 		t.Errorf("unfinished: %v, %v", unfinished, err)
 	}
 }
@@ -285,7 +286,7 @@ func TestTransferWithoutJobIsOrderedAgain(t *testing.T) {
 	if err := s.WaiveSegment(t.Context(), waived); err != nil {
 		t.Fatal(err)
 	}
-	if lost, err := h.db.UploadsWithoutJob(t.Context(), []string{"pending", "uploading"}, "wanted", 100); err != nil || len(lost) != 0 {
+	if lost, err := h.db.UploadsWithoutJob(t.Context(), []string{"pending", "uploading"}, "wanted", db.Page{Most: 100}); err != nil || len(lost) != 0 {
 		t.Errorf("without a job: %v, %v", lost, err)
 	}
 	h.start(s)
