@@ -16,6 +16,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/folders"
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // plan is what a step is about to do with files. It is committed before any is touched, so that whoever goes on after a
@@ -61,7 +62,7 @@ func (a attempt) settled(ctx context.Context) error {
 
 // move brings the segments' files into a folder. They are settled.
 func (a attempt) move(ctx context.Context) error {
-	folder, err := a.folder(a.step.Value)
+	folder, err := a.folder(ctx, a.step.Value)
 	if err != nil {
 		return err
 	}
@@ -79,15 +80,17 @@ func (a attempt) move(ctx context.Context) error {
 
 // folder makes a folder that files may be moved into. What it really is counts, not what its name looks like: links are
 // followed first, and nothing is made where nothing may be moved to.
-func (a attempt) folder(name string) (string, error) {
+func (a attempt) folder(ctx context.Context, name string) (string, error) {
 	path := below(a.Root, name)
-	if a.AllowRun { // a command could do the same
-		if err := os.MkdirAll(path, 0o777); err != nil { //nolint:gosec // the umask decides
-			return "", fmt.Errorf("make folder: %w", err)
-		}
-		return path, nil
+	roots := a.moveRoots()
+	if a.AllowRun {
+		roots = append(roots, "/") // a command could do the same
 	}
-	made, err := folders.Make(a.moveRoots(), path, 0)
+	mode, err := a.folderMode(ctx)
+	if err != nil {
+		return "", err
+	}
+	made, err := folders.Make(roots, path, mode)
 	var outside *folders.OutsideError
 	if errors.As(err, &outside) {
 		return "", &hopelessError{outsideText(name)}
@@ -96,6 +99,19 @@ func (a attempt) folder(name string) (string, error) {
 		return "", fmt.Errorf("make folder %s: %w", path, folders.Explain(err))
 	}
 	return made, nil
+}
+
+// folderMode is folder_mode of the room.
+func (a attempt) folderMode(ctx context.Context) (fs.FileMode, error) {
+	row, err := a.DB.RoomConfiguration(ctx, a.facts.payload.Room.ID)
+	if err != nil {
+		return 0, fmt.Errorf("read configuration: %w", err)
+	}
+	configuration, err := settings.Layered(row.Global, row.Override)
+	if err != nil {
+		return 0, nil //nolint:nilerr // settings that cannot be used are left out everywhere: the umask decides
+	}
+	return configuration.Modes().Folder, nil
 }
 
 // moveRoots are the folders below which files may be moved.

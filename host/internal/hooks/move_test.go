@@ -43,6 +43,26 @@ func TestMove(t *testing.T) {
 	}
 }
 
+func TestFoldersThatFilesAreMovedToHaveFolderMode(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.hook(SegmentProcessor, step(map[string]any{"mv": "done/deep"}))
+	if _, err := h.db.Pool.Exec(t.Context(), `INSERT INTO configuration (value) VALUES ('{"folder_mode": "0770"}') ON CONFLICT (id) DO UPDATE SET value = excluded.value`); err != nil {
+		t.Fatal(err)
+	}
+	s := h.service()
+	recording := h.recording()
+	h.closed(s, recording, 1, "wanted")
+	if run := h.workOff(s, SegmentProcessor, recording); run.Error != "" {
+		t.Fatal(run.Error)
+	}
+	for _, folder := range []string{"done", "done/deep"} {
+		if info, err := os.Stat(filepath.Join(h.root, folder)); err != nil || info.Mode().Perm() != 0o770 {
+			t.Errorf("%s has %v, %v", folder, info.Mode(), err)
+		}
+	}
+}
+
 func TestMoveNeverReplacesAFile(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
