@@ -98,7 +98,7 @@ func (s *services) buildPipeline(h *Host, hostID uuid.UUID, manager *plugins.Man
 	})
 	s.recordings = record.New(record.Options{
 		DB: database, HostID: hostID, Root: recordingsDir, Recorders: recorders{manager, options}, Extractors: resolver,
-		Publisher: s.pipeline, Prepare: s.hooks.Prepare,
+		Publisher: s.pipeline, Prepare: s.hooks.Prepare, Revive: pace.Revive,
 		SessionFed:   func(streamerID int64) { s.watcher.SessionFed(streamerID) },
 		SessionEnded: func(streamerID int64, end record.End) { s.watcher.SessionEnded(streamerID, monitor.SessionEnd(end)) },
 		SlotFree:     func() { s.watcher.SlotFree() },

@@ -94,6 +94,8 @@ type Pace struct {
 	// is over.
 	Follow    []time.Duration
 	FollowFor time.Duration
+	// Revive is what recordings that wait for their room get after a restart: time for every room to be polled once.
+	Revive time.Duration
 	// Linger is how long a stop waits for what was done already to be saved.
 	Linger time.Duration
 }
@@ -105,7 +107,7 @@ func DefaultPace() Pace {
 		Lookup: 15 * time.Second, LookupMax: 5 * time.Minute, LookFor: 30 * time.Minute, Slow: 5 * time.Minute, Unit: time.Minute,
 		Sweep: time.Minute, Turn: 3 * time.Second, Cover: 24 * time.Hour, CoverAway: 10 * time.Minute,
 		Follow: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute}, FollowFor: 30 * 24 * time.Hour,
-		Linger: 2 * time.Second,
+		Revive: 30 * time.Second, Linger: 2 * time.Second,
 	}
 }
 
@@ -118,6 +120,8 @@ func (p Pace) Scaled(factor float64) Pace {
 	}
 	scale(&p.Operator, &p.Retry, &p.RetryMax, &p.Throttled, &p.Lookup, &p.LookupMax, &p.LookFor, &p.Slow, &p.Unit, &p.Sweep, &p.Turn, &p.Cover,
 		&p.CoverAway, &p.FollowFor)
+	// Our own database and the polls of rooms are no faster than they are.
+	p.Sweep, p.Revive = max(p.Sweep, time.Second), max(time.Duration(float64(p.Revive)*factor), 4*time.Second)
 	follow := make([]time.Duration, len(p.Follow))
 	for i, wait := range p.Follow {
 		follow[i] = max(time.Duration(float64(wait)*factor), time.Millisecond)

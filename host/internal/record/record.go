@@ -91,6 +91,8 @@ type Options struct {
 	SlowSettle time.Duration
 	// RefreshPause is the least time between two answers to a session's wishes for new addresses; 0: five seconds.
 	RefreshPause time.Duration
+	// Revive is what recordings that wait for their room get after a restart: time for every room to be polled once. 0: 30 s.
+	Revive time.Duration
 }
 
 // Service owns the sessions of this host.
@@ -166,6 +168,9 @@ func New(options Options) *Service {
 	}
 	if options.SlowSettle == 0 {
 		options.SlowSettle = slowSettle
+	}
+	if options.Revive == 0 {
+		options.Revive = 30 * time.Second
 	}
 	if options.RefreshPause == 0 {
 		options.RefreshPause = refreshPause

@@ -11,9 +11,6 @@ import (
 	"github.com/lubod/lubod/db"
 )
 
-// reviveGrace is what waiting recordings get after a restart: time for every room to be asked once.
-const reviveGrace = 30 * time.Second
-
 // idleLook is how long endExpired sleeps when no recording waits; another host may have left one.
 const idleLook = time.Minute
 
@@ -21,7 +18,7 @@ const idleLook = time.Minute
 // Recordings that claim to be live without any session wait from now on.
 func (s *Service) reviveWaiting(ctx context.Context) error {
 	return s.inTx(ctx, func(tx *change, q *db.Queries) error {
-		err := q.ExtendWaiting(ctx, db.ExtendWaitingParams{HostID: s.HostID, Until: time.Now().Add(reviveGrace)})
+		err := q.ExtendWaiting(ctx, db.ExtendWaitingParams{HostID: s.HostID, Until: time.Now().Add(s.Revive)})
 		if err != nil {
 			return fmt.Errorf("extend waiting recordings: %w", err)
 		}

@@ -103,14 +103,19 @@ func sumOf(path string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// publishedAs is the state of the archive that has a part of this content.
+// publishedAs is the state of the archive that has a part of this content. Rooms that send the same can have equal files: then
+// one that is public counts.
 func (r *run) publishedAs(sum string) (state int, known bool) {
 	for _, archive := range r.bili.Archives() {
 		for _, video := range archive.Videos {
-			if have, err := r.bili.SHA256(video.Filename); err == nil && have == sum {
+			if have, err := r.bili.SHA256(video.Filename); err != nil || have != sum {
+				continue
+			}
+			if archive.State == bilibili.StatePublic {
 				return archive.State, true
 			}
+			state, known = archive.State, true
 		}
 	}
-	return 0, false
+	return state, known
 }

@@ -67,6 +67,9 @@ func (r *run) judgeArchives(found *rows) {
 			r.fail("archive %s belongs to recordings %d and %d", s.BVID, other, s.RecordingID)
 		}
 		claimed[s.BVID] = s.RecordingID
+		if refused := r.plan.Refused != 0 && s.Archive == "rejected"; s.State != "accepted" || s.Archive != "public" && !refused {
+			r.fail("recording %d is %s, its archive %s: %s", s.RecordingID, s.State, s.Archive, s.Error)
+		}
 		archive, exists := archives[s.BVID]
 		if !exists {
 			r.fail("recording %d names archive %s, which does not exist", s.RecordingID, s.BVID)

@@ -141,7 +141,7 @@ func drawLosses(random *rand.Rand) []Event {
 		events = append(events, Event{Kind: []Kind{LoseSubmit, LoseSubmit, CutSubmit}[random.IntN(3)], N: 1 + random.IntN(2)})
 	}
 	if random.IntN(2) == 0 {
-		kind := []Kind{LoseChunk, CutChunk, LoseComplete}[random.IntN(3)]
+		kind := []Kind{LoseChunk, LoseChunk, CutChunk, CutChunk, LoseComplete}[random.IntN(5)] // a lost completion takes its line 15 s
 		events = append(events, Event{Kind: kind, N: 1 + random.IntN(3), At: span(random, 0, Broadcast)})
 	}
 	if random.IntN(4) == 0 {

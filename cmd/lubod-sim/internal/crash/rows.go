@@ -67,6 +67,18 @@ type submission struct {
 	BVID        string
 	Error       string
 	Parts       []string
+	Archive     string
+}
+
+// settled reports whether nothing more will become of a submission by itself.
+func (s submission) settled() bool {
+	switch s.State {
+	case "failed":
+		return true
+	case "accepted":
+		return s.Archive != "review" && s.Archive != "scheduled"
+	}
+	return false
 }
 
 // read looks into the daemon's database.
@@ -97,7 +109,13 @@ func (r *run) read(ctx context.Context) (*rows, error) {
 // open tells what is left to do.
 func (r *rows) open() []string {
 	var open []string
+	unsettled := slices.ContainsFunc(r.Submissions, func(s submission) bool { return !s.settled() })
+	refused := slices.ContainsFunc(r.Submissions, func(s submission) bool { return s.Archive == "rejected" })
 	for _, job := range r.Jobs {
+		// Archives that were refused are followed on, in case that the reviewer thinks better of it, and rm waits for that.
+		if !unsettled && (job.Kind == "follow" || job.Kind == "hook" && refused) {
+			continue
+		}
 		if !slices.Contains([]string{"completed", "cancelled", "discarded"}, job.State) {
 			open = append(open, fmt.Sprintf("job %d is %s: %s %s, attempt %d", job.ID, job.State, job.Kind, job.Args, job.Attempt))
 		}
@@ -110,6 +128,11 @@ func (r *rows) open() []string {
 	for _, recording := range r.Recordings {
 		if recording.State != "ended" {
 			open = append(open, fmt.Sprintf("recording %d is %s", recording.ID, recording.State))
+		}
+	}
+	for _, s := range r.Submissions {
+		if !s.settled() {
+			open = append(open, fmt.Sprintf("submission of recording %d is %s, its archive in %s: %s", s.RecordingID, s.State, s.Archive, s.Error))
 		}
 	}
 	for _, upload := range r.Uploads {

@@ -18,13 +18,8 @@ type status struct {
 	}
 	Recordings  []json.RawMessage
 	Uploads     []json.RawMessage
-	Submissions []struct {
-		ID    int64  `json:"streamer_info_id"`
-		State string `json:"state"`
-		Error string `json:"error"`
-		BVID  string `json:"bvid"`
-	}
-	Hooks []struct {
+	Submissions []submissionStatus
+	Hooks       []struct {
 		ID    int64  `json:"id"`
 		State string `json:"state"`
 		Hook  string `json:"hook"`
@@ -32,8 +27,15 @@ type status struct {
 	}
 }
 
+type submissionStatus struct {
+	ID      int64  `json:"streamer_info_id"`
+	State   string `json:"state"`
+	Archive string `json:"archive"`
+	Error   string `json:"error"`
+}
+
 // final are the states of a submission in which only a person or nobody has something to do.
-var final = []string{"accepted", "public", "failed", "refused", "held"}
+var final = []string{"accepted", "failed"}
 
 // open tells what is left to do.
 func (s *status) open() []string {
@@ -54,8 +56,10 @@ func (s *status) open() []string {
 			open = append(open, fmt.Sprintf("submission of recording %d is %s: %s", submission.ID, submission.State, submission.Error))
 		}
 	}
+	refused := slices.ContainsFunc(s.Submissions, func(s submissionStatus) bool { return s.Archive == "rejected" })
 	for _, hook := range s.Hooks {
-		if hook.State != "done" {
+		// What waits for an archive that was refused waits for a person.
+		if hook.State != "done" && !refused {
 			open = append(open, fmt.Sprintf("%s %d is %s: %s", hook.Hook, hook.ID, hook.State, hook.Error))
 		}
 	}
