@@ -69,6 +69,13 @@ type Cover struct {
 	CreatedAt time.Time
 }
 
+// Where the data directory of a host was at its last start. All paths of its files in other tables are absolute, and are changed in one transaction when it is somewhere else.
+type DataDir struct {
+	HostID    uuid.UUID
+	Path      string
+	UpdatedAt time.Time
+}
+
 // The host that uses this database, as long as the server process backend holds the lock of hosts; the row of a host that was killed stays.
 type DatabaseHolder struct {
 	OnlyOne bool

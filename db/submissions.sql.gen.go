@@ -85,6 +85,21 @@ func (q *Queries) FollowAnew(ctx context.Context, arg FollowAnewParams) (int32, 
 	return follow_round, err
 }
 
+const followFailed = `-- name: FollowFailed :exec
+UPDATE submissions SET follows = follows + 1 WHERE id = $1 AND follow_round = $2::integer
+`
+
+type FollowFailedParams struct {
+	ID    int64
+	Round int32
+}
+
+// Bilibili could not be asked: what is known of the archive stays, and the next look comes later.
+func (q *Queries) FollowFailed(ctx context.Context, arg FollowFailedParams) error {
+	_, err := q.db.Exec(ctx, followFailed, arg.ID, arg.Round)
+	return err
+}
+
 const followedArchive = `-- name: FollowedArchive :execrows
 UPDATE submissions SET archive = $2::text, archive_code = $3::integer, archive_text = $4::text,
     archive_at = now(), follows = follows + 1
@@ -446,7 +461,7 @@ func (q *Queries) SetSubmissionState(ctx context.Context, arg SetSubmissionState
 
 const submissionAccepted = `-- name: SubmissionAccepted :execrows
 UPDATE submissions SET state = $4::text, aid = $2, bvid = $3, error = '', reason = NULL, missing = false, refusal = 0, accepted_at = $5::timestamptz,
-    archive = $6::text, archive_at = now(), follows = 0, updated_at = now()
+    archive = $6::text, archive_at = now(), follows = 0, claim = NULL, updated_at = now()
 WHERE id = $1 AND claim = $7::uuid AND state = ANY ($8::text[])
 `
 
@@ -461,6 +476,7 @@ type SubmissionAcceptedParams struct {
 	Before     []string
 }
 
+// The worker lets go of the row, which may have its next job already.
 func (q *Queries) SubmissionAccepted(ctx context.Context, arg SubmissionAcceptedParams) (int64, error) {
 	result, err := q.db.Exec(ctx, submissionAccepted,
 		arg.ID,
@@ -479,7 +495,7 @@ func (q *Queries) SubmissionAccepted(ctx context.Context, arg SubmissionAccepted
 }
 
 const submissionAppended = `-- name: SubmissionAppended :execrows
-UPDATE submissions SET state = $3::text, parts = $2, appending = '{}', error = '', reason = NULL, missing = false, is_full = $4::boolean, updated_at = now()
+UPDATE submissions SET state = $3::text, parts = $2, appending = '{}', error = '', reason = NULL, missing = false, is_full = $4::boolean, claim = NULL, updated_at = now()
 WHERE id = $1 AND claim = $5::uuid AND state = ANY ($6::text[])
 `
 
@@ -492,7 +508,8 @@ type SubmissionAppendedParams struct {
 	Before []string
 }
 
-// The archive holds these parts. What was kept of failures of edits before is over.
+// The archive holds these parts. What was kept of failures of edits before is over. The worker lets go of the row, which may have
+// its next job already.
 func (q *Queries) SubmissionAppended(ctx context.Context, arg SubmissionAppendedParams) (int64, error) {
 	result, err := q.db.Exec(ctx, submissionAppended,
 		arg.ID,

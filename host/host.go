@@ -221,7 +221,19 @@ func (h *Host) startDatabase(ctx context.Context, parts *stages, hostID uuid.UUI
 	if err := database.Migrate(ctx); err != nil {
 		return nil, err
 	}
-	return database, lock.Announce(ctx)
+	if err := lock.Announce(ctx); err != nil {
+		return nil, err
+	}
+	return database, h.followDataDir(ctx, database, hostID)
+}
+
+// followDataDir comes before anything reads a path.
+func (h *Host) followDataDir(ctx context.Context, database *db.DB, hostID uuid.UUID) error {
+	from, changed, err := database.FollowDataDir(ctx, hostID, h.config.DataDir)
+	if err == nil && from != "" {
+		h.logger.Info("the data directory was moved; the paths of its files follow", "from", from, "to", h.config.DataDir, "changed", changed)
+	}
+	return err
 }
 
 // startPlugins brings the plugin manager up and describes every plugin, beside the start of the database.

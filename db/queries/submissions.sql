@@ -35,8 +35,9 @@ UPDATE submissions SET appending = $2, attempts = attempts + 1, updated_at = now
 WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = sqlc.arg(state)::text;
 
 -- name: SubmissionAppended :execrows
--- The archive holds these parts. What was kept of failures of edits before is over.
-UPDATE submissions SET state = sqlc.arg(state)::text, parts = $2, appending = '{}', error = '', reason = NULL, missing = false, is_full = sqlc.arg(is_full)::boolean, updated_at = now()
+-- The archive holds these parts. What was kept of failures of edits before is over. The worker lets go of the row, which may have
+-- its next job already.
+UPDATE submissions SET state = sqlc.arg(state)::text, parts = $2, appending = '{}', error = '', reason = NULL, missing = false, is_full = sqlc.arg(is_full)::boolean, claim = NULL, updated_at = now()
 WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
 -- name: SetSubmissionState :execrows
@@ -54,8 +55,9 @@ UPDATE submissions SET state = sqlc.arg(state)::text, error = sqlc.arg(error)::t
 WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
 -- name: SubmissionAccepted :execrows
+-- The worker lets go of the row, which may have its next job already.
 UPDATE submissions SET state = sqlc.arg(state)::text, aid = $2, bvid = $3, error = '', reason = NULL, missing = false, refusal = 0, accepted_at = sqlc.arg(accepted_at)::timestamptz,
-    archive = sqlc.arg(archive)::text, archive_at = now(), follows = 0, updated_at = now()
+    archive = sqlc.arg(archive)::text, archive_at = now(), follows = 0, claim = NULL, updated_at = now()
 WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND state = ANY (sqlc.arg(before)::text[]);
 
 -- name: SubmissionLookedUp :execrows
@@ -95,6 +97,10 @@ DELETE FROM submissions WHERE id = $1;
 UPDATE submissions SET archive = sqlc.arg(archive)::text, archive_code = sqlc.arg(archive_code)::integer, archive_text = sqlc.arg(archive_text)::text,
     archive_at = now(), follows = follows + 1
 WHERE id = $1 AND follow_round = sqlc.arg(round)::integer AND archive = ANY (sqlc.arg(before)::text[]);
+
+-- name: FollowFailed :exec
+-- Bilibili could not be asked: what is known of the archive stays, and the next look comes later.
+UPDATE submissions SET follows = follows + 1 WHERE id = $1 AND follow_round = sqlc.arg(round)::integer;
 
 -- name: FollowAnew :one
 -- The archive was edited: it is in review again.

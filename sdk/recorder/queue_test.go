@@ -75,3 +75,32 @@ func TestMarkerSaysHowManyWereDropped(t *testing.T) {
 		t.Errorf("got %+v", events)
 	}
 }
+
+// Whatever a host cannot do without is there when it comes back, however long it was away.
+func TestSegmentsAndTheEndAreNeverDropped(t *testing.T) {
+	q := newQueue(2)
+	kept := []Payload{MediaArrived{}}
+	q.push(time.Time{}, MediaArrived{})
+	for index := range 50 {
+		closed := SegmentClosed{Segment: Segment{Index: index}}
+		for _, p := range []Payload{SegmentOpened{Index: index}, Note{Code: "repair"}, RefreshWanted{}, closed} {
+			q.push(time.Time{}, p)
+		}
+		kept = append(kept, closed)
+	}
+	q.push(time.Time{}, Ended{Reason: EndEOF})
+	kept = append(kept, Ended{Reason: EndEOF})
+	var got []Payload
+	for _, e := range q.after(0) {
+		switch e.Payload.(type) {
+		case MediaArrived, SegmentClosed, Ended:
+			got = append(got, e.Payload)
+		}
+	}
+	if !slices.Equal(got, kept) {
+		t.Errorf("kept %v, want %v", got, kept)
+	}
+	if n := len(q.after(0)); n != len(kept)+2 {
+		t.Errorf("%d events are kept, want %d that matter and 2 others", n, len(kept))
+	}
+}

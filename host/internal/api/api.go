@@ -23,6 +23,7 @@ import (
 	"github.com/lubod/lubod/host/internal/accounts"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/events"
+	"github.com/lubod/lubod/host/internal/folders"
 	"github.com/lubod/lubod/host/internal/health"
 	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/outgoing"
@@ -185,6 +186,8 @@ type Server struct {
 	readTimeout time.Duration
 	// watchFiles is how long files that are to be published, and changed just now, are looked at.
 	watchFiles time.Duration
+	// writersOf tells of those that this does not have to be done for.
+	writersOf func(path string) folders.Writers
 	// heartbeat is how often a stream shows that it lives and looks whether its client may still read it.
 	heartbeat  time.Duration
 	logClients *clients
@@ -222,7 +225,7 @@ func New(deps Deps) (*Server, error) {
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
 		spec: loaded.spec, operations: loaded.operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
-		readTimeout: readTimeout, headerTimeout: headerTimeout, watchFiles: watchFiles, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
+		readTimeout: readTimeout, headerTimeout: headerTimeout, watchFiles: watchFiles, writersOf: folders.WritersOf, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
 		events: deps.Events, logs: deps.Logs, health: deps.Health, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),
 	}
 	if s.events == nil {

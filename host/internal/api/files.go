@@ -42,8 +42,8 @@ func (s *Server) mediaFiles(ctx context.Context, names []string) ([]upload.File,
 	if err != nil {
 		return nil, err
 	}
-	young, err := s.refuseRecorded(ctx, names, files)
-	if err != nil || !young {
+	unsure, err := s.refuseWritten(ctx, names, files)
+	if err != nil || !unsure {
 		return files, err
 	}
 	// A script may have finished its file this moment, and so may a writer pause between two pieces: a look at it tells.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lubod/lubod/host/internal/folders"
 	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/upload"
 )
@@ -16,7 +17,8 @@ const growingSuffix = ".part"
 // pieces appends one every few seconds.
 const settledAfter = 15 * time.Second
 
-// watchFiles is how long files that changed just now are looked at before they are published.
+// watchFiles is how long files that changed just now are looked at before they are published, where nobody can tell who has
+// them open.
 const watchFiles = 3 * time.Second
 
 // growing refuses a file that somebody is still writing.
@@ -71,17 +73,23 @@ func (s *Server) growthOf(ctx context.Context, files []upload.File) (growth, err
 	return found, nil
 }
 
-// refuseRecorded refuses the first of some files, which have the given names in a request, that a recorder is writing. young
-// tells whether somebody else may be writing one of them.
-func (s *Server) refuseRecorded(ctx context.Context, names []string, files []upload.File) (young bool, err error) {
+// refuseWritten refuses the first of some files, which have the given names in a request, that is being written: by a recorder,
+// or by anybody else who has a young one open. unsure tells whether there are young ones of which only time can tell.
+func (s *Server) refuseWritten(ctx context.Context, names []string, files []upload.File) (unsure bool, err error) {
 	found, err := s.growthOf(ctx, files)
 	if err != nil {
 		return false, err
 	}
 	for i, file := range files {
-		if found.recorded[file.Path] {
+		written := found.recorded[file.Path]
+		if found.young[file.Path] && !written {
+			writers := s.writersOf(file.Path)
+			written = writers == folders.SomeWriter
+			unsure = unsure || writers == folders.WritersUnknown
+		}
+		if written {
 			return false, growing(fmt.Sprintf("files.%d", i), names[i])
 		}
 	}
-	return len(found.young) > 0, nil
+	return unsure, nil
 }

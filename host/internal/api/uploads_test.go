@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/folders"
 	sim "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
@@ -146,6 +147,7 @@ func TestUploadTakesThePathOfARecordedFileWhereverItIs(t *testing.T) {
 func TestUploadTakesAFileThatNobodyWritesAnyMore(t *testing.T) {
 	h := newLoggedIn(t)
 	h.server.watchFiles = 50 * time.Millisecond
+	h.server.writersOf = func(string) folders.Writers { return folders.WritersUnknown } // as on a network disk
 	now := time.Now().Unix()
 	for name, changed := range map[string]int64{
 		"now.mp4": now, "ahead.mp4": now + 5, "before.mp4": now - int64(settledAfter/time.Second) - 1, "wrong clock.mp4": now + 3600,
@@ -186,6 +188,26 @@ func TestUploadTakesAFileThatNobodyWritesAnyMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.api(t, "POST", "/uploads", order([]string{"live.mp4"})).must(t, 200)
+}
+
+// Where the system knows who has a file open, nobody waits to find out.
+func TestUploadOfAFileThatWasJustFinishedDoesNotWait(t *testing.T) {
+	h := newLoggedIn(t)
+	h.server.watchFiles = time.Hour
+	writeVideo(t, h, "now.mp4", "1", time.Now().Unix())
+	path := filepath.Join(h.dataDir, recordingsDir, "now.mp4")
+	if folders.WritersOf(path) == folders.WritersUnknown {
+		t.Skip("the temporary folder is on a file system that does not tell")
+	}
+	writer, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.api(t, "POST", "/uploads", order([]string{"now.mp4"})).refused(t, 409, "files.0", "now.mp4", "still being written")
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.api(t, "POST", "/uploads", order([]string{"now.mp4"})).must(t, 200)
 }
 
 func TestUploadTakesNothingWhenOneFileIsWrong(t *testing.T) {

@@ -4,11 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 )
 
@@ -160,6 +165,62 @@ func TestRegistrationClosesWithTheFirstUser(t *testing.T) {
 	h.login(t, "second", "password123")
 }
 
+// TestTheFirstUserIsOneHoweverCloseTwoAre lets a registration begin while another one is not committed yet: both have seen that
+// there is nobody.
+func TestTheFirstUserIsOneHoweverCloseTwoAre(t *testing.T) {
+	h := newHarness(t, dbtest.New(t))
+	locking := make(lockWatch, 1)
+	config := h.db.Pool.Config()
+	config.ConnConfig.Tracer = locking
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	first, err := h.db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries := db.New(first)
+	if err := queries.LockUsers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queries.InsertUser(t.Context(), db.InsertUserParams{Username: "first", PasswordHash: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	h.db = &db.DB{Queries: db.New(pool), Pool: pool}
+	second := newBrowser(t, serve(t, h.start(t)))
+	answered := make(chan answer, 1)
+	go func() {
+		answered <- second.api(t, "POST", "/users/register", `{"username":"second","password":"password123"}`)
+	}()
+	select {
+	case <-locking:
+	case a := <-answered:
+		t.Errorf("registered beside another first user: %d %s", a.status, a.body)
+		answered <- a
+	}
+	if err := first.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	(<-answered).refused(t, 401, "registration is closed")
+}
+
+// lockWatch hears when somebody waits for the table of the users.
+type lockWatch chan struct{}
+
+func (w lockWatch) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(data.SQL, "LOCK TABLE users") || strings.Contains(data.SQL, "INSERT INTO users") { // the latter waits too
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+	return ctx
+}
+
+func (w lockWatch) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
 func TestOnlyOneOfManyBecomesTheFirstUser(t *testing.T) {
 	h := newHarness(t, dbtest.New(t))
 	var group sync.WaitGroup
@@ -234,6 +295,41 @@ func TestGuessingHasToWait(t *testing.T) {
 	now = now.Add(2 * time.Second)
 	h.login(t, "admin", "password123")
 	h.api(t, "POST", "/users/login", `{"username":"admin","password":"guess"}`).must(t, 401)
+}
+
+// TestGuessingOneUserFromManyAddressesHasToWait is an attacker who owns many addresses.
+func TestGuessingOneUserFromManyAddressesHasToWait(t *testing.T) {
+	h := newHarness(t, dbtest.New(t))
+	h.register(t, "admin", "password123")
+	h.login(t, "admin", "password123")
+	h.api(t, "POST", "/users/register", `{"username":"other","password":"password123"}`).must(t, 200)
+	now := time.Now()
+	h.server.attempts.now = func() time.Time { return now }
+	addresses := 0
+	from := func() []string { // a proxy on this machine says where a request comes from
+		addresses++
+		return []string{"X-Forwarded-For", fmt.Sprintf("198.51.100.%d", addresses)}
+	}
+	attempt := func(b *browser, user, password string) answer {
+		t.Helper()
+		return b.api(t, "POST", "/users/login", fmt.Sprintf(`{"username":%q,"password":%q}`, user, password), from()...)
+	}
+	attacker := newBrowser(t, h.base)
+	for range perUser.free {
+		attempt(attacker, "admin", "guess").must(t, 401)
+	}
+	blocked := attempt(attacker, "admin", "password123")
+	blocked.refused(t, 429, "too many attempts")
+	// A person must not be locked out for long, nor others at all.
+	if wait, err := strconv.Atoi(blocked.header.Get("Retry-After")); err != nil || wait < 1 || time.Duration(wait)*time.Second > perUser.longest {
+		t.Errorf("Retry-After %q", blocked.header.Get("Retry-After"))
+	}
+	attempt(attacker, "other", "password123").must(t, 200)
+	change := `{"current_password":"password123","new_password":"password456"}`
+	h.api(t, "PUT", "/users/password", change, from()...).refused(t, 429, "too many attempts")
+	now = now.Add(perUser.longest)
+	attempt(attacker, "admin", "password123").must(t, 200)
+	h.api(t, "PUT", "/users/password", change, from()...).must(t, 200)
 }
 
 func TestManyGuessesAtOnceAreAllCounted(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	_ "image/gif" // formats that rooms and people have pictures in
 	"image/jpeg"
 	_ "image/png"
@@ -89,9 +88,16 @@ func target(width, height int) (int, int) {
 	return max(minWidth, int(float64(width)*scale+0.5)), max(minHeight, int(float64(height)*scale+0.5))
 }
 
+// onWhite is a picture of that size, with white where it was see-through.
 func onWhite(picture image.Image, width, height int) image.Image {
+	bounds := image.Rectangle{Max: picture.Bounds().Size()}
+	flat := image.NewRGBA(bounds)
+	draw.Draw(flat, bounds, image.White, image.Point{}, draw.Src)
+	draw.Draw(flat, bounds, picture, picture.Bounds().Min, draw.Over)
+	if bounds.Dx() == width && bounds.Dy() == height {
+		return flat
+	}
 	out := image.NewRGBA(image.Rect(0, 0, width, height))
-	draw.Draw(out, out.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
-	draw.CatmullRom.Scale(out, out.Bounds(), picture, picture.Bounds(), draw.Over, nil)
+	draw.CatmullRom.Scale(out, out.Bounds(), flat, bounds, draw.Src, nil)
 	return out
 }

@@ -3,6 +3,8 @@ package reason
 // The codes of submissions.
 const (
 	SubmissionRefused   = "submission.refused"
+	SubmissionNotSent   = "submission.not_sent"
+	SubmissionNoAnswer  = "submission.no_answer"
 	SubmissionLookup    = "submission.lookup"
 	SubmissionLooking   = "submission.looking"
 	SubmissionProven    = "submission.proven"
@@ -21,8 +23,10 @@ const (
 
 // submissions are the codes of submissions, and of what became of single segments before one.
 var submissions = catalogue{
-	SubmissionRefused: {"{cause}", "B 站拒绝了投稿：{cause}", Action{Edit, "submission"}},
-	SubmissionLookup:  {"{fate}; looking the archive up: {cause}", "{fate}；正在查找稿件：{cause}", Action{Wait, "submission"}},
+	SubmissionRefused:  {"{cause}", "B 站拒绝了投稿：{cause}", Action{Edit, "submission"}},
+	SubmissionNotSent:  {"{cause}", "无法连接 B 站：{cause}", Action{Wait, "submission"}},
+	SubmissionNoAnswer: {"{cause}", "B 站没有给出可用的答复：{cause}", Action{Wait, "submission"}},
+	SubmissionLookup:   {"{fate}; looking the archive up: {cause}", "{fate}；正在查找稿件：{cause}", Action{Wait, "submission"}},
 	SubmissionLooking: {"{fate}; the archive is not in the list yet, which may be minutes late: look {look}, looking on until {until} before anything is sent again",
 		"{fate}；稿件列表可能滞后几分钟，尚未出现该稿件：第 {look} 次查找，{until} 之前不会重新投稿", Action{Wait, "submission"}},
 	SubmissionProven: {"Bilibili says that an archive with these parts exists, and it is not in the list of this account; look into the creator centre, and retry or waive",

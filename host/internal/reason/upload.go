@@ -14,6 +14,7 @@ const (
 	UploadFileGone     = "upload.file_gone"
 	UploadFileChanged  = "upload.file_changed"
 	UploadFileUnread   = "upload.file_unreadable"
+	UploadHost         = "upload.host"
 )
 
 // uploads are the codes of transfers.
@@ -32,5 +33,6 @@ var uploads = catalogue{
 		"文件不见了：请放回 {path} 后重试（POST /api/v1/segments/{segment}/retry），或放弃它（POST /api/v1/segments/{segment}/waive）", Action{Retry, "segment/{segment}"}},
 	UploadFileChanged: {"the file changed after it was ordered ({then} then, {now} now): retry to send it as it is now (POST /api/v1/segments/{segment}/retry), or give it up (POST /api/v1/segments/{segment}/waive)",
 		"文件在下单后有变化（当时 {then}，现在 {now}）：重试将按现状上传（POST /api/v1/segments/{segment}/retry），或放弃它（POST /api/v1/segments/{segment}/waive）", Action{Retry, "segment/{segment}"}},
+	UploadHost:       {"{cause}", "本机出现问题：{cause}", Action{Open, "host"}},
 	UploadFileUnread: {"the file {path} cannot be looked at: {cause}", "无法读取文件 {path}：{cause}", Action{Open, "host"}},
 }

@@ -34,6 +34,8 @@ type fakeProcess struct {
 	start    func(recorder.Request) error // nil: fine
 	stop     func(id string) error        // nil: the session ends
 	recover  func(prefix string) ([]recorder.Segment, error)
+	// acknowledge hears of each acknowledgement before it counts; nil: nobody does.
+	acknowledge func(id string, seq int64)
 
 	mu       sync.Mutex
 	changed  chan struct{}
@@ -126,6 +128,9 @@ func (p *fakeProcess) Watch(ctx context.Context, id string, after int64, handle 
 }
 
 func (p *fakeProcess) Acknowledge(_ context.Context, id string, seq int64) error {
+	if p.acknowledge != nil {
+		p.acknowledge(id, seq)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	session := p.sessions[id]
@@ -168,29 +173,6 @@ func (p *fakeProcess) refreshes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.refreshed)
-}
-
-// fakeExtractors answer questions by a function.
-type fakeExtractors struct {
-	resolve func(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) // nil: live
-	mu      sync.Mutex
-	asked   int
-}
-
-func (f *fakeExtractors) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
-	f.mu.Lock()
-	f.asked++
-	f.mu.Unlock()
-	if f.resolve == nil {
-		return live, nil
-	}
-	return f.resolve(ctx, url, settings...)
-}
-
-func (f *fakeExtractors) times() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.asked
 }
 
 func (p *fakeProcess) Recover(_ context.Context, prefix string) ([]recorder.Segment, error) {

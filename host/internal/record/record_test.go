@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -223,6 +224,33 @@ func TestReplayedEventsCreateNothingTwice(t *testing.T) {
 	h.until("replayed", func() bool { return scalar[int](h, "SELECT last_seq FROM recorder_sessions") == 3 })
 	if h.rows("segments") != 2 || h.rows("recordings") != 1 || h.publisher.ordered() != 2 {
 		t.Errorf("%d segments, %d recordings, %d orders; want 2, 1, 2", h.rows("segments"), h.rows("recordings"), h.publisher.ordered())
+	}
+}
+
+// A recorder may forget what is committed, and nothing else; what is committed it is told to forget.
+func TestEventsAreAcknowledgedOnceTheyAreCommitted(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	var mu sync.Mutex
+	var acknowledged []int64
+	h.process.acknowledge = func(id string, seq int64) {
+		var committed int64
+		err := h.db.Pool.QueryRow(context.Background(), "SELECT last_seq FROM recorder_sessions WHERE id = $1", id).Scan(&committed)
+		if err != nil || committed < seq {
+			t.Errorf("event %d is acknowledged, and the database knows %d: %v", seq, committed, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		acknowledged = append(acknowledged, seq)
+	}
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, recorder.MediaArrived{}, recorder.SegmentOpened{Index: 1}, h.closed(id, 1), recorder.Note{Code: "x"}, recorder.Ended{Reason: recorder.EndEOF})
+	<-h.asked
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []int64{1, 2, 3, 4, 5}; !slices.Equal(acknowledged, want) {
+		t.Errorf("acknowledged %v, want %v", acknowledged, want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,4 +137,27 @@ func TestWishThatHangsHoldsNothingUp(t *testing.T) {
 	h.process.emit(id, wish())
 	<-asking
 	s.kill()
+}
+
+// fakeExtractors answer questions by a function.
+type fakeExtractors struct {
+	resolve func(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) // nil: live
+	mu      sync.Mutex
+	asked   int
+}
+
+func (f *fakeExtractors) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
+	f.mu.Lock()
+	f.asked++
+	f.mu.Unlock()
+	if f.resolve == nil {
+		return live, nil
+	}
+	return f.resolve(ctx, url, settings...)
+}
+
+func (f *fakeExtractors) times() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
 }

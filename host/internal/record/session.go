@@ -255,6 +255,7 @@ func (s *Service) join(ctx context.Context, tx *change, row db.RecorderSession, 
 // insertSegment commits a closed file, and in the same transaction orders what is to be done with it.
 func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.RecorderSession, segment recorder.Segment) error {
 	q := s.DB.WithTx(tx)
+	segment.Path = placeNow(segment.Path, row.PathPrefix)
 	recordingID, err := s.recording(ctx, tx, row)
 	if err != nil {
 		return err

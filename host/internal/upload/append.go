@@ -14,14 +14,18 @@ import (
 // append adds parts to an archive that exists: those beyond the number that one request takes, and those that came after it was
 // accepted. An edit can be repeated, since it begins with a look at the archive: a lost answer needs no look-up of its own.
 func (w submission) append(ctx context.Context) (jobs.Outcome, error) {
-	recording, template, _, err := w.publisher(ctx, w.row.RecordingID)
+	recording, err := w.DB.GetRecording(ctx, w.row.RecordingID)
 	if err != nil {
-		return w.held(ctx, pipeline.Edit, err)
+		return jobs.Done(), fmt.Errorf("read recording: %w", err)
 	}
-	// The archive belongs to the account that made it, whatever the template names by now.
+	// The archive is what it was made as, by the account that made it, whatever the template says by now.
 	account, err := w.Accounts.Account(ctx, w.row.AccountFile)
 	if err != nil {
 		return w.held(ctx, pipeline.Edit, err)
+	}
+	template := ""
+	if recording.TemplateName != nil {
+		template = *recording.TemplateName
 	}
 	parts, err := w.parts(ctx, w.DB.Queries, w.row, account, template)
 	if err != nil {
@@ -45,7 +49,6 @@ func (w submission) append(ctx context.Context) (jobs.Outcome, error) {
 	case err == nil:
 		return w.appended(ctx, filenames(missing), false)
 	case tooMany(err):
-		w.logger.Info("the archive takes no more parts; the rest becomes another one", "bvid", w.row.BVID, "parts", len(w.row.Parts))
 		return w.appended(ctx, nil, true)
 	case loginRefused(err):
 		err = w.rejected(ctx, account, err)
@@ -64,7 +67,11 @@ func (w submission) appended(ctx context.Context, added []string, full bool) (jo
 	err := w.saver().PersistLonger(ctx, "parts of an archive", func(ctx context.Context) error {
 		return w.Pipeline.Appended(ctx, w.row, w.claim, parts, full)
 	}, pipeline.ErrLost)
-	if err == nil && len(added) > 0 {
+	switch {
+	case err != nil:
+	case full:
+		w.logger.Info("the archive takes no more parts; the rest becomes another one", "bvid", w.row.BVID, "parts", len(parts))
+	case len(added) > 0:
 		w.logger.Info("parts added to the archive", "bvid", w.row.BVID, "added", len(added), "parts", len(parts))
 	}
 	return jobs.Done(), err

@@ -19,7 +19,7 @@ func (s *Service) compose(ctx context.Context, row db.Submission) (*bilibili.Acc
 	if err != nil {
 		return nil, bilibili.Archive{}, err
 	}
-	parts, err := s.parts(ctx, s.DB.Queries, row, account, template)
+	parts, err := s.parts(ctx, s.DB.Queries, row, account, template.TemplateName)
 	if err != nil {
 		return nil, bilibili.Archive{}, err
 	}
@@ -71,7 +71,7 @@ func numbered(title string, number int) string {
 }
 
 // parts are those of the recording that no other archive of it has, in order. It refuses to leave a hole.
-func (s *Service) parts(ctx context.Context, q *db.Queries, row db.Submission, account *bilibili.Account, template db.Template) ([]bilibili.Part, error) {
+func (s *Service) parts(ctx context.Context, q *db.Queries, row db.Submission, account *bilibili.Account, template string) ([]bilibili.Part, error) {
 	segments, elsewhere, err := due(ctx, q, row)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (s *Service) parts(ctx context.Context, q *db.Queries, row db.Submission, a
 		case slices.Contains(elsewhere, segment.RemoteName):
 			continue
 		case !sameAccount(segment.AccountFile, account.File):
-			return nil, missing(reason.New(reason.SubmissionOther, "index", index, "had", segment.AccountFile, "template", template.TemplateName, "has", account.File))
+			return nil, missing(reason.New(reason.SubmissionOther, "index", index, "had", segment.AccountFile, "template", template, "has", account.File))
 		}
 		parts = append(parts, bilibili.Part{Title: partTitle(segment.Path, int(segment.Index)), Filename: segment.RemoteName, CID: segment.RemoteID})
 	}

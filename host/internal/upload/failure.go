@@ -2,6 +2,7 @@ package upload
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
@@ -54,7 +55,36 @@ func failureOf(err error, otherwise pipeline.Blame) pipeline.Failure {
 
 // setback is a failure as its row keeps it.
 func setback(verdict pipeline.Verdict, err error) pipeline.Setback {
-	return pipeline.Setback{Verdict: verdict, Text: db.Text(err.Error()), Reason: reason.Of(err).JSON()}
+	return kept(verdict, why(verdict, err))
+}
+
+// kept is a reason as its row keeps it.
+func kept(verdict pipeline.Verdict, why reason.Reason) pipeline.Setback {
+	return pipeline.Setback{Verdict: verdict, Text: db.Text(why.Text(reason.English)), Reason: why.JSON()}
+}
+
+// why is the reason of a failure. Whatever is kept with a row has a code that says more than that something failed.
+func why(verdict pipeline.Verdict, err error) reason.Reason {
+	var reasoned *reason.Error
+	var typed *sdk.Error
+	var carrier *blamed
+	var refused *bilibili.RefusedError
+	cause := func(code string) reason.Reason { return reason.New(code, "cause", err.Error()) }
+	switch {
+	case errors.As(err, &reasoned), errors.As(err, &typed):
+		return reason.Of(err)
+	case errors.As(err, &carrier):
+		return reason.New(reason.ErrorBug, "text", err.Error()) // a line that does not say of which kind it is
+	case errors.As(err, &refused):
+		return reason.New(reason.SubmissionRefused, "cause", err.Error()+advice(verdict, refused.Code), "code", strconv.Itoa(refused.Code))
+	case errors.Is(err, bilibili.ErrNoAccount):
+		return cause(reason.UploadAccount)
+	case errors.Is(err, bilibili.ErrNotSent):
+		return cause(reason.SubmissionNotSent)
+	case errors.Is(err, bilibili.ErrAnswerLost):
+		return cause(reason.SubmissionNoAnswer)
+	}
+	return cause(reason.UploadHost)
 }
 
 // loginRefused tells whether a call was refused because of the login: not logged in, or the csrf of an old login.
@@ -63,13 +93,9 @@ func loginRefused(err error) bool {
 	return errors.As(err, &refused) && (refused.Code == bilibili.CodeNotLoggedIn || refused.Code == bilibili.CodeCSRF)
 }
 
-// advice is what a person can do about a refusal that says nothing about it.
-func advice(err error) string {
-	var refused *bilibili.RefusedError
-	if !errors.As(err, &refused) {
-		return ""
-	}
-	switch refused.Code {
+// advice is what a person can do about a refusal that says nothing about it, or that nothing has to be done.
+func advice(verdict pipeline.Verdict, code int) string {
+	switch code {
 	case 20042:
 		return " (change the tags of the template, or leave it: it has been seen to pass)"
 	case 21010:
@@ -78,6 +104,14 @@ func advice(err error) string {
 		return " (this is about the interface: another submit_api in the configuration may work)"
 	case 601:
 		return " (a person has to pass a captcha: submit something by hand in Bilibili's app or web page)"
+	case -403, -405, 21111, 21171:
+		if !verdict.Final {
+			return " (it has been seen to pass: it is tried again for a day; another submit_api in the configuration may help)"
+		}
+		return " (another submit_api in the configuration may help)"
 	}
-	return ""
+	if verdict.Final {
+		return ""
+	}
+	return " (nothing has to be done: it is tried again by itself)"
 }

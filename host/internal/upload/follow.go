@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,20 +36,21 @@ func (s *Service) followJob(ctx context.Context, job jobs.Follow) jobs.Outcome {
 	if early := s.followWait(followed) - sinceAsked(followed, row); early > 0 {
 		return jobs.Again(early)
 	}
-	logger := s.about(followed.RecordingID, row.StreamerID).With("bvid", followed.BVID)
-	archive, code, words, err := s.ask(ctx, followed)
-	if err != nil {
-		verdict := s.Pace.Judge(pipeline.Follow, failureOf(err, pipeline.Lost), int(followed.Follows), 0)
-		if ctx.Err() == nil {
-			logger.Warn("the archive's state cannot be asked for, trying again", "error", err, "next_try_in", verdict.Wait)
-		}
-		return jobs.Again(verdict.Wait)
-	}
-	if archive != pipeline.ArchivePublic && seconds(row.AcceptedSeconds) > s.Pace.FollowFor {
-		archive = pipeline.ArchiveUnknown
+	logger := s.about(followed.RecordingID, row.StreamerID).With("archive", followed.Number, "bvid", followed.BVID)
+	over := seconds(row.AcceptedSeconds) > s.Pace.FollowFor
+	found, err := s.ask(ctx, followed)
+	switch {
+	case ctx.Err() != nil:
+		return jobs.Done()
+	case err != nil && !over:
+		return s.askLater(ctx, logger, followed, err)
+	case err != nil: // what was known last is all that is known
+		found = fate{pipeline.ArchiveUnknown, int(followed.ArchiveCode), followed.ArchiveText}
+	case over && found.archive != pipeline.ArchivePublic:
+		found.archive = pipeline.ArchiveUnknown
 	}
 	err = s.saver().Persist(ctx, "archive", func(ctx context.Context) error {
-		return s.Pipeline.Followed(ctx, followed, archive, code, words)
+		return s.Pipeline.Followed(ctx, followed, found.archive, found.code, found.words)
 	}, pipeline.ErrLost)
 	switch {
 	case errors.Is(err, pipeline.ErrLost), errors.Is(err, pgx.ErrNoRows):
@@ -56,14 +58,37 @@ func (s *Service) followJob(ctx context.Context, job jobs.Follow) jobs.Outcome {
 	case err != nil:
 		return jobs.Again(s.Pace.RetryMax)
 	}
-	if archive != pipeline.Archive(followed.Archive) {
-		s.tellArchive(ctx, followed, archive, words)
+	if found.archive != pipeline.Archive(followed.Archive) {
+		tellArchive(logger, found)
 	}
-	if settled(archive) {
+	if settled(found.archive) {
 		return jobs.Done()
 	}
 	followed.Follows++
 	return jobs.Again(s.followWait(followed))
+}
+
+// fate is what Bilibili says of an archive: what that means, its number of the state and its words.
+type fate struct {
+	archive pipeline.Archive
+	code    int
+	words   string
+}
+
+// askLater goes on along the pauses though nothing was learnt: an account that is dead for days is not asked for every few seconds.
+func (s *Service) askLater(ctx context.Context, logger *slog.Logger, followed db.Submission, cause error) jobs.Outcome {
+	verdict := s.Pace.Judge(pipeline.Follow, failureOf(cause, pipeline.Lost), int(followed.Follows), 0)
+	err := s.saver().Persist(ctx, "archive", func(ctx context.Context) error {
+		return s.DB.FollowFailed(ctx, db.FollowFailedParams{ID: followed.ID, Round: followed.FollowRound})
+	})
+	if err == nil {
+		followed.Follows++
+	}
+	wait := max(verdict.Wait, s.followWait(followed))
+	if ctx.Err() == nil {
+		logger.Warn("the archive's state cannot be asked for, trying again", "error", cause, "next_try_in", wait)
+	}
+	return jobs.Again(wait)
 }
 
 // settled tells whether nothing more is to be expected of an archive.
@@ -84,9 +109,9 @@ func sinceAsked(followed db.Submission, row db.GetSubmissionRow) time.Duration {
 	return seconds(row.AskedSeconds)
 }
 
-func (s *Service) tellArchive(_ context.Context, followed db.Submission, archive pipeline.Archive, words string) {
-	logger := s.Logger.With("recording", followed.RecordingID, "bvid", followed.BVID, "bilibili", words)
-	switch archive {
+func tellArchive(logger *slog.Logger, found fate) {
+	logger = logger.With("bilibili", found.words)
+	switch found.archive {
 	case pipeline.ArchivePublic:
 		logger.Info("archive is public")
 	case pipeline.ArchiveRejected:
@@ -94,22 +119,22 @@ func (s *Service) tellArchive(_ context.Context, followed db.Submission, archive
 	case pipeline.ArchiveUnknown:
 		logger.Error("nothing came of the archive for a month; its files are kept")
 	default:
-		logger.Info("archive is not public yet", "archive", archive)
+		logger.Info("archive is not public yet", "fate", found.archive)
 	}
 }
 
 // ask asks Bilibili for the state of an archive.
-func (s *Service) ask(ctx context.Context, followed db.Submission) (pipeline.Archive, int, string, error) {
+func (s *Service) ask(ctx context.Context, followed db.Submission) (fate, error) {
 	account, err := s.Accounts.Account(ctx, followed.AccountFile)
 	if err != nil {
-		return "", 0, "", err
+		return fate{}, err
 	}
 	view, err := s.Archives.View(ctx, account, bilibili.Accepted{AID: followed.AID, BVID: followed.BVID})
 	if loginRefused(err) {
 		err = s.rejected(ctx, account, err)
 	}
 	if err != nil {
-		return "", 0, "", fmt.Errorf("ask for the archive: %w", err)
+		return fate{}, fmt.Errorf("ask for the archive: %w", err)
 	}
 	archive := pipeline.ArchiveReview
 	switch {
@@ -120,5 +145,5 @@ func (s *Service) ask(ctx context.Context, followed db.Submission) (pipeline.Arc
 	case view.State.Refused():
 		archive = pipeline.ArchiveRejected
 	}
-	return archive, int(view.State), db.Text(view.Words()), nil
+	return fate{archive, int(view.State), db.Text(view.Words())}, nil
 }

@@ -43,7 +43,9 @@ type ranking struct {
 // Run keeps measurements of lines from outliving the service: it ends them when ctx does.
 func (s *Service) Run(ctx context.Context) error {
 	<-ctx.Done()
+	s.ranking.mu.Lock() // no measurement begins while they are waited for
 	s.ranking.stop()
+	s.ranking.mu.Unlock()
 	s.ranking.running.Wait()
 	return nil
 }

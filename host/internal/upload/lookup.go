@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/pipeline"
@@ -49,18 +51,36 @@ func (w submission) lookUp(ctx context.Context) (jobs.Outcome, error) {
 	case w.row.Lookups == 0, w.row.Refusal == 0 && w.sent < w.Pace.LookFor:
 		return w.notYet(ctx)
 	case w.row.Proven:
-		return w.giveUp(ctx, reason.New(reason.SubmissionProven))
+		return w.proven(ctx)
 	case w.row.Attempts >= maxLost:
 		return w.giveUp(ctx, reason.New(reason.SubmissionLost, "attempts", strconv.Itoa(int(w.row.Attempts))))
 	}
 	return w.again(ctx)
 }
 
+// proven leaves an archive to a person that exists and cannot be found. One who looked, and gave up parts that are in it, wants
+// the rest submitted.
+func (w submission) proven(ctx context.Context) (jobs.Outcome, error) {
+	segments, _, err := due(ctx, w.DB.Queries, w.row)
+	if err != nil {
+		return jobs.Done(), err
+	}
+	wanted := func(part string) bool {
+		return slices.ContainsFunc(segments, func(segment db.RecordingSegmentsRow) bool { return segment.RemoteName == part })
+	}
+	for _, part := range w.row.Parts {
+		if !wanted(part) {
+			return w.again(ctx)
+		}
+	}
+	return w.giveUp(ctx, reason.New(reason.SubmissionProven))
+}
+
 // again lets the archive be sent once more.
 func (w submission) again(ctx context.Context) (jobs.Outcome, error) {
 	why := reason.New(reason.SubmissionAgain, "fate", w.fate())
 	err := w.saver().Persist(ctx, "submission", func(ctx context.Context) error {
-		return w.Pipeline.NeverMade(ctx, w.row, w.claim, pipeline.Setback{Text: why.Text(reason.English), Reason: why.JSON()})
+		return w.Pipeline.NeverMade(ctx, w.row, w.claim, kept(pipeline.Verdict{}, why))
 	}, pipeline.ErrLost)
 	if err == nil {
 		w.logger.Info("there is no archive of the last submit; submitting again", "last_submit", w.fate())
@@ -70,7 +90,7 @@ func (w submission) again(ctx context.Context) (jobs.Outcome, error) {
 
 func (w submission) giveUp(ctx context.Context, why reason.Reason) (jobs.Outcome, error) {
 	err := w.saver().Persist(ctx, "submission", func(ctx context.Context) error {
-		return w.Pipeline.NeverMade(ctx, w.row, w.claim, pipeline.Setback{Verdict: pipeline.Verdict{Final: true}, Text: why.Text(reason.English), Reason: why.JSON()})
+		return w.Pipeline.NeverMade(ctx, w.row, w.claim, kept(pipeline.Verdict{Final: true}, why))
 	}, pipeline.ErrLost)
 	if err == nil {
 		w.logger.Error("submission given up", "attempts", w.row.Attempts, "reason", why.Text(reason.English))
@@ -83,7 +103,7 @@ func (w submission) notYet(ctx context.Context) (jobs.Outcome, error) {
 	until := w.row.SubmittedAt.Add(w.Pace.LookFor).Local().Format(time.TimeOnly)
 	why := reason.New(reason.SubmissionLooking, "fate", w.fate(), "look", strconv.Itoa(int(w.row.Lookups)+1), "until", until)
 	err := w.saver().Persist(ctx, "submission", func(ctx context.Context) error {
-		return w.Pipeline.LookedUp(ctx, w.row, w.claim, true, pipeline.Setback{Text: why.Text(reason.English), Reason: why.JSON()})
+		return w.Pipeline.LookedUp(ctx, w.row, w.claim, true, kept(pipeline.Verdict{}, why))
 	}, pipeline.ErrLost)
 	if err == nil && w.row.Lookups == 0 {
 		w.logger.Warn("it is not known whether there is an archive; looking for it", "last_submit", w.fate(), "until", until)
@@ -99,11 +119,11 @@ func (w submission) notYet(ctx context.Context) (jobs.Outcome, error) {
 func (w submission) stillUnknown(ctx context.Context, cause error) (jobs.Outcome, error) {
 	verdict := w.Pace.Judge(pipeline.Lookup, failureOf(cause, pipeline.Lost), int(w.row.Lookups), 0)
 	why := withCause(reason.New(reason.SubmissionLookup, "fate", w.fate()), cause)
-	kept := pipeline.Setback{Verdict: verdict, Text: why.Text(reason.English), Reason: why.JSON()}
+	setback := kept(verdict, why)
 	err := w.saver().Persist(ctx, "submission", func(ctx context.Context) error {
-		return w.Pipeline.LookedUp(ctx, w.row, w.claim, false, kept)
+		return w.Pipeline.LookedUp(ctx, w.row, w.claim, false, setback)
 	}, pipeline.ErrLost)
-	if err == nil && w.row.Error != kept.Text {
+	if err == nil && w.row.Error != setback.Text {
 		w.logger.Warn("it is not known whether there is an archive", "last_submit", w.fate(), "lookup", cause)
 	}
 	return jobs.Again(max(verdict.Wait, w.Pace.Lookup)), err

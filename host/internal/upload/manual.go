@@ -41,7 +41,7 @@ type Order struct {
 // Order makes a recording of files that are there already, with the jobs that publish it: all or nothing. The same order
 // again, while the first one is no archive yet, makes nothing new; what failed of the first one is tried again.
 func (s *Service) Order(ctx context.Context, order Order) error {
-	key := requestKey(order.Request, order.Files)
+	key := s.requestKey(order.Request, order.Files)
 	var made int64
 	var again db.Recording
 	var retried Retried
@@ -151,15 +151,16 @@ func stem(path string) string {
 
 // requestKey is the same for the same request about the same files in the same state. Its halves are what was sent, and
 // the files, whose state may be taken anew.
-func requestKey(request string, files []File) string {
-	return hash(request) + filesKey(files)
+func (s *Service) requestKey(request string, files []File) string {
+	return hash(request) + s.filesKey(files)
 }
 
-func filesKey(files []File) string {
+// filesKey is the same when the data directory was moved.
+func (s *Service) filesKey(files []File) string {
 	var text strings.Builder
 	for _, file := range files {
 		// The database keeps microseconds.
-		fmt.Fprintf(&text, "%q %d %d\n", file.Path, file.SizeBytes, file.ModifiedAt.UnixMicro())
+		fmt.Fprintf(&text, "%q %d %d\n", strings.TrimPrefix(file.Path, s.DataDir+"/"), file.SizeBytes, file.ModifiedAt.UnixMicro())
 	}
 	return hash(text.String())
 }

@@ -284,7 +284,7 @@ func TestKillWhileAnOrderIsTakenMakesOneArchive(t *testing.T) {
 		s, m := h.mortalService(h.archives, deaths)
 		died := s.Order(m.Context, order) != nil
 		var rows, segments int
-		h.exec("SELECT count(*) FROM recordings WHERE request_key = $1", []any{requestKey(order.Request, files)}, &rows)
+		h.exec("SELECT count(*) FROM recordings WHERE request_key = $1", []any{s.requestKey(order.Request, files)}, &rows)
 		h.exec("SELECT count(*) FROM segments WHERE path = ANY ($1)", []any{[]string{files[0].Path, files[1].Path}}, &segments)
 		if segments != 2*rows || !died && rows != 1 {
 			t.Errorf("death %d left %d recordings with %d segments", deaths, rows, segments)

@@ -221,11 +221,11 @@ func (s *Service) takeFile(ctx context.Context, tx pgx.Tx, segment db.Segment) e
 	if err := q.ForgetCheckpoint(ctx, segment.ID); err != nil {
 		return fmt.Errorf("forget checkpoint: %w", err)
 	}
-	return renewRequestKey(ctx, q, segment.RecordingID)
+	return s.renewRequestKey(ctx, q, segment.RecordingID)
 }
 
 // renewRequestKey lets the same request about the files as they are now be recognised.
-func renewRequestKey(ctx context.Context, q *db.Queries, recordingID int64) error {
+func (s *Service) renewRequestKey(ctx context.Context, q *db.Queries, recordingID int64) error {
 	recording, err := q.GetRecording(ctx, recordingID)
 	if err != nil {
 		return fmt.Errorf("read recording: %w", err)
@@ -238,7 +238,7 @@ func renewRequestKey(ctx context.Context, q *db.Queries, recordingID int64) erro
 	for _, row := range rows {
 		files = append(files, File{Path: row.Path, SizeBytes: row.SizeBytes, ModifiedAt: *row.ModifiedAt})
 	}
-	key := filesKey(files)
+	key := s.filesKey(files)
 	key = (*recording.RequestKey)[:len(key)] + key
 	if err := q.SetRequestKey(ctx, db.SetRequestKeyParams{ID: recordingID, RequestKey: key}); err != nil {
 		return fmt.Errorf("renew request key: %w", err)

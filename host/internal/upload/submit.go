@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +14,6 @@ import (
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/pipeline"
-	"github.com/lubod/lubod/host/internal/reason"
 )
 
 // submitJob does what a submission needs next.
@@ -45,7 +43,7 @@ func (s *Service) submitJob(ctx context.Context, job jobs.Submit) jobs.Outcome {
 		next = jobs.Done() // a person, or another worker, has it
 	case err != nil && ctx.Err() == nil:
 		w.logger.Warn("submission cannot go on, trying again", "error", err)
-		next = jobs.Again(s.Pace.Retry)
+		next = jobs.Again(s.afterTrouble(err))
 	}
 	w.release(ctx)
 	return next
@@ -131,10 +129,14 @@ func (w submission) accepted(ctx context.Context, accepted bilibili.Accepted) (j
 	return jobs.Done(), err
 }
 
-// held commits why nothing can be sent yet. Trouble of this host, such as a database that is away, is no reason.
+// held commits why nothing can be sent yet. Trouble of this host, such as a database that is away, is no reason; nor is what
+// Bilibili said of something else, such as a login that was to be checked, an answer to the archive.
 func (w submission) held(ctx context.Context, subject pipeline.Subject, cause error) (jobs.Outcome, error) {
 	failure := failureOf(cause, pipeline.Host)
-	if failure.Blame == pipeline.Host {
+	switch {
+	case failure.Blame == pipeline.Refused, errors.Is(cause, bilibili.ErrAnswerLost):
+		failure = pipeline.Failure{Blame: pipeline.NotSent}
+	case failure.Blame == pipeline.Host:
 		return jobs.Done(), cause
 	}
 	verdict := w.Pace.Judge(subject, failure, int(w.row.Attempts), 0)
@@ -162,10 +164,6 @@ func (w submission) refused(ctx context.Context, subject pipeline.Subject, cause
 		verdict.Final = parts <= 1
 	}
 	refusal := pipeline.Refusal{Setback: setback(verdict, cause), Code: int32(failure.Code), PartLimit: int32(limit)}
-	refusal.Text = db.Text(cause.Error() + advice(cause))
-	if failure.Blame == pipeline.Refused {
-		refusal.Reason = reason.New(reason.SubmissionRefused, "cause", refusal.Text, "code", strconv.Itoa(failure.Code)).JSON()
-	}
 	var state pipeline.SubmissionState
 	err := w.saver().PersistLonger(ctx, "submission", func(ctx context.Context) (err error) {
 		state, err = w.Pipeline.SubmissionRefused(ctx, w.row, w.claim, refusal)

@@ -16,6 +16,7 @@ import (
 	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/pipeline"
 	"github.com/lubod/lubod/host/internal/reason"
+	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
 )
@@ -23,11 +24,7 @@ import (
 // transferJob does one try to carry a segment to Bilibili. It waits for its slot first and reads afterwards: while it waits, the
 // segment may be given up, the account changed and its login refreshed.
 func (s *Service) transferJob(ctx context.Context, job jobs.Transfer) jobs.Outcome {
-	limit := func(ctx context.Context) (int, error) {
-		global, err := s.configuration(ctx, nil)
-		return global.UploadLimit, err
-	}
-	if err := s.slots.acquire(ctx, limit); err != nil {
+	if err := s.slots.acquire(ctx, s.uploadLimit); err != nil {
 		return jobs.Again(s.Pace.Database)
 	}
 	defer s.slots.release()
@@ -52,6 +49,20 @@ func (s *Service) transferJob(ctx context.Context, job jobs.Transfer) jobs.Outco
 		return jobs.Done()
 	}
 	return t.postpone(ctx, err)
+}
+
+// uploadLimit is how many transfers may run at once. A configuration that cannot be used stops none: each says so where a person
+// sees it.
+func (s *Service) uploadLimit(ctx context.Context) (int, error) {
+	row, err := s.DB.RoomConfiguration(ctx, nil)
+	if err != nil {
+		return 0, fmt.Errorf("read configuration: %w", err)
+	}
+	global, err := settings.Layered(row.Global)
+	if err != nil {
+		global = settings.DefaultConfiguration()
+	}
+	return global.UploadLimit, nil
 }
 
 // transfer is one try, with the row that it holds as it was when the try began.
@@ -171,7 +182,7 @@ func (t transfer) finish(ctx context.Context, result line.Result) jobs.Outcome {
 		t.log().Info("a stored segment is not its row's affair any more", "remote_name", result.RemoteName)
 		return jobs.Done()
 	case err != nil:
-		return jobs.Again(t.Pace.Retry)
+		return jobs.Again(t.afterTrouble(err))
 	}
 	t.log().Info("segment uploaded", "remote_name", result.RemoteName)
 	return jobs.Done()
@@ -188,7 +199,7 @@ func (t transfer) postpone(ctx context.Context, cause error) jobs.Outcome {
 		return jobs.Done()
 	}
 	if err != nil {
-		return jobs.Again(t.Pace.Retry)
+		return jobs.Again(t.afterTrouble(err))
 	}
 	switch {
 	case verdict.Final:

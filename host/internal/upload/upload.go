@@ -112,6 +112,15 @@ func (s *Service) about(recordingID int64, streamerID *int64) *slog.Logger {
 	return logger.With("streamer", *streamerID)
 }
 
+// afterTrouble is the wait after the database did not keep something. One that refuses it does so again, and whatever led there
+// would be done again in vain.
+func (s *Service) afterTrouble(err error) time.Duration {
+	if db.Permanent(err) {
+		return s.Pace.RetryMax
+	}
+	return s.Pace.Retry
+}
+
 // saver keeps state from being lost while the database is away.
 func (s *Service) saver() jobs.Saver {
 	return jobs.Saver{Logger: s.Logger, Pause: s.Pace.Database, Linger: s.Pace.Linger}

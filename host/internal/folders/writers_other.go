@@ -1,0 +1,6 @@
+//go:build !linux
+
+package folders
+
+// WritersOf is not known here.
+func WritersOf(string) Writers { return WritersUnknown }
