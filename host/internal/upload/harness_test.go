@@ -57,7 +57,7 @@ const longTime = time.Hour
 type fakeLines struct {
 	names  func() []string
 	lease  func(name string) error
-	probe  func() ([]line.ProbeResult, error)
+	probe  func(ctx context.Context) ([]line.ProbeResult, error)
 	upload func(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error)
 }
 
@@ -77,9 +77,9 @@ func (f *fakeLines) Lease(_ context.Context, name string) (Lease, error) {
 func (f fakeLease) Upload(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
 	return f.upload(ctx, file, report)
 }
-func (f fakeLease) Probe(context.Context) ([]line.ProbeResult, error) { return f.probe() }
-func (f fakeLease) Plugin() string                                    { return "line-fake" }
-func (f fakeLease) Release()                                          {}
+func (f fakeLease) Probe(ctx context.Context) ([]line.ProbeResult, error) { return f.probe(ctx) }
+func (f fakeLease) Plugin() string                                        { return "line-fake" }
+func (f fakeLease) Release()                                              {}
 
 // fakeArchives is Bilibili made of functions.
 type fakeArchives struct {
@@ -150,7 +150,7 @@ func newHarness(t *testing.T) *harness {
 	h := &harness{t: t, db: dbtest.New(t), dir: t.TempDir(), host: uuid.New(), pace: quick()}
 	h.lines = &fakeLines{
 		names: func() []string { return []string{"bda2", "qn", "ws"} },
-		probe: func() ([]line.ProbeResult, error) {
+		probe: func(context.Context) ([]line.ProbeResult, error) {
 			return []line.ProbeResult{{Line: "ws"}, {Line: "bda2"}, {Line: "qn"}}, nil
 		},
 		upload: h.store,

@@ -19,6 +19,9 @@ const failuresPerLine = 3
 // rankingAge is how long a measurement of the lines is believed.
 const rankingAge = 30 * time.Minute
 
+// rankingPause is how long lines that could not be measured are left alone.
+const rankingPause = time.Minute
+
 // probeTimeout bounds one measurement of all lines.
 const probeTimeout = 60 * time.Second
 
@@ -32,6 +35,9 @@ type ranking struct {
 	names []string // what could be used
 	best  []string // the same, measured
 	at    time.Time
+	// tried is what was measured last, whatever came of it, and ended when that was.
+	tried []string
+	ended time.Time
 	// measured is closed when the measurement that is under way has ended; nil: none is.
 	measured chan struct{}
 	// running are the measurements, base what ends them.
@@ -118,7 +124,8 @@ func (s *Service) ranked(names []string) (best []string, measured <-chan struct{
 	if known && time.Since(r.at) < rankingAge {
 		return r.best, nil
 	}
-	if r.measured == nil && r.base.Err() == nil {
+	recently := slices.Equal(names, r.tried) && time.Since(r.ended) < rankingPause
+	if r.measured == nil && r.base.Err() == nil && !recently {
 		r.measured = make(chan struct{})
 		r.running.Go(func() { s.measure(names) })
 	}
@@ -152,6 +159,7 @@ func (s *Service) measure(names []string) {
 	if len(best) > 0 {
 		r.names, r.best, r.at = slices.Clone(names), best, time.Now()
 	}
+	r.tried, r.ended = slices.Clone(names), time.Now()
 	close(r.measured)
 	r.measured = nil
 }

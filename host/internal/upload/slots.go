@@ -10,6 +10,7 @@ import (
 type slots struct {
 	mu      sync.Mutex
 	used    int
+	waiting int
 	changed chan struct{}
 }
 
@@ -29,11 +30,18 @@ func (s *slots) acquire(ctx context.Context, limit func(context.Context) (int, e
 			return nil
 		}
 		changed := s.changed
+		s.waiting++
 		s.mu.Unlock()
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			err = ctx.Err()
 		case <-changed:
+		}
+		s.mu.Lock()
+		s.waiting--
+		s.mu.Unlock()
+		if err != nil {
+			return err
 		}
 	}
 }
