@@ -151,7 +151,7 @@ func (l *HolderLock) retake(ctx context.Context) error {
 		if held, ok := errors.AsType[*HeldError](err); ok {
 			return held
 		}
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		select {

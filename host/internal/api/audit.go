@@ -12,6 +12,7 @@ import (
 // wrote logs what a user changed, once it is committed: one line for each write, with who it was.
 func (s *Server) wrote(ctx context.Context, what string, attributes ...any) {
 	who := callerOf(ctx)
+	//nolint:sloglint // each caller gives a constant
 	s.log.Info(what, append(attributes, "by", who.String(), "address", who.address)...)
 }
 

@@ -243,7 +243,7 @@ func fieldsOut(theirs object) error {
 		}
 		delete(override, field)
 		_, sent := theirs[field]
-		if !sent && !(named && slices.Contains(templateReferences, field)) {
+		if !sent && (!named || !slices.Contains(templateReferences, field)) {
 			theirs[field] = value
 		}
 	}

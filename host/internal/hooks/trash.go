@@ -36,7 +36,8 @@ func (s *Service) trashTime(ctx context.Context) (time.Duration, error) {
 	}
 	configuration, err := settings.Layered(row.Global)
 	if err != nil {
-		return settings.DefaultConfiguration().TrashTime(), nil // what cannot be read removes nothing early
+		s.Logger.Error("the configuration cannot be used; removed files are kept as long as the default says", "error", err)
+		configuration = settings.DefaultConfiguration()
 	}
 	return configuration.TrashTime(), nil
 }

@@ -12,10 +12,10 @@ func WithActor(ctx context.Context, who string) context.Context {
 	return context.WithValue(ctx, actorKey{}, who)
 }
 
-// By is the attribute that says on whose behalf something was done; none when nobody asked for it.
-func By(ctx context.Context) slog.Attr {
+// By is a log whose lines say on whose behalf something was done; the same log when nobody asked for it.
+func By(ctx context.Context, logger *slog.Logger) *slog.Logger {
 	if who, ok := ctx.Value(actorKey{}).(string); ok {
-		return slog.String("by", who)
+		return logger.With("by", who)
 	}
-	return slog.Attr{}
+	return logger
 }

@@ -275,9 +275,9 @@ func TestLevels(t *testing.T) {
 
 func TestByNamesOnWhoseBehalf(t *testing.T) {
 	log, ring, _ := logger(10)
-	log.Info("changed", "n", 1, By(WithActor(t.Context(), "admin (token script)")))
-	log.Info("by itself", By(t.Context()))
-	want := []string{`INFO changed n=1 by="admin (token script)"`, "INFO by itself"}
+	By(WithActor(t.Context(), "admin (token script)"), log).Info("changed", "n", 1)
+	By(t.Context(), log).Info("by itself")
+	want := []string{`INFO changed by="admin (token script)" n=1`, "INFO by itself"}
 	if diff := cmp.Diff(want, lines(t, ring.Read(Filter{}, 10))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -59,9 +59,9 @@ type crowd struct {
 }
 
 func (c *crowd) act(ctx context.Context) {
-	recording := c.recordings[rand.IntN(len(c.recordings))] //nolint:gosec // any will do
+	recording := c.recordings[rand.IntN(len(c.recordings))]
 	acts := []func(context.Context, int64) error{c.transfers, c.transfers, c.waives, c.retries, c.ends, c.closes, c.steps, c.submits, c.follows, c.wakes, c.sweeps}
-	err := acts[rand.IntN(len(acts))](ctx, recording) //nolint:gosec // any will do
+	err := acts[rand.IntN(len(acts))](ctx, recording)
 	switch {
 	case err == nil:
 		c.did.Add(1)
@@ -93,8 +93,8 @@ func (c *crowd) transfers(ctx context.Context, recording int64) error {
 	if err := c.UploadStarted(ctx, segment, claim, "l", "a"); err != nil {
 		return err
 	}
-	if rand.IntN(3) == 0 { //nolint:gosec // any will do
-		return c.UploadFailed(ctx, segment, claim, Setback{Verdict: Verdict{Final: rand.IntN(2) == 0, Missing: true}, Text: "x"}) //nolint:gosec // any will do
+	if rand.IntN(3) == 0 {
+		return c.UploadFailed(ctx, segment, claim, Setback{Verdict: Verdict{Final: rand.IntN(2) == 0, Missing: true}, Text: "x"})
 	}
 	return c.Uploaded(ctx, recording, segment, claim, Stored{RemoteName: uuid.NewString()})
 }
@@ -205,7 +205,7 @@ func (c *crowd) steps(ctx context.Context, recording int64) error {
 	if err := c.StepStarted(ctx, run, claim); err != nil {
 		return err
 	}
-	if rand.IntN(4) == 0 { //nolint:gosec // any will do
+	if rand.IntN(4) == 0 {
 		return c.StepHeld(ctx, run, claim, Setback{Text: "x"})
 	}
 	return c.StepPassed(ctx, run, claim, true, Setback{})
@@ -236,7 +236,7 @@ func (c *crowd) submits(ctx context.Context, recording int64) error {
 	if err != nil {
 		return err
 	}
-	switch rand.IntN(3) { //nolint:gosec // any will do
+	switch rand.IntN(3) {
 	case 0:
 		_, err := c.SubmissionRefused(ctx, row.Submission, claim, Refusal{Setback: Setback{Verdict: Verdict{Final: true}}})
 		return err

@@ -130,8 +130,8 @@ func decide(s *snapshot) (decided []decision) {
 func (p *plan) segments(s snapshot) (settled bool) {
 	settled = true
 	for _, g := range s.Segments {
-		switch {
-		case g.Publish == Undecided, g.Publish == Filtered: // what is too short to be published is too short to be worked on
+		switch g.Publish {
+		case Undecided, Filtered: // what is too short to be published is too short to be worked on
 			continue
 		}
 		ready := g.Ready

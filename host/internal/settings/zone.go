@@ -46,7 +46,7 @@ func CheckMachineZone(tz string) error {
 	_, err := time.LoadLocation(name)
 	if filepath.IsAbs(name) {
 		var data []byte
-		if data, err = os.ReadFile(name); err == nil { //nolint:gosec // the operator names it
+		if data, err = os.ReadFile(name); err == nil {
 			_, err = time.LoadLocationFromTZData(name, data)
 		}
 	}

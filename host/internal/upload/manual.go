@@ -67,7 +67,7 @@ func (s *Service) Order(ctx context.Context, order Order) error {
 	case err != nil:
 		return err
 	case made != 0:
-		s.about(made, nil).Info("manual upload ordered", "files", len(order.Files), logs.By(ctx))
+		logs.By(ctx, s.about(made, nil)).Info("manual upload ordered", "files", len(order.Files))
 	default:
 		s.tellRetried(ctx, again, retried)
 	}

@@ -53,7 +53,7 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 		return s.restartUpload(ctx, tx, row.Segment, upload)
 	})
 	if err == nil {
-		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person retries an upload", "segment", segmentID, "was", row.Upload.State, logs.By(ctx))
+		logs.By(ctx, s.about(row.Segment.RecordingID, row.StreamerID)).Info("a person retries an upload", "segment", segmentID, "was", row.Upload.State)
 	}
 	return err
 }
@@ -77,7 +77,7 @@ func (s *Service) RetryRecording(ctx context.Context, recordingID int64) (retrie
 
 func (s *Service) tellRetried(ctx context.Context, recording db.Recording, retried Retried) {
 	if retried != (Retried{}) {
-		s.about(recording.ID, recording.StreamerID).Info("a person retries a recording", "uploads", retried.Uploads, "submission", retried.Submission, logs.By(ctx))
+		logs.By(ctx, s.about(recording.ID, recording.StreamerID)).Info("a person retries a recording", "uploads", retried.Uploads, "submission", retried.Submission)
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
 		return s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Waived)
 	})
 	if err == nil && !waived { // otherwise it was given up before
-		s.about(row.Segment.RecordingID, row.StreamerID).Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State, logs.By(ctx))
+		logs.By(ctx, s.about(row.Segment.RecordingID, row.StreamerID)).Info("a person gave a segment up", "segment", segmentID, "upload", row.Upload.State)
 	}
 	return err
 }

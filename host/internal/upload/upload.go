@@ -80,7 +80,8 @@ type Service struct {
 // New prepares the service and registers its workers.
 func New(options Options) *Service {
 	s := &Service{Options: options, slots: newSlots()}
-	s.ranking.base, s.ranking.stop = context.WithCancel(context.Background())
+	base, stop := context.WithCancel(context.Background())
+	s.ranking.base, s.ranking.stop = base, stop //nolint:fatcontext // they live as long as the service
 	jobs.Register(options.Jobs, s.transferJob)
 	jobs.Register(options.Jobs, s.submitJob)
 	jobs.Register(options.Jobs, s.followJob)
