@@ -60,7 +60,7 @@ func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmen
 }
 
 const listRecordings = `-- name: ListRecordings :many
-SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at,
+SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at, r.reason,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
        coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
        coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason
@@ -86,6 +86,7 @@ type ListRecordingsRow struct {
 	State              string
 	StartedAt          time.Time
 	EndedAt            *time.Time
+	Reason             []byte
 	VideoPath          string
 	SubmissionID       int64
 	SubmissionState    string
@@ -116,6 +117,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 			&i.State,
 			&i.StartedAt,
 			&i.EndedAt,
+			&i.Reason,
 			&i.VideoPath,
 			&i.SubmissionID,
 			&i.SubmissionState,

@@ -294,7 +294,8 @@ SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, s
        coalesce(ou.error, '')::text AS upload_error, ou.reason::jsonb AS upload_reason,
        coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error, hh.reason AS hook_reason,
        coalesce(re.bvid, '')::text AS rejected, coalesce(re.archive_text, '')::text AS rejected_text,
-       coalesce(oe.plugin, '')::text AS recorder
+       coalesce(oe.plugin, '')::text AS recorder,
+       (SELECT r.reason FROM recordings r WHERE r.streamer_id = streamers.id AND r.state <> 'ended')::jsonb AS files_reason
 FROM streamers
 LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
 LEFT JOIN open_submissions os ON os.streamer_id = streamers.id
@@ -321,6 +322,7 @@ type StreamerStatesRow struct {
 	Rejected         string
 	RejectedText     string
 	Recorder         string
+	FilesReason      []byte
 }
 
 // All streamers, or one, with what they do: two passes over the open work, whatever the number of rooms. What waits for a
@@ -369,6 +371,7 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.Rejected,
 			&i.RejectedText,
 			&i.Recorder,
+			&i.FilesReason,
 		); err != nil {
 			return nil, err
 		}

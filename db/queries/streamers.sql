@@ -38,7 +38,8 @@ SELECT sqlc.embed(streamers),
        coalesce(ou.error, '')::text AS upload_error, ou.reason::jsonb AS upload_reason,
        coalesce(hh.id, 0)::bigint AS held_hook, coalesce(hh.error, '')::text AS hook_error, hh.reason AS hook_reason,
        coalesce(re.bvid, '')::text AS rejected, coalesce(re.archive_text, '')::text AS rejected_text,
-       coalesce(oe.plugin, '')::text AS recorder
+       coalesce(oe.plugin, '')::text AS recorder,
+       (SELECT r.reason FROM recordings r WHERE r.streamer_id = streamers.id AND r.state <> 'ended')::jsonb AS files_reason
 FROM streamers
 LEFT JOIN open_uploads ou ON ou.streamer_id = streamers.id
 LEFT JOIN open_submissions os ON os.streamer_id = streamers.id

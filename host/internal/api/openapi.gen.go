@@ -1096,9 +1096,20 @@ type RecordStatus string
 
 // Recording defines model for Recording.
 type Recording struct {
-	EndTime   *time.Time `json:"end_time,omitempty"`
-	ID        int64      `json:"id"`
-	StartTime time.Time  `json:"start_time"`
+	// Action What helps.
+	Action  *Action    `json:"action,omitempty"`
+	EndTime *time.Time `json:"end_time,omitempty"`
+	ID      int64      `json:"id"`
+
+	// Reason Why files of it are missing, or are not taken over yet: then it does not end before; absent when all is well.
+	Reason *string `json:"reason,omitempty"`
+
+	// ReasonArgs What the text of the reason names, by placeholder.
+	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
+
+	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	ReasonCode *string   `json:"reason_code,omitempty"`
+	StartTime  time.Time `json:"start_time"`
 
 	// State waiting: the stream ended, and may come back as the same recording.
 	State       RecordingState `json:"state"`

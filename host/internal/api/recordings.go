@@ -33,6 +33,8 @@ func recording(in reason.Language, row db.ListRecordingsRow) Recording {
 		VideoPath: row.VideoPath, EndTime: utc(row.EndedAt), State: RecordingState(row.State), StreamerID: orNull(row.StreamerID), URL: row.URL,
 		Submission: orNull[Submission](nil),
 	}
+	files := tell(in, reason.Parse(row.Reason))
+	r.Reason, r.ReasonCode, r.ReasonArgs, r.Action = files.textOrNil(), files.code, files.args, files.action
 	if row.SubmissionID != 0 {
 		why := tell(in, because(row.SubmissionReason, row.SubmissionError))
 		r.Submission.Set(Submission{

@@ -359,6 +359,8 @@ func streamerReason(in reason.Language, row db.StreamerStatesRow) reason.Reason 
 	switch {
 	case row.Streamer.LastError != "" && !row.Streamer.Paused:
 		return because(row.Streamer.Reason, row.Streamer.LastError)
+	case row.FilesReason != nil:
+		return reason.Parse(row.FilesReason)
 	case row.TemplateMissing:
 		return reason.New(reason.RoomNoTemplate, "template", text(row.Streamer.TemplateName))
 	case row.HeldHook != 0:

@@ -309,6 +309,9 @@ func TestStreamerStatesSayWhyNot(t *testing.T) {
 	exec("INSERT INTO submissions (recording_id, state) VALUES ($1, 'accepted')", accepted)
 	exec("UPDATE streamers SET last_error = 'the room does not exist' WHERE id = 9")
 	exec("UPDATE streamers SET paused = true WHERE id = 8")
+	const left = `{"code": "recording.unadopted", "args": {"cause": "read-only file system"}}`
+	exec("UPDATE recordings SET reason = $1 WHERE streamer_id = 3", left)
+	exec("UPDATE recordings SET reason = $1 WHERE streamer_id = 4", left) // it ended: its own list tells
 	insertUpload(t, h.db, insertRecording(t, h.db, 10, "ended"), "pending", "")
 	insertUpload(t, h.db, insertRecording(t, h.db, 11, "ended"), "pending", "there is no template")
 	waiting := insertRecording(t, h.db, 12, "ended")
@@ -324,7 +327,7 @@ func TestStreamerStatesSayWhyNot(t *testing.T) {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%d %s %s %s", s.Inner.ID, s.Status, s.UploadStatus, text(s.Reason))))
 	}
 	want := []string{
-		"1 Idle Idle", "2 Working Idle", "3 Idle Idle", "4 Idle Working", "5 Idle Idle the file is gone", "6 Idle Working",
+		"1 Idle Idle", "2 Working Idle", "3 Idle Idle files of the recording are not taken over yet: read-only file system", "4 Idle Working", "5 Idle Idle the file is gone", "6 Idle Working",
 		"7 Idle Idle the title is refused", "8 Pause Idle", "9 Idle Idle the room does not exist",
 		"10 Idle Working", "11 Idle Idle there is no template", "12 Idle Idle log in again",
 	}

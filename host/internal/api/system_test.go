@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -147,6 +148,12 @@ func TestRecordingsAndTheirFiles(t *testing.T) {
 		 "end_time":"2025-01-10T13:00:00.5Z","publish":"wanted","reason":"","upload":{"state":"pending","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"no account yet","reason_code":"error.other","reason_args":{"text":"no account yet"},"action":{"kind":"open"}}},
 		{"id":2,"streamer_info_id":1,"file_path":"/data/recordings/1_part2.flv","file_size":1000,"duration":3600.5,"index":2,"start_time":"2025-01-10T12:00:00Z",
 		 "end_time":"2025-01-10T13:00:00.5Z","publish":"filtered","reason":"smaller than filtering_threshold","reason_code":"error.other","reason_args":{"text":"smaller than filtering_threshold"},"action":{"kind":"open"},"upload":null}]`)
+	if _, err := h.db.Pool.Exec(t.Context(), `UPDATE recordings SET reason = '{"code": "recording.vanished", "args": {"files": "x_002.flv.part"}}' WHERE id = 3`); err != nil {
+		t.Fatal(err)
+	}
+	vanished := strings.Replace(entry(3, "", "null"), `"state"`, `"reason":"x_002.flv.part disappeared before it was taken over","reason_code":"recording.vanished",
+		"reason_args":{"files":"x_002.flv.part"},"action":{"kind":"open","target":"recording"},"state"`, 1)
+	equalJSON(t, h.api(t, "GET", "/streamer_info?limit=1", "").must(t, 200).body, `[`+vanished+`]`)
 	equalJSON(t, h.api(t, "GET", "/streamer_info/2/files", "").must(t, 200).body, `[]`)
 	h.api(t, "GET", "/streamer_info/9/files", "").refused(t, 404, "no recording with the id 9")
 	for query, word := range map[string]string{"limit=0": "limit: must be from 1 to 1000", "limit=x": "limit: must be a whole number", "before=-1": "before: must be from 1", "limit=": "limit"} {
