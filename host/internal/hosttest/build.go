@@ -1,10 +1,13 @@
 package hosttest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -84,12 +87,22 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// Main wraps the tests of a binary and deletes in the end what Programs built.
+// atOnce is how many daemon tests run at once: they wait for broadcasts in real time far more than they compute.
+const atOnce = 4
+
+// Main wraps the tests of a binary, runs more of them at once than there are cores, unless -parallel says how many, and
+// deletes in the end what Programs built.
 func Main(m dbtest.Tests) dbtest.Tests { return main{m} }
 
 type main struct{ tests dbtest.Tests }
 
 func (m main) Run() int {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen && runtime.GOMAXPROCS(0) < atOnce {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number is never refused
+	}
 	code := m.tests.Run()
 	if programs.dir != "" {
 		_ = os.RemoveAll(programs.dir)

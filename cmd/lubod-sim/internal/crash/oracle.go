@@ -37,6 +37,7 @@ func (r *run) judge(ctx context.Context) (summary string, err error) {
 	r.judgeArchives(found)
 	r.judgeFiles(found)
 	r.judgeFiltered(found)
+	r.judgeGaps(found)
 	r.judgeLogs()
 	sent, lost := r.judgeFrames(found)
 	for _, v := range r.bili.Violations() {
@@ -306,7 +307,7 @@ func (r *run) judgeConnection(room int, c live.Connection, frames map[string]*pl
 			last = i
 		}
 	}
-	var tail int
+	unable, killed := r.killed[room][c.Number]
 	var missing []live.Sent
 	for i, tag := range c.Tags {
 		if tag.Config || !tag.Whole {
@@ -317,9 +318,10 @@ func (r *run) judgeConnection(room int, c live.Connection, frames map[string]*pl
 		case frames[tag.Hash] != nil:
 		case r.wasFull(room, tag):
 			lost++
-		case i > last && r.killed[room][c.Number]:
+		case i > last && killed && r.sentAt(room, tag).After(unable):
+			lost++ // it was held until it could be written
+		case i > last && killed:
 			lost++
-			tail += tag.Size
 			end := c.Tags[len(c.Tags)-1]
 			if end.Media-tag.Media > lostMedia && c.Bytes-tag.Offset > lostBytes {
 				missing = append(missing, tag)
@@ -338,6 +340,11 @@ func (r *run) judgeConnection(room int, c live.Connection, frames map[string]*pl
 // wasFull reports whether a disk was full when a frame was sent.
 func (r *run) wasFull(room int, tag live.Sent) bool {
 	const slack = time.Second
-	at := r.rooms[room].Connections()[0].Started.Add(tag.Media)
+	at := r.sentAt(room, tag)
 	return slices.ContainsFunc(r.full, func(w window) bool { return at.After(w.from.Add(-slack)) && at.Before(w.to.Add(slack)) })
+}
+
+// sentAt is when a frame was sent.
+func (r *run) sentAt(room int, tag live.Sent) time.Time {
+	return r.rooms[room].Connections()[0].Started.Add(tag.Media)
 }

@@ -30,7 +30,7 @@ func newStage(t *testing.T) *stage {
 	dir := t.TempDir()
 	s := &stage{clip: clip, run: &run{
 		dir: dir, data: dir, disks: &disks{data: dir, recordings: filepath.Join(dir, "recordings")}, rooms: []*live.Server{room},
-		killed: []map[int]bool{{}}, host: &host{logPath: filepath.Join(dir, "lubod.txt")}, began: time.Now(),
+		killed: []map[int]time.Time{{}}, host: &host{logPath: filepath.Join(dir, "lubod.txt")}, began: time.Now(),
 	}}
 	s.found = &rows{
 		Recordings: []recording{{ID: 1, Remark: roomName(0), State: "ended"}},
@@ -90,8 +90,12 @@ func TestTheOracleSeesWhatIsWrong(t *testing.T) {
 		{"a lost end", func(t *testing.T, s *stage) { s.forget(t, 1) }, "room 1, connection 2 (ended): "},
 		{"a killed recorder that lost too much", func(t *testing.T, s *stage) {
 			s.forget(t, 1)
-			s.killed[0][2] = true
+			s.killed[0][2] = time.Now().Add(time.Minute)
 		}, "frames are in no file, from 2."},
+		{"a killed recorder that could not write", func(t *testing.T, s *stage) {
+			s.forget(t, 1)
+			s.killed[0][2] = s.began
+		}, ""},
 		{"a full disk", func(t *testing.T, s *stage) {
 			s.forget(t, 1)
 			s.full = []window{{time.Now().Add(-time.Minute), time.Now().Add(time.Minute)}}
@@ -163,7 +167,7 @@ func TestAKilledRecorderMayLoseItsLastSecond(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	tags := s.rooms[0].Connections()[1].Tags
-	s.killed[0][2] = true
+	s.killed[0][2] = time.Now().Add(time.Minute)
 	frames := map[string]*place{}
 	for _, tag := range tags {
 		if tags[len(tags)-1].Media-tag.Media > 900*time.Millisecond {

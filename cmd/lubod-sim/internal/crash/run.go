@@ -35,9 +35,11 @@ type run struct {
 	mu       sync.Mutex
 	log      []string
 	failures []string
-	// killed are the connections of each room that were open when their recorder was killed.
-	killed []map[int]bool
-	full   []window // when a disk was full
+	// killed are the connections of each room that a killed recorder may not have written: those that were open then. From the
+	// moment on that is given here it could not write.
+	killed     []map[int]time.Time
+	full       []window // when a disk was full
+	unwritable []window // when folders were
 }
 
 // window is a time in which something was the case.
@@ -156,7 +158,7 @@ func (r *run) openWorld(clip *live.Clip) (err error) {
 			return err
 		}
 		r.rooms = append(r.rooms, room)
-		r.killed = append(r.killed, map[int]bool{})
+		r.killed = append(r.killed, map[int]time.Time{})
 	}
 	return nil
 }
@@ -233,6 +235,9 @@ func (r *run) act(ctx context.Context, e Event) {
 	case FillData:
 		r.fill(ctx, r.disks.data, e.For)
 	case Unwritable:
+		r.mu.Lock()
+		r.unwritable = append(r.unwritable, window{time.Now(), time.Now().Add(e.For)})
+		r.mu.Unlock()
 		restore := r.disks.unwritable()
 		_ = pause(ctx, e.For)
 		restore()
@@ -259,17 +264,35 @@ func (r *run) fill(ctx context.Context, disk string, d time.Duration) {
 
 // killRecorder ends the recorder, and remembers what it may not have written.
 func (r *run) killRecorder() {
+	now := time.Now()
+	unable, from := r.unableSince(now)
 	pids := r.host.pids("recorder-native")
 	for i, room := range r.rooms {
-		for _, connection := range room.Connections() {
-			if connection.Open {
+		connections := room.Connections()
+		for n, connection := range connections {
+			if connection.Open || unable && n == len(connections)-1 {
 				r.mu.Lock()
-				r.killed[i][connection.Number] = true
+				r.killed[i][connection.Number] = from
 				r.mu.Unlock()
 			}
 		}
 	}
 	r.note("killed %d recorder(s)", killAll(pids))
+}
+
+// unableSince tells since when a recorder cannot write, or could not until a moment ago and may not have made up for it. A
+// recorder that can loses nothing of what came before now.
+func (r *run) unableSince(now time.Time) (unable bool, since time.Time) {
+	const makesUp = 3 * time.Second
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since = now
+	for _, w := range r.unwritable {
+		if now.Before(w.to.Add(makesUp)) && w.from.Before(since) {
+			unable, since = true, w.from
+		}
+	}
+	return unable, since
 }
 
 // actOnWorld lets something go wrong outside of lubod.
