@@ -213,18 +213,24 @@ func (h *Host) startDatabase(ctx context.Context, parts *stages, hostID uuid.UUI
 	if err != nil {
 		machine = "unknown"
 	}
-	lock, err := database.Hold(ctx, db.Holder{HostID: hostID, DataDir: h.config.DataDir, Machine: machine, PID: os.Getpid(), Since: time.Now()})
+	var lock *db.HolderLock
+	err = database.Outlast(ctx, "lock", func(ctx context.Context) (err error) {
+		lock, err = database.Hold(ctx, db.Holder{HostID: hostID, DataDir: h.config.DataDir, Machine: machine, PID: os.Getpid(), Since: time.Now()})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	parts.start(ctx, "lock of the database", 2*time.Second, lock.Run)
-	if err := database.Migrate(ctx); err != nil {
-		return nil, err
-	}
-	if err := lock.Announce(ctx); err != nil {
-		return nil, err
-	}
-	return database, h.followDataDir(ctx, database, hostID)
+	return database, database.Outlast(ctx, "tables", func(ctx context.Context) error {
+		if err := database.Migrate(ctx); err != nil {
+			return err
+		}
+		if err := lock.Announce(ctx); err != nil {
+			return err
+		}
+		return h.followDataDir(ctx, database, hostID)
+	})
 }
 
 // followDataDir comes before anything reads a path.

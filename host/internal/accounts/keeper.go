@@ -74,7 +74,8 @@ func New(options Options) *Keeper {
 
 // Run checks what is due until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
-	if err := k.DB.HurryInterruptedRefreshes(ctx, k.HostID); err != nil && ctx.Err() == nil {
+	err := k.DB.Outlast(ctx, "logins", func(ctx context.Context) error { return k.DB.HurryInterruptedRefreshes(ctx, k.HostID) })
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("look for interrupted refreshes: %w", err)
 	}
 	timer := time.NewTimer(0)

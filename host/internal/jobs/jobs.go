@@ -156,6 +156,20 @@ var unfinished = []rivertype.JobState{
 // Run works until ctx ends, then lets jobs save where they are. What a dead host of this data directory was at runs again at
 // once: nobody else holds it.
 func (c *Client) Run(ctx context.Context) error {
+	if err := c.DB.Outlast(ctx, "jobs", c.begin); err != nil {
+		return err
+	}
+	c.tend(ctx)
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := c.river.StopAndCancel(stopCtx); err != nil {
+		return fmt.Errorf("stop jobs: %w", err)
+	}
+	return nil
+}
+
+// begin takes over what this host left and starts to work.
+func (c *Client) begin(ctx context.Context) error {
 	if err := c.DB.ReleaseJobs(ctx, c.HostID); err != nil {
 		return fmt.Errorf("release jobs: %w", err)
 	}
@@ -165,12 +179,6 @@ func (c *Client) Run(ctx context.Context) error {
 	// The client gets a context of its own: its end would cut jobs before they could save anything.
 	if err := c.river.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
-	}
-	c.tend(ctx)
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if err := c.river.StopAndCancel(stopCtx); err != nil {
-		return fmt.Errorf("stop jobs: %w", err)
 	}
 	return nil
 }

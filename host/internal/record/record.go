@@ -187,11 +187,14 @@ func (s *Service) Run(ctx context.Context, ready func()) error {
 	defer s.running.Wait()
 	defer s.close()
 	defer cancel()
-	open, err := s.DB.OpenSessions(ctx, s.HostID)
+	var open []db.RecorderSession
+	err := s.DB.Outlast(ctx, "open sessions", func(ctx context.Context) (err error) {
+		if open, err = s.DB.OpenSessions(ctx, s.HostID); err != nil {
+			return fmt.Errorf("read open sessions: %w", err)
+		}
+		return s.reviveWaiting(ctx)
+	})
 	if err != nil {
-		return fmt.Errorf("read open sessions: %w", err)
-	}
-	if err := s.reviveWaiting(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
