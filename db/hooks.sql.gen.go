@@ -78,6 +78,32 @@ func (q *Queries) ClaimHookRun(ctx context.Context, arg ClaimHookRunParams) (uui
 	return holder, err
 }
 
+const foldersOfRemoved = `-- name: FoldersOfRemoved :many
+SELECT DISTINCT regexp_replace(path, '/[^/]*$', '')::text AS folder FROM segments
+WHERE removed_at > now() - make_interval(secs => $1::double precision)
+`
+
+// The folders of files that were removed within some seconds.
+func (q *Queries) FoldersOfRemoved(ctx context.Context, seconds float64) ([]string, error) {
+	rows, err := q.db.Query(ctx, foldersOfRemoved, seconds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var folder string
+		if err := rows.Scan(&folder); err != nil {
+			return nil, err
+		}
+		items = append(items, folder)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const getHookRun = `-- name: GetHookRun :one
 SELECT id, recording_id, segment_id, stage, steps, next_step, plan, state, attempts, due_at, error, round, created_at, updated_at, claim, reason FROM hook_runs WHERE id = $1
 `

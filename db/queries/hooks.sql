@@ -115,6 +115,11 @@ SELECT EXISTS (SELECT 1 FROM uploads u JOIN segments g ON g.id = u.segment_id
 -- name: MarkSegmentsRemoved :exec
 UPDATE segments SET removed_at = now() WHERE id = ANY (sqlc.arg(ids)::bigint[]) AND removed_at IS NULL;
 
+-- name: FoldersOfRemoved :many
+-- The folders of files that were removed within some seconds.
+SELECT DISTINCT regexp_replace(path, '/[^/]*$', '')::text AS folder FROM segments
+WHERE removed_at > now() - make_interval(secs => sqlc.arg(seconds)::double precision);
+
 -- name: OpenHookRuns :many
 -- What is not done, held ones first, then the last ones of a day that went on after a failure.
 (SELECT sqlc.embed(h), r.streamer_id, coalesce(g.path, '')::text AS path

@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/lubod/lubod/host/internal/folders"
 	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/upload"
 )
@@ -144,6 +145,9 @@ func findMedia(root *os.Root, folder, field, name string) (upload.File, error) {
 		return upload.File{}, err
 	}
 	for _, local := range candidates {
+		if slices.Contains(strings.Split(local, "/"), folders.Trash) {
+			return upload.File{}, badFile(field, "%q was removed and lies in the trash; move it out of there first", name)
+		}
 		info, err := lstat(root, local)
 		switch {
 		case errors.Is(err, errLink):

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/lubod/lubod/host/internal/folders"
 	"github.com/lubod/lubod/host/internal/upload"
 )
 
@@ -129,6 +130,8 @@ func (v *videoSearch) entry(ctx context.Context, name string, depth int) error {
 	switch {
 	case err != nil:
 		return unlessGone(err)
+	case info.IsDir() && path.Base(name) == folders.Trash:
+		return nil // what was removed is no video any more
 	case info.IsDir():
 		return v.folder(ctx, name, depth+1)
 	case !info.Mode().IsRegular() || !utf8.ValidString(name):

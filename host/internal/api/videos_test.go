@@ -127,3 +127,15 @@ func TestVideosBoundTheirWork(t *testing.T) {
 		t.Errorf("a search of 3 entries: error %v, cut %v", err, search.cut)
 	}
 }
+
+// What was removed lies in the trash until it goes for good: it is no video, and no order can rely on it.
+func TestVideosLeaveTheTrashOut(t *testing.T) {
+	h := newLoggedIn(t)
+	writeVideo(t, h, "a.flv", "1", 1704873600)
+	writeVideo(t, h, ".trash/20250110T080000Z-1-b.flv", "1", 1704873600)
+	writeVideo(t, h, "room/.trash/20250110T080000Z-2-c.flv", "1", 1704873600)
+	equalJSON(t, h.api(t, "GET", "/videos", "").must(t, 200).body, `[{"key":1,"name":"a.flv","updateTime":1704873600,"size":1,"growing":false}]`)
+	for _, name := range []string{".trash/20250110T080000Z-1-b.flv", "recordings/room/.trash/20250110T080000Z-2-c.flv", "./room/../.trash/20250110T080000Z-1-b.flv"} {
+		h.api(t, "POST", "/uploads", order([]string{name})).refused(t, 422, "trash")
+	}
+}

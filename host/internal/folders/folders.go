@@ -11,6 +11,9 @@ import (
 	"syscall"
 )
 
+// Trash is the folder, in the one that it is for, where removed files lie for a while. Nobody lists or publishes them.
+const Trash = ".trash"
+
 // OutsideError is a name that leads out of every folder that it may be in.
 type OutsideError struct {
 	Name string // as it was given

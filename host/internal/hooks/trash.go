@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// trashFolder is where removed files lie for a while, in the root that they were in.
-	trashFolder = ".trash"
+	// longestName is what file systems take, in bytes.
+	longestName = 255
+	// trashMemory is how long folders that files were removed from are looked at after the time of the trash.
+	trashMemory = 60 * 24 * time.Hour
 	// stampLayout begins the name of a file in the trash: when it was removed, in UTC. The names sort by it.
 	stampLayout = "20060102T150405Z"
 	// lowShare and lowBytes say when a disk runs short: the trash is emptied then, oldest files first.
@@ -47,7 +49,7 @@ func (s *Service) discard(path string, segmentID int64, keep time.Duration) erro
 	if keep <= 0 {
 		return forget(path)
 	}
-	name := fmt.Sprintf("%s-%d-%s", time.Now().UTC().Format(stampLayout), segmentID, filepath.Base(path))
+	name := trashName(time.Now(), segmentID, filepath.Base(path))
 	err := into(s.rootOf(path), path, name)
 	if errors.Is(err, syscall.EXDEV) { // another disk is mounted below the root
 		err = into(filepath.Dir(path), path, name)
@@ -55,12 +57,21 @@ func (s *Service) discard(path string, segmentID int64, keep time.Duration) erro
 	return err
 }
 
+// trashName is the name of a file in the trash; of a long one the end is kept.
+func trashName(removed time.Time, segmentID int64, name string) string {
+	stamp := fmt.Sprintf("%s-%d-", removed.UTC().Format(stampLayout), segmentID)
+	if over := len(stamp) + len(name) - longestName; over > 0 {
+		name = strings.ToValidUTF8(name[over:], "")
+	}
+	return stamp + name
+}
+
 // into renames a file into the trash of a root.
 func into(root, path, name string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	folder, err := folders.Make([]string{root}, filepath.Join(root, trashFolder), 0)
+	folder, err := folders.Make([]string{root}, filepath.Join(root, folders.Trash), 0)
 	if err != nil {
 		return fmt.Errorf("make the trash: %w", folders.Explain(err))
 	}
@@ -92,12 +103,7 @@ func (s *Service) Run(ctx context.Context) error {
 	sweep := time.NewTicker(s.Pace.Sweep)
 	defer sweep.Stop()
 	for {
-		keep, err := s.trashTime(ctx)
-		if err == nil {
-			for _, root := range s.moveRoots() {
-				err = errors.Join(err, s.emptyTrash(root, time.Now().Add(-keep)))
-			}
-		}
+		err := s.emptyTrashes(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.Logger.Warn("the trash cannot be emptied, trying again later", "error", err)
 		}
@@ -109,16 +115,37 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// emptyTrash removes what was removed before a time, and as much of the rest, oldest first, as a short disk needs.
-func (s *Service) emptyTrash(root string, before time.Time) error {
-	folder := filepath.Join(root, trashFolder)
-	entries, err := os.ReadDir(folder)
+// emptyTrashes empties the trash of each root, and of each folder that files were removed from: what is on another disk than its
+// root has its trash there.
+func (s *Service) emptyTrashes(ctx context.Context) error {
+	keep, err := s.trashTime(ctx)
+	if err != nil {
+		return err
+	}
+	places, err := s.DB.FoldersOfRemoved(ctx, (keep + trashMemory).Seconds())
+	if err != nil {
+		return fmt.Errorf("look for folders of removed files: %w", err)
+	}
+	places = append(places, s.moveRoots()...)
+	slices.Sort(places)
+	var errs []error
+	for _, root := range slices.Compact(places) {
+		errs = append(errs, s.emptyTrash(root, time.Now().Add(-keep)))
+	}
+	return errors.Join(errs...)
+}
+
+// emptyTrash removes what was removed before a time, and as much of the rest, oldest first, as a short disk needs. A link in the
+// place of the trash leads nowhere outside.
+func (s *Service) emptyTrash(place string, before time.Time) error {
+	folder, entries, err := openTrash(place)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the trash: %w", err)
+		return fmt.Errorf("read the trash of %s: %w", place, err)
 	}
+	defer func() { _ = folder.Close() }()
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for _, entry := range entries {
 		stamp, _, _ := strings.Cut(entry.Name(), "-")
@@ -127,15 +154,33 @@ func (s *Service) emptyTrash(root string, before time.Time) error {
 			continue // not ours
 		}
 		early := removed.After(before)
-		if early && !s.short(folder) {
+		if early && !s.short(place) {
 			return nil
 		}
-		if err := forget(filepath.Join(folder, entry.Name())); err != nil {
-			return err
+		if err := folder.Remove(entry.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("empty the trash of %s: %w", place, err)
 		}
-		s.Logger.Info("file removed from the trash", "file", filepath.Join(folder, entry.Name()), "disk_short", early)
+		s.Logger.Info("file removed from the trash", "folder", place, "file", entry.Name(), "disk_short", early)
 	}
 	return nil
+}
+
+func openTrash(place string) (*os.Root, []os.DirEntry, error) {
+	root, err := os.OpenRoot(place)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = root.Close() }()
+	folder, err := root.OpenRoot(folders.Trash)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := fs.ReadDir(folder.FS(), ".")
+	if err != nil {
+		_ = folder.Close()
+		return nil, nil, err
+	}
+	return folder, entries, nil
 }
 
 // diskShort tells whether the disk of a folder runs short.
