@@ -197,3 +197,43 @@ func TestGoroutinesWithoutALookForLeaksAreFound(t *testing.T) {
 		})
 	}
 }
+
+// What goes around the owners of jobs and states is found, and nothing else is.
+func TestWhatGoesAroundOwnersIsFound(t *testing.T) {
+	t.Parallel()
+	const own = "package pipeline\nconst (\n\tUploadFailed UploadState = \"failed\"\n\tWanted Publish = \"wanted\"\n)\n"
+	for _, test := range []struct{ name, file, code, want string }{
+		{"library of jobs", "host/internal/upload/x.go", "import _ \"github.com/riverqueue/river/rivertype\"", "host/internal/upload/x.go:2 imports github.com/riverqueue/river/rivertype"},
+		{"library where it belongs", "host/internal/jobs/x.go", "import _ \"github.com/riverqueue/river\"\nfunc f() { river.NewClient() }", ""},
+		{"second client", "host/internal/upload/x.go", "func f() { river.NewClient() }", "host/internal/upload/x.go:2 makes a client"},
+		{"closure into a worker", "host/internal/hooks/x.go", "type Options struct { Later func() }", "host/internal/hooks/x.go:2: Options.Later is a function"},
+		{"closures into a worker", "host/internal/upload/x.go", "type Options struct { Later map[string][]func() }", "host/internal/upload/x.go:2: Options.Later is a function"},
+		{"interface of a worker", "host/internal/upload/x.go", "type Options struct { Lines interface{ Rank() } }", ""},
+		{"closure elsewhere", "host/internal/record/x.go", "type Options struct { Later func() }", ""},
+		{"compared", "host/internal/api/x.go", "func f() { if row.State == \"failed\" {} }", "host/internal/api/x.go:2: \"failed\" is a state of State"},
+		{"compared the other way", "host/x.go", "func f() { if \"wanted\" != string(row.Publish) {} }", "host/x.go:2: \"wanted\" is a state of Publish"},
+		{"assigned", "host/internal/record/x.go", "func f() { row.Publish = \"wanted\" }", "host/internal/record/x.go:2: \"wanted\" is a state"},
+		{"put into a row", "host/internal/record/x.go", "var x = T{Publish: \"wanted\"}", "host/internal/record/x.go:2: \"wanted\" is a state"},
+		{"switched over", "host/internal/api/x.go", "func f() { switch row.State { case \"x\", \"failed\": } }", "host/internal/api/x.go:2: \"failed\" is a state"},
+		{"a constant", "host/internal/api/x.go", "func f() { if row.State == UploadFailed {} }", ""},
+		{"another word", "host/internal/api/x.go", "func f() { if row.State == \"backoff\" {} }", ""},
+		{"another field", "host/internal/api/x.go", "func f() { if row.Title == \"failed\" {} }", ""},
+		{"a test", "host/internal/api/x_test.go", "func f() { if row.State == \"failed\" {} }", ""},
+		{"outside of the host", "cmd/lubod-sim/x.go", "func f() { if row.State == \"failed\" {} }", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			writeFile(t, filepath.Join(root, stateOwner, "states.go"), own)
+			writeFile(t, filepath.Join(root, test.file), "package x\n"+test.code+"\n")
+			violations, err := checkWalls(root)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case test.want == "" && len(violations) == 0:
+			case test.want == "" || len(violations) != 1 || !strings.HasPrefix(violations[0], test.want):
+				t.Errorf("violations = %q, want %q", violations, test.want)
+			}
+		})
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/pipeline"
 )
 
 const (
@@ -55,7 +56,7 @@ func (a attempt) command(ctx context.Context) error {
 func (a attempt) noteSize(ctx context.Context, segment db.Segment) error {
 	info, err := os.Stat(segment.Path)
 	switch {
-	case errors.Is(err, os.ErrNotExist) && segment.Publish == "wanted" && a.facts.uploads[segment.ID] != "uploaded":
+	case errors.Is(err, os.ErrNotExist) && pipeline.Publish(segment.Publish) == pipeline.Wanted && pipeline.UploadState(a.facts.uploads[segment.ID]) != pipeline.UploadUploaded:
 		return fmt.Errorf("after the command %s is gone, and it is still to be published; put it back, or let a step mv move it", segment.Path)
 	case errors.Is(err, os.ErrNotExist):
 		a.logger.Warn("a file of the recording is gone", "segment", segment.ID, "path", segment.Path)
