@@ -68,6 +68,25 @@ func (q *Queries) DeleteSubmission(ctx context.Context, id int64) error {
 	return err
 }
 
+const dropSubmission = `-- name: DropSubmission :execrows
+DELETE FROM submissions WHERE id = $1 AND claim = $2::uuid AND aid = 0 AND state = $3::text
+`
+
+type DropSubmissionParams struct {
+	ID    int64
+	Claim uuid.UUID
+	State string
+}
+
+// Nothing is left for an archive that was never made.
+func (q *Queries) DropSubmission(ctx context.Context, arg DropSubmissionParams) (int64, error) {
+	result, err := q.db.Exec(ctx, dropSubmission, arg.ID, arg.Claim, arg.State)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const followAnew = `-- name: FollowAnew :one
 UPDATE submissions SET archive = $2::text, follows = 0, follow_round = follow_round + 1 WHERE id = $1 RETURNING follow_round
 `

@@ -92,6 +92,10 @@ WHERE s.state = sqlc.arg(state)::text AND s.refusal <> 0 AND r.params IS NULL AN
 -- name: DeleteSubmission :exec
 DELETE FROM submissions WHERE id = $1;
 
+-- name: DropSubmission :execrows
+-- Nothing is left for an archive that was never made.
+DELETE FROM submissions WHERE id = $1 AND claim = sqlc.arg(claim)::uuid AND aid = 0 AND state = sqlc.arg(state)::text;
+
 -- name: FollowedArchive :execrows
 -- What Bilibili says of an archive. An answer from before the archive was edited is not about what it is now.
 UPDATE submissions SET archive = sqlc.arg(archive)::text, archive_code = sqlc.arg(archive_code)::integer, archive_text = sqlc.arg(archive_text)::text,

@@ -137,7 +137,7 @@ func TestLateResultsAreLost(t *testing.T) {
 		"failed":     r.UploadFailed(ctx, segment, late, final),
 		"sent":       r.SubmissionSent(ctx, row, late, Sent{}, func(context.Context, *db.Queries) error { return nil }),
 		"accepted":   r.Accepted(ctx, row, late, 1, "BV1"),
-		"appends":    r.Appends(ctx, row, late, nil),
+		"appends":    r.Appends(ctx, row, late, nil, func(context.Context, *db.Queries) error { return nil }),
 		"appended":   r.Appended(ctx, row, late, nil, false),
 		"held":       r.SubmissionHeld(ctx, row, late, final),
 		"refused":    func() error { _, err := r.SubmissionRefused(ctx, row, late, Refusal{}); return err }(),

@@ -341,9 +341,11 @@ func TestSubmissionsChangeAsTheTableSays(t *testing.T) {
 		"sent": {to: string(SubmissionSubmitting), told: func(ctx context.Context) error {
 			return r.SubmissionSent(ctx, now(), claim, Sent{Parts: []string{"n"}}, func(context.Context, *db.Queries) error { return nil })
 		}},
-		"accepted":                {to: string(SubmissionAccepted), told: func(ctx context.Context) error { return r.Accepted(ctx, now(), claim, 5, "BV5") }},
-		"appended":                {to: string(SubmissionAccepted), told: func(ctx context.Context) error { return r.Appended(ctx, now(), claim, []string{"n"}, false) }},
-		"appends":                 {to: string(SubmissionAppending), from: is(SubmissionAppending), told: func(ctx context.Context) error { return r.Appends(ctx, now(), claim, []string{"n"}) }},
+		"accepted": {to: string(SubmissionAccepted), told: func(ctx context.Context) error { return r.Accepted(ctx, now(), claim, 5, "BV5") }},
+		"appended": {to: string(SubmissionAccepted), told: func(ctx context.Context) error { return r.Appended(ctx, now(), claim, []string{"n"}, false) }},
+		"appends": {to: string(SubmissionAppending), from: is(SubmissionAppending), told: func(ctx context.Context) error {
+			return r.Appends(ctx, now(), claim, []string{"n"}, func(context.Context, *db.Queries) error { return nil })
+		}},
 		"held":                    {to: string(SubmissionFailed), told: func(ctx context.Context) error { return r.SubmissionHeld(ctx, now(), claim, final) }},
 		"looked up":               {to: string(SubmissionUnknown), told: func(ctx context.Context) error { return r.LookedUp(ctx, now(), claim, true, Setback{}) }},
 		"never made":              {to: string(SubmissionWaiting), told: func(ctx context.Context) error { return r.NeverMade(ctx, now(), claim, Setback{}) }},

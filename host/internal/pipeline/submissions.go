@@ -66,9 +66,17 @@ func (p *Pipeline) Accepted(ctx context.Context, row db.Submission, claim uuid.U
 	})
 }
 
-// Appends is told which parts an edit is about to add.
-func (p *Pipeline) Appends(ctx context.Context, row db.Submission, claim uuid.UUID, parts []string) error {
-	return held(p.DB.SubmissionAppends(ctx, db.SubmissionAppendsParams{ID: row.ID, Claim: claim, State: string(SubmissionAppending), Appending: parts}))
+// Appends is told which parts an edit is about to add. Still says, as with SubmissionSent, whether they are still those.
+func (p *Pipeline) Appends(ctx context.Context, row db.Submission, claim uuid.UUID, parts []string, still func(ctx context.Context, q *db.Queries) error) error {
+	return p.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		if _, err := p.Lock(ctx, tx, row.RecordingID); err != nil {
+			return err
+		}
+		if err := still(ctx, q); err != nil {
+			return err
+		}
+		return held(q.SubmissionAppends(ctx, db.SubmissionAppendsParams{ID: row.ID, Claim: claim, State: string(SubmissionAppending), Appending: parts}))
+	})
 }
 
 // Appended is told which parts an archive has. Full: it takes no more, so that the rest becomes another one.
@@ -155,6 +163,19 @@ func (p *Pipeline) NeverMade(ctx context.Context, row db.Submission, claim uuid.
 	return held(p.DB.SetSubmissionState(ctx, db.SetSubmissionStateParams{
 		ID: row.ID, Claim: claim, State: string(state), Error: setback.Text, Reason: setback.Reason, Final: setback.Verdict.Final, Missing: setback.Verdict.Missing, Before: before(submissionStates, state),
 	}))
+}
+
+// NothingLeft is told that every part of an archive that was never made was given up. What waited for it goes on.
+func (p *Pipeline) NothingLeft(ctx context.Context, row db.Submission, claim uuid.UUID) error {
+	return p.DB.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		if _, err := p.Lock(ctx, tx, row.RecordingID); err != nil {
+			return err
+		}
+		if err := held(q.DropSubmission(ctx, db.DropSubmissionParams{ID: row.ID, Claim: claim, State: string(SubmissionWaiting)})); err != nil {
+			return err
+		}
+		return p.Advance(ctx, tx, row.RecordingID)
+	})
 }
 
 // RestartSubmission orders a submission anew that failed, or that waits for its next try. What was sent before is looked up first:

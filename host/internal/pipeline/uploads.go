@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -134,15 +135,14 @@ func (p *Pipeline) Waived(ctx context.Context, tx pgx.Tx, recordingID, segmentID
 	if err != nil {
 		return fmt.Errorf("read segments: %w", err)
 	}
-	left := false
-	for _, row := range segments {
-		left = left || Publish(row.Publish) == Wanted
-	}
 	submissions, err := q.LockSubmissions(ctx, recordingID)
 	if err != nil {
 		return fmt.Errorf("lock submissions: %w", err)
 	}
 	for _, row := range submissions {
+		left := slices.ContainsFunc(segments, func(segment db.RecordingSegmentsRow) bool {
+			return Publish(segment.Publish) == Wanted && !inAnother(submissions, row, segment.RemoteName)
+		})
 		switch {
 		case SubmissionState(row.State) == SubmissionFailed:
 			if err := p.RestartSubmission(ctx, tx, row); err != nil {
@@ -155,4 +155,9 @@ func (p *Pipeline) Waived(ctx context.Context, tx pgx.Tx, recordingID, segmentID
 		}
 	}
 	return p.Advance(ctx, tx, recordingID)
+}
+
+// inAnother tells whether a part is in another archive of the recording.
+func inAnother(submissions []db.Submission, but db.Submission, part string) bool {
+	return slices.ContainsFunc(submissions, func(other db.Submission) bool { return other.ID != but.ID && slices.Contains(other.Parts, part) })
 }

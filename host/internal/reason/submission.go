@@ -12,7 +12,6 @@ const (
 	SubmissionAgain     = "submission.again"
 	SubmissionNotReady  = "submission.not_uploaded"
 	SubmissionOther     = "submission.other_account"
-	SubmissionNothing   = "submission.nothing_left"
 	SubmissionCover     = "submission.cover"
 	SubmissionArchive   = "submission.archive_rejected"
 	SubmissionNotPublic = "submission.not_public"
@@ -36,7 +35,6 @@ var submissions = catalogue{
 	SubmissionAgain:     {"{fate}, and no archive exists: submitting again", "{fate}，且稿件不存在：重新投稿", Action{Wait, "submission"}},
 	SubmissionNotReady:  {"segment {index} is not uploaded", "第 {index} 段尚未上传", Action{Wait, "recording"}},
 	SubmissionOther:     {"segment {index} was uploaded with account \"{had}\" and belongs to it; set user_cookie of template \"{template}\" back from \"{has}\" to submit", "第 {index} 段由账号“{had}”上传，只能由它投稿；请把模板“{template}”的 user_cookie 从“{has}”改回", Action{Edit, "template"}},
-	SubmissionNothing:   {"every segment was given up: nothing is left to submit", "所有分段都已放弃：没有可投稿的内容", Action{Retry, "recording"}},
 	SubmissionCover:     {"{cover} cannot be used: {cause}; mend it, or the archive is submitted without it {patience} after the end of the recording", "{cover} 无法使用：{cause}；请修复，否则录制结束 {patience} 后将不带封面投稿", Action{Edit, "template"}},
 	SubmissionArchive:   {"Bilibili did not publish {bvid}: {words}", "B 站未公开 {bvid}：{words}", Action{Open, "submission"}},
 	SubmissionNotPublic: {"files are removed when the archive is public; it is not yet: {words}", "稿件公开后才会移除文件；目前尚未公开：{words}", Action{Wait, "submission"}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/pipeline"
@@ -36,7 +37,13 @@ func (w submission) append(ctx context.Context) (jobs.Outcome, error) {
 	if len(missing) == 0 {
 		return w.appended(ctx, nil, false)
 	}
-	if err := w.Pipeline.Appends(ctx, w.row, w.claim, filenames(missing)); err != nil {
+	err = w.Pipeline.Appends(ctx, w.row, w.claim, filenames(missing), func(ctx context.Context, q *db.Queries) error {
+		return stillRemaining(ctx, q, w.row, filenames(missing))
+	})
+	switch {
+	case errors.Is(err, errPartsChanged):
+		return jobs.Again(0), nil
+	case err != nil:
 		return jobs.Done(), fmt.Errorf("mark edit: %w", err)
 	}
 	w.row.Attempts++
@@ -54,6 +61,20 @@ func (w submission) append(ctx context.Context) (jobs.Outcome, error) {
 		err = w.rejected(ctx, account, err)
 	}
 	return w.refused(ctx, pipeline.Edit, err, len(missing))
+}
+
+// stillRemaining finds out whether a part was given up that is about to be added. The recording is locked.
+func stillRemaining(ctx context.Context, q *db.Queries, row db.Submission, parts []string) error {
+	left, err := remaining(ctx, q, row)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if !slices.Contains(left, part) {
+			return errPartsChanged
+		}
+	}
+	return nil
 }
 
 func tooMany(err error) bool {

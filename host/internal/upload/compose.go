@@ -24,7 +24,7 @@ func (s *Service) compose(ctx context.Context, row db.Submission) (*bilibili.Acc
 		return nil, bilibili.Archive{}, err
 	}
 	if len(parts) == 0 {
-		return nil, bilibili.Archive{}, missing(reason.New(reason.SubmissionNothing))
+		return nil, bilibili.Archive{}, errPartsChanged // what there was a moment ago was given up
 	}
 	configuration, err := s.configuration(ctx, recording.StreamerID)
 	if err != nil {
@@ -115,17 +115,25 @@ func due(ctx context.Context, q *db.Queries, row db.Submission) (segments []db.R
 	return segments, elsewhere, nil
 }
 
-// stillTheParts compares what a recording publishes with what is about to be sent. It is locked.
-func stillTheParts(ctx context.Context, q *db.Queries, row db.Submission, composed []string) error {
+// remaining are the parts of the recording that no other archive of it has; one that is not uploaded has no name.
+func remaining(ctx context.Context, q *db.Queries, row db.Submission) (parts []string, err error) {
 	segments, elsewhere, err := due(ctx, q, row)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var parts []string
 	for _, segment := range segments {
 		if !slices.Contains(elsewhere, segment.RemoteName) {
 			parts = append(parts, segment.RemoteName)
 		}
+	}
+	return parts, nil
+}
+
+// stillTheParts compares what a recording publishes with what is about to be sent. It is locked.
+func stillTheParts(ctx context.Context, q *db.Queries, row db.Submission, composed []string) error {
+	parts, err := remaining(ctx, q, row)
+	if err != nil {
+		return err
 	}
 	if !slices.Equal(parts[:min(len(parts), int(row.PartLimit))], composed) {
 		return errPartsChanged

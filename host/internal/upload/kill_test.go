@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/bilibili"
+	simulator "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
 // mortalService is a service whose process dies after so many statements. Its jobs are run by hand.
@@ -122,5 +126,35 @@ func (h *harness) archivesOf(world *memory) Archives {
 			}
 			return bilibili.Accepted{AID: 5, BVID: "BV5"}, nil
 		},
+	}
+}
+
+// A worker lets go of its archive in the statement that orders the next job for it: that job has nobody to wait for.
+func TestAnArchiveIsLetGoOfWithWhatIsCommitted(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	sim := h.real(simulator.Options{})
+	h.addsAtMost(1)
+	s := h.service()
+	recording, names := h.stored(sim, 2)
+	h.end(s, recording)
+	claim := uuid.New()
+	held := func() db.Submission {
+		h.exec("UPDATE submissions SET claim = $1", []any{claim})
+		submission, _ := h.submission(recording)
+		return submission
+	}
+	h.exec("UPDATE submissions SET state = 'submitting', parts = $1", []any{names[:1]})
+	if err := s.Pipeline.Accepted(t.Context(), held(), claim, 1, "BV1"); err != nil {
+		t.Fatal(err)
+	}
+	if submission, _ := h.submission(recording); submission.Claim != nil || submission.State != "appending" {
+		t.Errorf("after it was accepted: %+v", submission)
+	}
+	if err := s.Pipeline.Appended(t.Context(), held(), claim, names, false); err != nil {
+		t.Fatal(err)
+	}
+	if submission, _ := h.submission(recording); submission.Claim != nil || submission.State != "accepted" {
+		t.Errorf("after an edit: %+v", submission)
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
+	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/bilibili"
 	"github.com/lubod/lubod/host/internal/jobs"
 	simulator "github.com/lubod/lubod/sdk/simulator/bilibili"
@@ -137,6 +140,74 @@ func TestAnArchiveIsNeverSubmittedWithAHole(t *testing.T) {
 				t.Errorf("%d submits, submission %+v", len(sim.Submits()), submission)
 			}
 		})
+	}
+}
+
+// A segment that comes late and cannot be uploaded can be given up, though its recording is published: whatever waits for the
+// recording to be published as a whole goes on.
+func TestALateSegmentCanBeGivenUp(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	sim := h.real(simulator.Options{})
+	h.exec(`UPDATE streamers SET postprocessor = '["rm"]'`, nil)
+	s := h.service()
+	recording, _ := h.stored(sim, 2)
+	h.end(s, recording)
+	segment := h.closed(s, recording, 3)
+	h.exec("UPDATE segments SET publish = 'waived' WHERE id = $1", []any{segment})
+	h.submit(t.Context(), s, recording)
+	h.exec("UPDATE segments SET publish = 'wanted' WHERE id = $1", []any{segment})
+	h.exec("UPDATE uploads SET state = 'failed', error = 'no video' WHERE segment_id = $1", []any{segment})
+	h.exec("DELETE FROM hook_runs", nil)
+	rows, err := h.db.RecordingSegments(t.Context(), recording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s.WaiveSegment(t.Context(), rows[0].ID), "it is published in BV")
+	if err := s.WaiveSegment(t.Context(), segment); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s.RetrySegment(t.Context(), segment), "published as BV")
+	var due int
+	if h.exec("SELECT count(*) FROM hook_runs WHERE stage = 'postprocessor'", nil, &due); due != 1 {
+		t.Errorf("%d postprocessors are due, want 1", due)
+	}
+}
+
+// Parts are looked at once more when an edit is marked as sent.
+func TestAPartThatIsGivenUpWhileItIsAddedIsNotAdded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	sim := h.real(simulator.Options{})
+	h.addsAtMost(2)
+	s := h.service()
+	recording, names := h.stored(sim, 4)
+	h.end(s, recording)
+	h.submit(t.Context(), s, recording)
+	rows, err := h.db.RecordingSegments(t.Context(), recording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, _ := h.submission(recording)
+	err = s.Pipeline.Appends(t.Context(), made, uuid.Nil, names[2:], func(ctx context.Context, q *db.Queries) error {
+		return errPartsChanged
+	})
+	if !errors.Is(err, errPartsChanged) {
+		t.Errorf("an edit is sent all the same: %v", err)
+	}
+	if err := stillRemaining(t.Context(), h.db.Queries, made, names[2:]); err != nil {
+		t.Error(err)
+	}
+	if err := s.WaiveSegment(t.Context(), rows[3].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := stillRemaining(t.Context(), h.db.Queries, made, names[2:]); !errors.Is(err, errPartsChanged) {
+		t.Errorf("a part that was given up would be added: %v", err)
+	}
+	h.start(s)
+	h.untilPublished(recording, 1, 3)
+	if got := partsOf(sim); len(got) != 1 || !slices.Equal(got[0], names[:3]) {
+		t.Errorf("parts %v of %v", got, names)
 	}
 }
 

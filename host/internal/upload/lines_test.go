@@ -83,7 +83,7 @@ func TestAStopJoinsTheMeasurement(t *testing.T) {
 	if !ended.Load() {
 		t.Error("the measurement outlives the service")
 	}
-	if best, measured := s.ranked([]string{"bda2", "ws"}); measured != nil || best[0] != "bda2" {
+	if best, measured := s.ranked([]string{"bda2", "qn"}); measured != nil || best[0] != "bda2" {
 		t.Errorf("after the stop a measurement begins: %v", best)
 	}
 }

@@ -180,6 +180,64 @@ func TestALostAnswerToAnEditDoublesNoPart(t *testing.T) {
 	}
 }
 
+// What was left for a further archive is given up: it is not waited for any more, and comes back when a part does.
+func TestAFurtherArchiveThatNothingIsLeftForGoesAway(t *testing.T) {
+	t.Parallel()
+	for name, state := range map[string]string{
+		"waiting for long":   "state = 'waiting', error = 'too often'",
+		"refused":            "state = 'failed', refusal = 21103, error = 'refused', account_file = 'a.json', submitted_at = now(), parts = '{gone}'",
+		"failed before that": "state = 'failed', error = 'failed'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			sim := h.real(simulator.Options{MaxArchiveParts: 2})
+			h.addsAtMost(2)
+			s := h.service()
+			recording, names := h.stored(sim, 3)
+			h.end(s, recording)
+			h.exec("DELETE FROM river_job", nil)
+			for range 2 { // the archive, and the edit that it does not take
+				h.submit(t.Context(), s, recording)
+			}
+			h.exec("UPDATE submissions SET "+state+" WHERE number = 2", nil)
+			h.exec("DELETE FROM river_job", nil)
+			rows, err := h.db.RecordingSegments(t.Context(), recording)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.start(s)
+			if err := s.WaiveSegment(t.Context(), rows[0].ID); err == nil || !strings.Contains(err.Error(), "it is published in BV") {
+				t.Errorf("a part of the archive can be given up: %v", err)
+			}
+			if err := s.WaiveSegment(t.Context(), rows[2].ID); err != nil {
+				t.Fatal(err)
+			}
+			h.untilPublished(recording, 1, 2)
+			if got := partsOf(sim); len(got) != 1 || !slices.Equal(got[0], names[:2]) {
+				t.Errorf("parts: %v", got)
+			}
+		})
+	}
+}
+
+// Bilibili takes fewer parts at once from some accounts: the first ones are sent, and the rest added.
+func TestAnArchiveOfTooManyPartsBeginsWithHalfOfThem(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	sim := h.real(simulator.Options{})
+	sim.AddFault(simulator.Code(bilibili.CodeTooManyParts))
+	s := h.service()
+	recording, names := h.stored(sim, 5)
+	h.end(s, recording)
+	h.start(s)
+	h.untilPublished(recording, 1, 5)
+	if got := partsOf(sim); len(got) != 1 || !slices.Equal(got[0], names) || sim.Archives()[0].Edits != 2 {
+		t.Errorf("parts %v after %d edits", got, sim.Archives()[0].Edits)
+	}
+	sim.RequireNoViolations(t)
+}
+
 // A template or a default account that goes away after an archive was made has nothing to do with it.
 func TestPartsAreAddedAsTheArchiveWasMade(t *testing.T) {
 	t.Parallel()

@@ -157,7 +157,6 @@ func TestEachFailureOfASubmissionHasAReason(t *testing.T) {
 		"cover":            {reason.SubmissionCover, "waiting", sql("UPDATE templates SET cover = 'missing.jpg'")},
 		"not uploaded":     {reason.SubmissionNotReady, "waiting", sql("UPDATE uploads SET state = 'pending'")},
 		"other account":    {reason.SubmissionOther, "waiting", sql("UPDATE uploads SET account_file = 'other.json'")},
-		"nothing left":     {reason.SubmissionNothing, "waiting", sql("UPDATE segments SET publish = 'waived'")},
 		"refused":          {reason.SubmissionRefused, "failed", submits(&bilibili.RefusedError{Code: 21103, Message: "title"})},
 		"refused for now":  {reason.SubmissionRefused, "waiting", submits(&bilibili.RefusedError{Code: -352, Message: "risk"})},
 		"login refused":    {reason.UploadLogin, "waiting", submits(&bilibili.RefusedError{Code: bilibili.CodeNotLoggedIn})},

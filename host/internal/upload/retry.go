@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,7 +39,7 @@ func (s *Service) RetrySegment(ctx context.Context, segmentID int64) error {
 		}
 		upload := pipeline.UploadState(row.Upload.State)
 		if pipeline.Publish(row.Segment.Publish) == pipeline.Waived {
-			if err := editable(submissions, "the segment cannot come back"); err != nil {
+			if err := returnable(submissions); err != nil {
 				return err
 			}
 			if err := s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Wanted); err != nil {
@@ -126,7 +127,7 @@ func (s *Service) WaiveSegment(ctx context.Context, segmentID int64) error {
 		if waived = pipeline.Publish(row.Segment.Publish) == pipeline.Waived; waived {
 			return nil
 		}
-		if err := editable(submissions, "the segment cannot be given up"); err != nil {
+		if err := removable(submissions, row.Upload.RemoteName); err != nil {
 			return err
 		}
 		return s.Pipeline.Waived(ctx, tx, row.Segment.RecordingID, segmentID, pipeline.Waived)
@@ -176,17 +177,42 @@ func notUploading(ctx context.Context, q *db.Queries, segmentID int64) error {
 	return conflict("the segment is not to be published (%s: %s); POST /api/v1/uploads publishes its file", segment.Publish, segment.Reason)
 }
 
-// editable tells whether the parts of a submission can still change.
-func editable(submissions []db.Submission, what string) error {
+// removable tells whether a segment can still be left out: it is in no archive, nor in one that is about to be.
+func removable(submissions []db.Submission, part string) error {
+	const what = "the segment cannot be given up"
 	for _, submission := range submissions {
-		switch pipeline.SubmissionState(submission.State) {
-		case pipeline.SubmissionAccepted, pipeline.SubmissionAppending:
-			return conflict("%s: the recording is published as %s", what, submission.BVID)
-		case pipeline.SubmissionSubmitting, pipeline.SubmissionUnknown:
-			return conflict("%s: the recording is being submitted with the parts it has; wait until /api/v1/status shows how that ended", what)
+		in := part != "" && (slices.Contains(submission.Parts, part) || slices.Contains(submission.Appending, part))
+		switch {
+		case !in:
+		case submission.AID != 0:
+			return conflict("%s: it is published in %s", what, submission.BVID)
+		case outstanding(submission):
+			return conflict("%s: %s", what, beingSubmitted)
 		}
 	}
 	return nil
+}
+
+// returnable tells whether a segment that was given up can come back: there is no archive without it, nor may there be one.
+func returnable(submissions []db.Submission) error {
+	const what = "the segment cannot come back"
+	for _, submission := range submissions {
+		switch {
+		case submission.AID != 0:
+			return conflict("%s: the recording is published as %s; POST /api/v1/uploads publishes its file", what, submission.BVID)
+		case outstanding(submission):
+			return conflict("%s: %s", what, beingSubmitted)
+		}
+	}
+	return nil
+}
+
+const beingSubmitted = "the recording is being submitted with the parts it has; wait until /api/v1/status shows how that ended"
+
+// outstanding tells whether an archive may have been made just now.
+func outstanding(submission db.Submission) bool {
+	state := pipeline.SubmissionState(submission.State)
+	return state == pipeline.SubmissionSubmitting || state == pipeline.SubmissionUnknown
 }
 
 // restartUpload orders a transfer anew that failed, or that waits. A file that a person ordered is taken as it is now.

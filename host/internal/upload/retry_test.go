@@ -262,7 +262,7 @@ func TestSegmentCannotBeWaivedWhileItIsBeingSubmitted(t *testing.T) {
 		t.Errorf("an archive with a waived part would be sent: %v", err)
 	}
 	for _, state := range []string{"submitting", "unknown"} {
-		h.exec("UPDATE submissions SET state = $1, submitted_at = now()", []any{state})
+		h.exec("UPDATE submissions SET state = $1, submitted_at = now(), parts = (SELECT array_agg(remote_name) FROM uploads WHERE segment_id = $2)", []any{state, second})
 		refused(t, s.WaiveSegment(t.Context(), second), "being submitted")
 		refused(t, s.RetrySegment(t.Context(), first), "being submitted")
 	}

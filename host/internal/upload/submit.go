@@ -90,8 +90,18 @@ func (w submission) step(ctx context.Context) (jobs.Outcome, error) {
 
 // submit creates the archive.
 func (w submission) submit(ctx context.Context) (jobs.Outcome, error) {
+	left, err := remaining(ctx, w.DB.Queries, w.row)
+	switch {
+	case err != nil:
+		return jobs.Done(), err
+	case len(left) == 0:
+		return w.dropped(ctx)
+	}
 	account, archive, err := w.compose(ctx, w.row)
-	if err != nil {
+	switch {
+	case errors.Is(err, errPartsChanged):
+		return jobs.Again(0), nil
+	case err != nil:
 		return w.held(ctx, pipeline.Submit, err)
 	}
 	sent := pipeline.Sent{Account: account.File, Title: archive.Title, Parts: filenames(archive.Videos), At: time.Now()}
@@ -117,6 +127,17 @@ func (w submission) submit(ctx context.Context) (jobs.Outcome, error) {
 
 // errPartsChanged means that a person waived a segment, or took one back, while the archive was being composed.
 var errPartsChanged = errors.New("the parts of the recording changed")
+
+// dropped commits that nothing is left for an archive: a person gave up all that it was to have.
+func (w submission) dropped(ctx context.Context) (jobs.Outcome, error) {
+	err := w.saver().Persist(ctx, "submission", func(ctx context.Context) error {
+		return w.Pipeline.NothingLeft(ctx, w.row, w.claim)
+	}, pipeline.ErrLost)
+	if err == nil {
+		w.logger.Info("nothing is left for an archive; it is not made")
+	}
+	return jobs.Done(), err
+}
 
 // accepted commits that Bilibili has the archive.
 func (w submission) accepted(ctx context.Context, accepted bilibili.Accepted) (jobs.Outcome, error) {
