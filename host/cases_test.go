@@ -25,10 +25,19 @@ const casesPace = 600
 // newCases sets a daemon up whose waits, and whose Bilibili's archives, are fast.
 func newCases(t *testing.T, sim bilibili.Options) *cases {
 	t.Helper()
-	sim.ArchiveSpeed = casesPace
-	daemon := hosttest.New(t, hosttest.Options{Sim: sim, Env: []string{fmt.Sprintf("LUBOD_TEST_PACE=%f", 1/float64(casesPace))}})
+	options := fastArchives()
+	options.Sim = sim
+	options.Sim.ArchiveSpeed = casesPace
+	daemon := hosttest.New(t, options)
 	prepare(t, daemon)
 	return &cases{Daemon: daemon, t: t}
+}
+
+// fastArchives are a daemon whose waits are fast, with environment variables, and a Bilibili that publishes within moments.
+func fastArchives(env ...string) hosttest.Options {
+	return hosttest.Options{
+		Sim: bilibili.Options{ArchiveSpeed: casesPace}, Env: append(env, fmt.Sprintf("LUBOD_TEST_PACE=%f", 1/float64(casesPace))),
+	}
 }
 
 type cases struct {

@@ -104,7 +104,7 @@ func TestEventsTellWhatBecomesOfAPlugin(t *testing.T) {
 // A hook that is held, the person who lets it go on and the file that it removes are told as they happen.
 func TestEventsTellWhatBecomesOfAHook(t *testing.T) {
 	t.Parallel()
-	daemon := hosttest.New(t, hosttest.Options{Env: []string{"LUBOD_ALLOW_RUN_HOOKS=true"}})
+	daemon := hosttest.New(t, fastArchives("LUBOD_ALLOW_RUN_HOOKS=true"))
 	prepare(t, daemon)
 	live := hosttest.ServeLive(t, hosttest.EncodeClip(t, 24))
 	told := watchEvents(t, daemon, "hook,segment")

@@ -48,9 +48,7 @@ func TestHooksOnTheWayFromStreamToArchive(t *testing.T) {
 	}))
 	defer receiver.Close()
 	clip := hosttest.EncodeClip(t, 24)
-	daemon := hosttest.New(t, hosttest.Options{Env: []string{
-		"LUBOD_ALLOW_RUN_HOOKS=true", "LUBOD_ALLOW_ADDRESSES=127.0.0.1", "SECRET_OF_THE_DAEMON=hush",
-	}})
+	daemon := hosttest.New(t, fastArchives("LUBOD_ALLOW_RUN_HOOKS=true", "LUBOD_ALLOW_ADDRESSES=127.0.0.1", "SECRET_OF_THE_DAEMON=hush"))
 	prepare(t, daemon)
 	live := hosttest.ServeLive(t, clip)
 
@@ -133,7 +131,7 @@ func TestHooksOnTheWayFromStreamToArchive(t *testing.T) {
 func TestHeldHookWaitsForAPerson(t *testing.T) {
 	t.Parallel()
 	clip := hosttest.EncodeClip(t, 24)
-	daemon := hosttest.New(t, hosttest.Options{Env: []string{"LUBOD_ALLOW_RUN_HOOKS=true"}})
+	daemon := hosttest.New(t, fastArchives("LUBOD_ALLOW_RUN_HOOKS=true"))
 	prepare(t, daemon)
 	live := hosttest.ServeLive(t, clip)
 	daemon.Client.Do(http.MethodPost, "/streamers", map[string]any{

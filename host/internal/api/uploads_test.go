@@ -296,7 +296,7 @@ func TestUploadMistakesInParams(t *testing.T) {
 	h := newLoggedIn(t)
 	writeVideo(t, h, "a.flv", "1", 1704873600)
 	h.api(t, "POST", "/upload_streamers", `{"template_name":"no account","tag":"a"}`).must(t, 200)
-	many := make([]string, 101)
+	many := make([]string, 1001)
 	for i := range many {
 		many[i] = fmt.Sprintf("%d.flv", i)
 	}
@@ -316,7 +316,7 @@ func TestUploadMistakesInParams(t *testing.T) {
 		"tid a text":             {order([]string{"a.flv"}, `"tid":"171"`), []string{"params.tid: must be a whole number, not a text"}},
 		"unknown field":          {order([]string{"a.flv"}, `"credits":[]`), []string{"params.credits: is not known here"}},
 		"no files":               {order([]string{}), []string{"files: must have at least one entry"}},
-		"more than Bilibili can": {order(many), []string{"files: must have at most 100 entries"}},
+		"more than Bilibili can": {order(many), []string{"files: must have at most 1000 entries"}},
 		"files missing":          {`{"params":{}}`, []string{"files: is missing"}},
 		"files a text":           {`{"files":"a.flv","params":{}}`, []string{"files: must be a list, not a text"}},
 		"params missing":         {`{"files":["a.flv"]}`, []string{"params: is missing"}},
