@@ -353,8 +353,8 @@ func TestSubmissionsChangeAsTheTableSays(t *testing.T) {
 		"lost":                    refused(SubmissionUnknown, Verdict{Unknown: true}),
 		"refused":                 refused(SubmissionWaiting, Verdict{}),
 		"refused for good":        refused(SubmissionFailed, Verdict{Final: true}),
-		"restarted":               restart(SubmissionWaiting, "aid = 0", SubmissionFailed, SubmissionWaiting),
-		"restarted after a send":  restart(SubmissionUnknown, "submitted_at = now()", SubmissionFailed),
+		"restarted":               restart(SubmissionWaiting, "aid = 0, submitted_at = NULL", SubmissionFailed, SubmissionWaiting),
+		"restarted after a send":  restart(SubmissionUnknown, "aid = 0, submitted_at = now()", SubmissionFailed),
 		"restarted as an archive": restart(SubmissionAppending, "aid = 5", SubmissionFailed, SubmissionAppending),
 	})
 }
