@@ -15,7 +15,7 @@ import (
 func (h *harness) recorded(s host) (recording int64) {
 	h.t.Helper()
 	id := h.begin(s)
-	h.touch(h.closed(id, 1).Segment.Path)
+	h.touch(h.closed(id, h.request(id).FirstIndex).Segment.Path)
 	before := h.rows("segments")
 	h.process.emit(id, recorder.MediaArrived{}, h.closed(id, h.request(id).FirstIndex), recorder.Ended{Reason: recorder.EndEOF})
 	<-h.asked
