@@ -26,7 +26,7 @@ func (s *Service) runJob(ctx context.Context, job jobs.Hook) jobs.Outcome {
 	}, pipeline.ErrLost)
 	switch {
 	case errors.Is(err, pipeline.ErrBusy):
-		return jobs.Again(s.Pace.Turn)
+		return jobs.Again(s.Pace.Database)
 	case errors.Is(err, pipeline.ErrLost):
 		return jobs.Done()
 	case err != nil:
