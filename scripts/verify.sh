@@ -62,6 +62,17 @@ rules() {
 	(cd tools && go test ./rules && go run ./rules ..)
 }
 
+# What a build leaves in the wrong place is committed easily, and stays in the history for ever.
+small() {
+	local large
+	large=$(git ls-files -z | xargs -0 -I{} find {} -maxdepth 0 -size +1024k 2>/dev/null)
+	[ -z "$large" ] || {
+		printf 'larger than 1 MiB, is it meant to be committed?\n%s\n' "$large" >&2
+		return 1
+	}
+}
+
+check "no large file is committed" small
 check "generated code is up to date (make gen)" generated
 check "Go code is formatted (make fmt)" formatted
 check "modules are tidy" in_modules go mod tidy -diff

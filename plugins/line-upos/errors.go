@@ -40,6 +40,9 @@ func (e *goneError) Error() string { return e.reason }
 
 func (e *goneError) helps(resumed bool) bool { return e.expired || resumed }
 
+// errStored means that the storage holds the whole object already: an earlier run completed it, and nobody could say so any more.
+var errStored = errors.New("the storage holds the whole object")
+
 // publicError gives every error that leaves the plugin a kind.
 func publicError(err error) error {
 	var known *sdk.Error

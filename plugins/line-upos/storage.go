@@ -60,8 +60,17 @@ func (u *upos) put(ctx context.Context, s *session, src *source, part int) error
 		if err != nil {
 			return err
 		}
-		return a.chunkVerdict()
+		err = a.chunkVerdict()
+		if s.resumed && a.refusesSession() && u.stored(ctx, s) {
+			return errStored
+		}
+		return err
 	})
+}
+
+// refusesSession: a storage answers so to a chunk of an object that is complete, or that it forgot. A gateway's 400 looks the same.
+func (a answer) refusesSession() bool {
+	return a.status == http.StatusBadRequest || a.status == http.StatusForbidden || a.status == http.StatusNotFound
 }
 
 func partQuery(s *session, part int) string {

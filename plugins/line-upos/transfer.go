@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -38,17 +39,29 @@ func (t *transfer) run(ctx context.Context, threads int) error {
 	if err := t.tell(); err != nil || t.session.Completed {
 		return err
 	}
-	if err := t.sendParts(ctx, threads); err != nil {
+	if err := t.fill(ctx, threads); err != nil {
+		return err
+	}
+	t.session.Completed = true
+	return t.tell()
+}
+
+// fill makes the object complete. One that an earlier run completed, of which the host has an older checkpoint, stays as it is.
+func (t *transfer) fill(ctx context.Context, threads int) error {
+	err := t.sendParts(ctx, threads)
+	if errors.Is(err, errStored) {
+		for _, part := range t.session.acked.missing() {
+			t.session.acked.add(part)
+		}
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if err := t.source.unchanged(); err != nil {
 		return err
 	}
-	if err := t.upos.complete(ctx, t.session); err != nil {
-		return err
-	}
-	t.session.Completed = true
-	return t.tell()
+	return t.upos.complete(ctx, t.session)
 }
 
 // sendParts sends what is missing, and tells the host beside it.

@@ -337,11 +337,15 @@ func (r *run) judgeConnection(room int, c live.Connection, frames map[string]*pl
 	return sent, lost
 }
 
-// wasFull reports whether a disk was full when a frame was sent.
+// wasFull reports whether a disk was full when a frame was sent, or when it came to be written: what was held because a folder
+// could not be written comes later.
 func (r *run) wasFull(room int, tag live.Sent) bool {
 	const slack = time.Second
 	at := r.sentAt(room, tag)
-	return slices.ContainsFunc(r.full, func(w window) bool { return at.After(w.from.Add(-slack)) && at.Before(w.to.Add(slack)) })
+	return slices.ContainsFunc(r.full, func(w window) bool {
+		_, from := r.unableSince(w.from)
+		return at.After(from.Add(-slack)) && at.Before(w.to.Add(slack))
+	})
 }
 
 // sentAt is when a frame was sent.
