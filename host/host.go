@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,7 @@ import (
 	"github.com/lubod/lubod/host/internal/logs"
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/settings"
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 // Config is what the daemon was started with.
@@ -250,6 +252,7 @@ func (h *Host) startPlugins(ctx context.Context, parts *stages) (*plugins.Manage
 	}
 	manager, err := plugins.New(plugins.Options{
 		RunDir: filepath.Join(h.config.DataDir, "run"), LogDir: filepath.Join(h.config.DataDir, "logs"), Logger: h.logger, Getenv: os.Getenv,
+		Env: []string{fetch.EnvAllowAddresses + "=" + h.config.AllowAddresses, fetch.EnvLocalSources + "=" + strconv.FormatBool(h.config.LocalSources)},
 	})
 	if err != nil {
 		return nil, err

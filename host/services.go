@@ -26,6 +26,7 @@ import (
 	"github.com/lubod/lubod/host/internal/plugins"
 	"github.com/lubod/lubod/host/internal/record"
 	"github.com/lubod/lubod/host/internal/upload"
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 // services are the parts of a host that stand on its database and its plugins.
@@ -47,7 +48,7 @@ type services struct {
 
 // build makes the services and joins them; nothing runs yet.
 func (h *Host) build(hostID uuid.UUID, manager *plugins.Manager, database *db.DB) (*services, error) {
-	allowed, err := outgoing.ParseAllowed(h.config.AllowAddresses)
+	allowed, err := fetch.ParseAllowed(h.config.AllowAddresses)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,7 @@ const (
 	CodeNotMedia    = "net.not_media"   // {where} sends nothing that can be recorded: {cause}
 	CodeSilent      = "net.silent"      // {where} takes the connection and sends nothing
 	CodeUnreachable = "net.unreachable" // {where} cannot be reached: {cause}
+	CodeAddress     = "net.address"     // {where} is, or leads to, an address that no source may be at: {cause}
 )
 
 // The codes of contract version 1 for files that cannot be written.

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -55,12 +56,13 @@ func newBilibili(ctx context.Context, opts options) (*bilibili, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 4
-	transport.IdleConnTimeout = 30 * time.Second
-	transport.TLSHandshakeTimeout = connectTimeout
-	transport.ResponseHeaderTimeout = answerTimeout
-	context.AfterFunc(ctx, transport.CloseIdleConnections)
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.MaxIdleConnsPerHost = 4
+	base.IdleConnTimeout = 30 * time.Second
+	base.TLSHandshakeTimeout = connectTimeout
+	base.ResponseHeaderTimeout = answerTimeout
+	context.AfterFunc(ctx, base.CloseIdleConnections)
+	transport := fetch.SourceGuard().Transport(base, net.Dialer{Timeout: connectTimeout})
 	b := &bilibili{
 		base:      opts,
 		transport: transport,

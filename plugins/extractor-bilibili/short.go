@@ -81,7 +81,7 @@ func (b *bilibili) follow(ctx context.Context, code string) (string, error) {
 			return m[roomURL.SubexpIndex("room")], nil
 		}
 		if next.User != nil || (next.Host != at.Host && !strings.EqualFold(next.Host, "b23.tv")) {
-			return "", sdk.Errorf(sdk.Unsupported, "the short link does not lead to a room but to %s", next.Hostname())
+			return "", sdk.Errorf(sdk.Unsupported, "the short link does not lead to a room but to another site")
 		}
 		at = next
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 var info = sdk.Info{
@@ -33,6 +34,9 @@ func (direct) Resolve(_ context.Context, ref extractor.Ref) (extractor.Status, e
 	u, err := url.Parse(ref.URL)
 	if err != nil {
 		return extractor.Offline, sdk.Errorf(sdk.Unsupported, "%s is not a URL: %w", ref.URL, err)
+	}
+	if err := fetch.SourceGuard().CheckURL(u); err != nil {
+		return extractor.Offline, fetch.RequestError(fetch.Place(ref.URL), nil, err, nil)
 	}
 	container := "flv"
 	if ref.Groups["hls"] != "" {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"regexp"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/extractor"
 	"github.com/lubod/lubod/sdk/plugintest"
 )
@@ -49,6 +52,17 @@ func TestPatternTakesLiveMediaOnly(t *testing.T) {
 	} {
 		if got := pattern.MatchString(url); got != want {
 			t.Errorf("%s: taken %v, want %v", url, got, want)
+		}
+	}
+}
+
+// What cannot be a source is said at once, and not when the recorder tries.
+func TestAddressesThatAreNoSource(t *testing.T) {
+	for _, url := range []string{"http://169.254.169.254/a.flv", "http://user:s3cret@[::ffff:169.254.169.254]:80/a.flv?s3cret", "http://2852039166/a.m3u8"} {
+		_, err := direct{}.Resolve(t.Context(), extractor.Ref{URL: url})
+		var typed *sdk.Error
+		if !errors.As(err, &typed) || typed.Code != sdk.CodeAddress || strings.Contains(typed.Message, "s3cret") {
+			t.Errorf("%s: %v, want it refused", url, err)
 		}
 	}
 }

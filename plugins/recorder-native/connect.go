@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/lubod/lubod/sdk"
@@ -13,15 +14,12 @@ import (
 )
 
 // newClient returns the client of one session. Some sources serve a single connection only, so that nothing is asked
-// twice: no pooling between sessions, and HTTP/1.1, where a body costs no framing of its own. Private addresses are
-// allowed: a source in the own network is as good as any.
+// twice: no pooling between sessions, and HTTP/1.1, where a body costs no framing of its own.
 func newClient(o options) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	dialer := &net.Dialer{Timeout: seconds(o.ConnectTimeout)}
-	return &http.Client{Transport: &http.Transport{
+	return &http.Client{Transport: fetch.SourceGuard().Transport(&http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
 		TLSHandshakeTimeout:    seconds(o.ConnectTimeout),
 		ResponseHeaderTimeout:  seconds(o.ConnectTimeout),
 		DisableCompression:     true,
@@ -29,7 +27,7 @@ func newClient(o options) *http.Client {
 		Protocols:              protocols,
 		// Chunked bodies are read through this buffer.
 		ReadBufferSize: 64 << 10,
-	}}
+	}, net.Dialer{Timeout: seconds(o.ConnectTimeout)})}
 }
 
 // newRequest is the one request for a stream.
@@ -59,13 +57,27 @@ func open(client *http.Client, request *http.Request, where string) (io.ReadClos
 	case response.StatusCode != http.StatusOK:
 		err = fetch.StatusError(where, response, nil)
 		if response.StatusCode/100 == 2 {
-			err = failure(sdk.CodeStatus, where, "answered "+response.Status, "status", response.Status)
+			err = failure(sdk.CodeStatus, where, "answered "+statusOf(response), "status", statusOf(response))
 		}
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		err = compressed(where, encoding)
+		err = compressed(where, known(encoding))
 	default:
 		return response.Body, nil
 	}
 	_ = response.Body.Close()
 	return nil, err
+}
+
+// statusOf names the status of an answer in words of our own: those of the server can be anything.
+func statusOf(response *http.Response) string {
+	return strings.TrimSpace(strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode))
+}
+
+// known names a content encoding that is registered, and no other: the header can hold anything.
+func known(encoding string) string {
+	switch name := strings.ToLower(encoding); name {
+	case "gzip", "deflate", "br", "zstd", "compress":
+		return name
+	}
+	return "an unknown way"
 }

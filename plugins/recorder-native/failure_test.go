@@ -14,6 +14,7 @@ import (
 	"github.com/lubod/lubod/sdk/fetch"
 	"github.com/lubod/lubod/sdk/recorder"
 	"github.com/lubod/lubod/sdk/simulator/live"
+	"github.com/lubod/lubod/sdk/simulator/names"
 )
 
 // source is a server of one handler.
@@ -112,6 +113,65 @@ func TestWhyNothingCouldBeOpened(t *testing.T) {
 				t.Errorf("retry after %s, want 7s", typed.RetryAfter)
 			}
 		})
+	}
+}
+
+// What a server answers that is no source stays with the recorder, in whatever part of the answer it is.
+func TestNothingOfAnAnswerIsInAnError(t *testing.T) {
+	const secret = "s3cret"
+	raw := func(answer string) string {
+		return source(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write([]byte(answer))
+			_ = conn.Close()
+		})
+	}
+	for name, url := range map[string]string{
+		"body":           raw("HTTP/1.1 200 OK\r\n\r\n" + secret + " access key"),
+		"cut body":       raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + secret),
+		"chunk size":     raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + secret + "\r\n"),
+		"status":         raw("HTTP/1.1 299 " + secret + "\r\n\r\n"),
+		"refusal":        raw("HTTP/1.1 403 " + secret + "\r\n\r\n" + secret),
+		"no status":      raw("HTTP/1.1 " + secret + "\r\n\r\n"),
+		"encoding":       raw("HTTP/1.1 200 OK\r\nContent-Encoding: " + secret + "\r\n\r\n"),
+		"transfer":       raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: " + secret + "\r\n\r\n"),
+		"header":         raw("HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n"),
+		"no HTTP":        raw("220 " + secret + " ESMTP\r\n"),
+		"retry":          raw("HTTP/1.1 429 x\r\nRetry-After: " + secret + "\r\n\r\n"),
+		"redirect":       raw("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/" + secret + "\r\n\r\n"),
+		"no URL":         raw("HTTP/1.1 302 Found\r\nLocation: http://%zz/" + secret + "\r\n\r\n"),
+		"another scheme": raw("HTTP/1.1 302 Found\r\nLocation: " + secret + "://x\r\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := begin(t, at(url)).end()
+			if !isOffline(err) || strings.Contains(err.Error(), secret) || strings.Contains(typed(err).Args["cause"]+typed(err).Args["status"], secret) {
+				t.Errorf("the recording ended with %v, want an offline error with nothing of the answer", err)
+			}
+		})
+	}
+}
+
+// Where the machine's metadata is no stream is, whoever says so: the room, a name server or another server.
+func TestLinkLocalAddressesAreNoSource(t *testing.T) {
+	system := net.DefaultResolver
+	net.DefaultResolver = names.Fixed("169.254.169.254").Resolver(t)
+	t.Cleanup(func() { net.DefaultResolver = system })
+	redirect := source(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://[::ffff:169.254.169.254]/latest/meta-data/", http.StatusFound)
+	})
+	for _, url := range []string{
+		"http://169.254.169.254/live.flv", "http://[::ffff:169.254.169.254]/live.flv", "http://[fd00:ec2::254]/live.flv", "http://100.100.100.200/live.flv",
+		"http://2852039166/live.flv", "http://cdn.example/live.flv", redirect,
+	} {
+		err := begin(t, at(url)).end()
+		if got := typed(err); !isOffline(err) || got.Code != sdk.CodeAddress || got.Args["where"] != fetch.Place(url) {
+			t.Errorf("%s: %v, want it refused", url, err)
+		}
 	}
 }
 

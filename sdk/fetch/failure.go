@@ -24,7 +24,7 @@ func RequestError(where string, request *http.Request, err error, proxy func(*ht
 	switch code {
 	case sdk.CodeProxy:
 		return proxyError(request, where, cause, err, proxy)
-	case sdk.CodeTLS, sdk.CodeUnreachable:
+	case sdk.CodeTLS, sdk.CodeUnreachable, sdk.CodeAddress:
 		args["cause"] = cause
 	}
 	return &sdk.Error{Kind: sdk.Unavailable, Code: code, Args: args, Message: where + " cannot be reached: " + cause, Err: err}
@@ -89,7 +89,10 @@ func reason(err error) (code, cause string) {
 	var dns *net.DNSError
 	var op *net.OpError
 	var refusal *proxyRefusedError
+	var address *RefusedError
 	switch {
+	case errors.As(err, &address):
+		return sdk.CodeAddress, address.Reason // not its host: a redirect can have brought it
 	case errors.As(err, &refusal):
 		return sdk.CodeProxy, refusal.text
 	case errors.As(err, &op) && op.Op == "proxyconnect":

@@ -1,5 +1,6 @@
 // Package fetch is a small HTTP client for authors of extractors. It knows deadlines, sizes and redirects, and turns
-// every failure into an *sdk.Error of the right kind, so that an author can return what it gives.
+// every failure into an *sdk.Error of the right kind, so that an author can return what it gives. Its requests go where the
+// operator of lubod lets them go; a Guard does the same for plugins that have an HTTP client of their own.
 //
 // Texts of errors name host and path of a request; queries, cookies and other secrets stay out of them.
 package fetch
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -22,6 +24,7 @@ const (
 	defaultTimeout  = 15 * time.Second
 	defaultMaxBytes = 8 << 20
 	maxRedirects    = 5
+	dialTimeout     = 30 * time.Second
 	// defaultUserAgent is that of a common browser: many platforms answer unknown programs with a captcha.
 	defaultUserAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 )
@@ -29,6 +32,7 @@ const (
 // Client talks to one platform. It can be used from several goroutines.
 type Client struct {
 	http      *http.Client
+	guard     *Guard
 	proxy     func(*http.Request) (*url.URL, error) // names the proxy of a request, when that does not work
 	cookie    string
 	header    http.Header
@@ -52,8 +56,12 @@ func WithUserAgent(s string) Option { return func(c *Client) { c.userAgent = s }
 // WithHeader adds a header to every request, for example Referer.
 func WithHeader(key, value string) Option { return func(c *Client) { c.header.Add(key, value) } }
 
-// WithTransport replaces the network, for tests and for platforms that need their own TLS settings.
+// WithTransport replaces the network, for tests and for platforms that need their own TLS settings. An *http.Transport is made
+// to connect as Guard.Transport says; of another one, only addresses that a URL names are checked.
 func WithTransport(t http.RoundTripper) Option { return func(c *Client) { c.http.Transport = t } }
+
+// WithGuard replaces the guard that the operator's settings make, for tests and for hosts that nobody but the author chose.
+func WithGuard(g *Guard) Option { return func(c *Client) { c.guard = g } }
 
 // New makes a client. cookie is sent as the Cookie header of every request ("a=1; b=2"); empty: none. It is sent to every
 // host that is asked, so use a second client for hosts that are not the platform's. A redirect to another host or from
@@ -65,6 +73,7 @@ func New(cookie string, opts ...Option) *Client {
 	transport.OnProxyConnectResponse = ProxyAnswer
 	c := &Client{
 		http:      &http.Client{Transport: transport, CheckRedirect: checkRedirect},
+		guard:     SourceGuard(),
 		proxy:     transport.Proxy,
 		cookie:    cookie,
 		header:    http.Header{},
@@ -74,6 +83,11 @@ func New(cookie string, opts ...Option) *Client {
 	}
 	for _, opt := range opts {
 		opt(c)
+	}
+	if own, ok := c.http.Transport.(*http.Transport); ok {
+		c.http.Transport = c.guard.Transport(own, net.Dialer{Timeout: dialTimeout})
+	} else {
+		c.http.Transport = &guardedTransport{guard: c.guard, base: c.http.Transport}
 	}
 	return c
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/lubod/lubod/db/dbtest"
 	"github.com/lubod/lubod/host/internal/hosttest"
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 // proxyHarness is a server whose proxy reaches 127.0.0.2 and, beyond that, what it reaches anywhere: nothing on this machine.
@@ -43,7 +44,7 @@ func newProxyHarness(t *testing.T) *proxyHarness {
 	_, h.port, _ = net.SplitHostPort(target.Addr().String())
 	answerOn(t, target, func(w http.ResponseWriter, r *http.Request) { h.target(w, r) })
 	answerOn(t, secret, func(http.ResponseWriter, *http.Request) { t.Error("the proxy reached a secret server") })
-	allowed, err := outgoing.ParseAllowed("127.0.0.2")
+	allowed, err := fetch.ParseAllowed("127.0.0.2")
 	if err != nil {
 		t.Fatal(err)
 	}

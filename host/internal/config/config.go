@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 // Config is what the daemon was started with.
@@ -34,9 +34,11 @@ type Config struct {
 	Hosts string
 	// QRLogin says who may log a Bilibili account in by QR code: public, users or off.
 	QRLogin string
-	// AllowAddresses are the addresses besides public ones that requests of users may go to, as outgoing.ParseAllowed reads
+	// AllowAddresses are the addresses besides public ones that requests of users may go to, as fetch.ParseAllowed reads
 	// them.
 	AllowAddresses string
+	// LocalSources lets rooms have sources on this machine and in the networks around it.
+	LocalSources bool
 	// AllowRunHooks lets the users of the API give streamers hooks that run commands on this machine.
 	AllowRunHooks bool
 	// HookDirs are folders besides the recordings' own into which hooks may move files: absolute, as filepath.SplitList
@@ -106,10 +108,16 @@ func Settings() []Setting {
 			field:   func(c *Config) *string { return &c.QRLogin }, check: checkQRLogin,
 		},
 		{
-			Flag: "allow-addresses", Env: "LUBOD_ALLOW_ADDRESSES",
-			Usage:   "networks, addresses and host names, with commas between, that webhooks and the proxy may reach though they are not public",
-			UsageZH: "允许 webhook 和代理访问的非公网网段、地址和主机名，用逗号分隔",
+			Flag: "allow-addresses", Env: fetch.EnvAllowAddresses,
+			Usage:   "networks, addresses and host names, with commas between, that webhooks, the proxy and sources may reach though they are not public",
+			UsageZH: "允许 webhook、代理和直播源访问的非公网网段、地址和主机名，用逗号分隔",
 			field:   func(c *Config) *string { return &c.AllowAddresses }, check: checkAllowed,
+		},
+		{
+			Flag: "local-sources", Env: fetch.EnvLocalSources, Default: "true", Switch: true,
+			Usage:   "let rooms have sources on this machine and in the networks around it; link-local addresses and metadata servers only --allow-addresses opens",
+			UsageZH: "允许直播源位于本机和周围的网络；链路本地地址和云元数据服务只能由 --allow-addresses 放行",
+			toggle:  func(c *Config) *bool { return &c.LocalSources },
 		},
 		{
 			Flag: "allow-run-hooks", Env: "LUBOD_ALLOW_RUN_HOOKS", Default: "false", Switch: true,
@@ -290,7 +298,7 @@ func checkDirs(value string) (string, error) {
 }
 
 func checkAllowed(value string) (string, error) {
-	_, err := outgoing.ParseAllowed(value)
+	_, err := fetch.ParseAllowed(value)
 	return value, err
 }
 

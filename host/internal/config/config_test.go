@@ -27,7 +27,7 @@ func TestLoadDefaults(t *testing.T) {
 		Listen: "127.0.0.1:19159", DataDir: data, PluginsFile: plugins,
 		MemberURL: "https://member.bilibili.com", APIURL: "https://api.bilibili.com",
 		PassportURL: "https://passport.bilibili.com",
-		QRLogin:     "public", BiliupPaths: true, TestPace: "1",
+		QRLogin:     "public", BiliupPaths: true, LocalSources: true, TestPace: "1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -50,7 +50,7 @@ func TestLoadFlagWinsOverVariableOverDefault(t *testing.T) {
 		Listen: "[::1]:0", DataDir: "/var/lib/lubod", PluginsFile: plugins,
 		DatabaseURL: "postgres://lubod:secret@db/lubod",
 		MemberURL:   "http://127.0.0.1:8080", APIURL: "http://[::1]:8081", PassportURL: "https://example.org/passport",
-		QRLogin: "public", AllowRunHooks: true, BiliupPaths: true, TestPace: "1", Hosts: "rec.example,nas.lan",
+		QRLogin: "public", AllowRunHooks: true, BiliupPaths: true, LocalSources: true, TestPace: "1", Hosts: "rec.example,nas.lan",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -27,6 +27,7 @@ import (
 	"github.com/lubod/lubod/host/internal/jobs"
 	"github.com/lubod/lubod/host/internal/outgoing"
 	"github.com/lubod/lubod/host/internal/pipeline"
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 func TestMain(m *testing.M) {
@@ -66,7 +67,7 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	allowed, err := outgoing.ParseAllowed("127.0.0.1")
+	allowed, err := fetch.ParseAllowed("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lubod/lubod/host/internal/outgoing"
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 func TestParse(t *testing.T) {
@@ -114,7 +115,7 @@ func TestCheckRefusesWhatWouldAlwaysFail(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	allowed, err := outgoing.ParseAllowed("10.1.2.3")
+	allowed, err := fetch.ParseAllowed("10.1.2.3")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package outgoing
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/lubod/lubod/sdk/fetch"
+)
 
 // URLError is a URL that no request can be made for. Its text does not quote it: URLs hold secrets.
 type URLError struct{ Problem string }
@@ -8,9 +12,7 @@ type URLError struct{ Problem string }
 func (e *URLError) Error() string { return "the URL " + e.Problem }
 
 // RefusedError is an address that requests must not go to.
-type RefusedError struct{ Host, Reason string }
-
-func (e *RefusedError) Error() string { return e.Host + " is refused: " + e.Reason }
+type RefusedError = fetch.RefusedError
 
 var (
 	// ErrTooLarge is an answer with more bytes than the request lets through. Reading a body returns it as well.

@@ -6,7 +6,7 @@
 //   - only http and https, without user name and password in the URL;
 //   - the IP address is checked when a connection is made to it, in the system call's place, so no name server can answer
 //     one thing for the check and another for the connection. Refused is all that is not a public address, and the
-//     addresses of this machine itself; an operator can exempt some (Allowed);
+//     addresses of this machine itself; an operator can exempt some (fetch.Guard does that);
 //   - ports are those that a browser sends requests to, without those of databases (see blockedPorts);
 //   - redirects, at most five, are held against the same rules. Headers that the caller set go to the origin that he named
 //     and to no other one; a body does not go from https to http;
@@ -28,6 +28,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lubod/lubod/sdk/fetch"
 )
 
 const (
@@ -41,7 +43,7 @@ const (
 
 // Options are what a Client needs; all may be left out.
 type Options struct {
-	Allowed Allowed
+	Allowed fetch.Allowed
 	// Resolver looks names up; nil: that of the system.
 	Resolver *net.Resolver
 	// UserAgent is sent with every request.
@@ -56,24 +58,24 @@ type Options struct {
 type Client struct {
 	http      *http.Client
 	transport *http.Transport
-	allowed   Allowed
-	resolver  *net.Resolver
+	guard     *fetch.Guard
 	userAgent string
 	referer   func(host string) string
-	own       func() ([]netip.Addr, error)
 }
 
 // New makes a client. Close it in the end.
 func New(options Options) *Client {
-	c := &Client{allowed: options.Allowed, resolver: options.Resolver, userAgent: options.UserAgent, referer: options.Referer, own: options.OwnAddresses}
+	c := &Client{
+		guard: fetch.NewGuard(fetch.GuardOptions{
+			Allowed: options.Allowed, Resolver: options.Resolver, OwnAddresses: options.OwnAddresses,
+		}),
+		userAgent: options.UserAgent, referer: options.Referer,
+	}
 	if c.userAgent == "" {
 		c.userAgent = defaultUserAgent
 	}
 	if c.referer == nil {
 		c.referer = func(string) string { return "" }
-	}
-	if c.own == nil {
-		c.own = ownAddresses
 	}
 	c.transport = &http.Transport{
 		Proxy:                  nil, // one from the environment would make the connections, where no address is checked
@@ -219,55 +221,16 @@ func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, e
 		return nil, err
 	}
 	dialer := net.Dialer{
-		Timeout: dialTimeout, KeepAlive: -1, Resolver: c.resolver,
+		Timeout: dialTimeout, KeepAlive: -1,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			reached, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return &RefusedError{Host: host, Reason: "it leads to something that is no IP address"}
-			}
-			if blockedPorts[reached.Port()] {
+			if err == nil && blockedPorts[reached.Port()] {
 				return &RefusedError{Host: host, Reason: "its port belongs to a service that is not a web server"}
 			}
-			return c.checkAddress(host, reached.Addr(), c.allowed.host(host))
+			return nil // the guard looks at the address
 		},
 	}
-	return dialer.DialContext(ctx, network, address)
-}
-
-// checkAddress holds one IP address against the rules.
-func (c *Client) checkAddress(host string, addr netip.Addr, nameAllowed bool) error {
-	plain := addr.Unmap()
-	if c.allowed.address(plain) || nameAllowed && !plain.IsLinkLocalUnicast() && !plain.IsMulticast() {
-		return nil
-	}
-	if what := refusal(addr); what != "" {
-		return &RefusedError{Host: host, Reason: "it leads to " + what}
-	}
-	// A service that a firewall hides from the network answers the machine itself, also on its public address.
-	own, err := c.own()
-	if err != nil {
-		return fmt.Errorf("list the addresses of this machine: %w", err)
-	}
-	for _, one := range own {
-		if one.Unmap() == plain {
-			return &RefusedError{Host: host, Reason: "it leads to this machine itself"}
-		}
-	}
-	return nil
-}
-
-func ownAddresses() ([]netip.Addr, error) {
-	interfaces, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, err
-	}
-	var addresses []netip.Addr
-	for _, one := range interfaces {
-		if prefix, err := netip.ParsePrefix(one.String()); err == nil {
-			addresses = append(addresses, prefix.Addr())
-		}
-	}
-	return addresses, nil
+	return c.guard.DialContext(dialer)(ctx, network, address)
 }
 
 // boundedBody ends with an error where more follows than was let through.

@@ -21,6 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lubod/lubod/host/internal/hosttest"
+	"github.com/lubod/lubod/sdk/fetch"
+	"github.com/lubod/lubod/sdk/simulator/names"
 )
 
 // twoServers are a server that may be reached (127.0.0.2) and a secret one (127.0.0.1), on the same port.
@@ -63,20 +65,20 @@ func serveOn(t *testing.T, listener net.Listener, handler http.HandlerFunc) *htt
 }
 
 // client may reach 127.0.0.2 and nothing else on this machine.
-func (s *twoServers) client(t *testing.T, names *nameServer) *Client {
+func (s *twoServers) client(t *testing.T, server *names.Server) *Client {
 	t.Helper()
-	return newClient(t, "127.0.0.2", names)
+	return newClient(t, "127.0.0.2", server)
 }
 
-func newClient(t *testing.T, allow string, names *nameServer) *Client {
+func newClient(t *testing.T, allow string, server *names.Server) *Client {
 	t.Helper()
-	allowed, err := ParseAllowed(allow)
+	allowed, err := fetch.ParseAllowed(allow)
 	if err != nil {
 		t.Fatal(err)
 	}
 	options := Options{Allowed: allowed}
-	if names != nil {
-		options.Resolver = names.resolver(t)
+	if server != nil {
+		options.Resolver = server.Resolver(t)
 	}
 	client := New(options)
 	t.Cleanup(client.Close)
@@ -107,11 +109,7 @@ func mustRefuse(t *testing.T, client *Client, target string) {
 	}
 }
 
-func fixed(addresses ...string) *nameServer {
-	return &nameServer{answer: func(string, int) []netip.Addr { return parsed(addresses) }}
-}
-
-func parsed(addresses []string) []netip.Addr {
+func parsed(addresses ...string) []netip.Addr {
 	var all []netip.Addr
 	for _, address := range addresses {
 		all = append(all, netip.MustParseAddr(address))
@@ -125,14 +123,14 @@ func TestANameThatLeadsInsideIsRefused(t *testing.T) {
 	} {
 		t.Run(strings.Join(addresses, " "), func(t *testing.T) {
 			servers := newTwoServers(t)
-			mustRefuse(t, servers.client(t, fixed(addresses...)), "http://inside.example:"+servers.port+"/")
+			mustRefuse(t, servers.client(t, names.Fixed(addresses...)), "http://inside.example:"+servers.port+"/")
 		})
 	}
 }
 
 func TestOneGoodAddressDoesNotLetABadOneThrough(t *testing.T) {
 	servers := newTwoServers(t)
-	client := servers.client(t, fixed("127.0.0.1", "127.0.0.2", "::1"))
+	client := servers.client(t, names.Fixed("127.0.0.1", "127.0.0.2", "::1"))
 	if body, err := get(t, client, "http://mixed.example:"+servers.port+"/"); err != nil || body != "open" {
 		t.Errorf("answer %q, %v", body, err)
 	}
@@ -141,13 +139,13 @@ func TestOneGoodAddressDoesNotLetABadOneThrough(t *testing.T) {
 // TestANameThatChangesItsAddress rebinds: whatever was looked at before, the connection itself is what is checked.
 func TestANameThatChangesItsAddress(t *testing.T) {
 	servers := newTwoServers(t)
-	names := &nameServer{answer: func(_ string, question int) []netip.Addr {
+	rebinding := &names.Server{Answer: func(_ string, question int) []netip.Addr {
 		if question%2 == 1 {
-			return parsed([]string{"127.0.0.2"})
+			return parsed("127.0.0.2")
 		}
-		return parsed([]string{"127.0.0.1"})
+		return parsed("127.0.0.1")
 	}}
-	client := servers.client(t, names)
+	client := servers.client(t, rebinding)
 	target := "http://rebind.example:" + servers.port + "/"
 	if err := client.CheckURL(target); err != nil {
 		t.Fatal(err)
@@ -166,8 +164,8 @@ func TestANameThatChangesItsAddress(t *testing.T) {
 
 func TestThisMachineByItsPublicAddressIsRefused(t *testing.T) {
 	client := New(Options{
-		Resolver:     fixed("198.41.0.4").resolver(t),
-		OwnAddresses: func() ([]netip.Addr, error) { return parsed([]string{"198.41.0.4"}), nil },
+		Resolver:     names.Fixed("198.41.0.4").Resolver(t),
+		OwnAddresses: func() ([]netip.Addr, error) { return parsed("198.41.0.4"), nil },
 	})
 	defer client.Close()
 	mustRefuse(t, client, "http://198.41.0.4/")
@@ -181,18 +179,18 @@ func TestThisMachineByItsPublicAddressIsRefused(t *testing.T) {
 
 func TestAllowedNames(t *testing.T) {
 	servers := newTwoServers(t)
-	client := newClient(t, "nas.lan", fixed("127.0.0.2"))
+	client := newClient(t, "nas.lan", names.Fixed("127.0.0.2"))
 	if body, err := get(t, client, "http://NAS.lan:"+servers.port+"/"); err != nil || body != "open" {
 		t.Errorf("answer %q, %v", body, err)
 	}
 	mustRefuse(t, client, "http://other.lan:"+servers.port+"/")
 	mustRefuse(t, client, "http://127.0.0.2:"+servers.port+"/")
-	mustRefuse(t, newClient(t, "nas.lan", fixed("169.254.169.254")), "http://nas.lan/")
+	mustRefuse(t, newClient(t, "nas.lan", names.Fixed("169.254.169.254")), "http://nas.lan/")
 }
 
 func TestRedirects(t *testing.T) {
 	servers := newTwoServers(t)
-	client := servers.client(t, fixed("127.0.0.1"))
+	client := servers.client(t, names.Fixed("127.0.0.1"))
 	location := ""
 	servers.open(func(w http.ResponseWriter, r *http.Request) {
 		if n, err := strconv.Atoi(r.URL.Query().Get("left")); err == nil {
@@ -238,7 +236,7 @@ func TestWhatIsSent(t *testing.T) {
 		}
 		_, _ = io.Copy(w, r.Body)
 	})
-	client := servers.client(t, fixed("127.0.0.2"))
+	client := servers.client(t, names.Fixed("127.0.0.2"))
 	header := http.Header{"Authorization": {"Bearer secret"}, "Cookie": {"session=secret"}, "X-Signature": {"secret"}, "Content-Type": {"application/json"}}
 	body, err := do(t, client, Request{Method: http.MethodPost, URL: "http://127.0.0.2:" + servers.port + "/here", Header: header, Body: []byte("{}")})
 	if err != nil || body != "{}" {
@@ -383,7 +381,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		w.Header().Set("Location", "http://%zz/s3cret")
 		w.WriteHeader(http.StatusFound)
 	})
-	client := servers.client(t, fixed("127.0.0.1"))
+	client := servers.client(t, names.Fixed("127.0.0.1"))
 	for _, target := range []string{
 		"http://user:s3cret@127.0.0.2/", "http://127.0.0.2:" + servers.port + "/s3cret?token=s3cret", "http://inside.example/s3cret", "http://127.0.0.2:1024/s3cret",
 		"s3cret://x", "http://127.0.0.1/s3cret", "http://%zz/s3cret", "http://127.0.0.2:s3cret/",

@@ -1,10 +1,8 @@
 package outgoing
 
 import (
-	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
 )
 
 // maxURLBytes is what servers and proxies on the way commonly take.
@@ -47,30 +45,5 @@ func (c *Client) checkURL(target *url.URL) error {
 			return &RefusedError{Host: target.Host, Reason: "port " + port + " belongs to a service that is not a web server"}
 		}
 	}
-	return c.checkHost(host)
-}
-
-// checkHost refuses what a name server need not be asked about.
-func (c *Client) checkHost(host string) error {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return c.checkAddress(host, addr, false)
-	}
-	// Browsers and some resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1.
-	if endsInNumber(strings.TrimSuffix(host, ".")) {
-		return &RefusedError{Host: host, Reason: "write an address as four decimal numbers, such as 192.0.2.1"}
-	}
-	return nil
-}
-
-// endsInNumber tells a host that is meant as an IPv4 address, in whatever form, from a name: no top-level domain is a number.
-func endsInNumber(host string) bool {
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	if last == "" {
-		return false
-	}
-	if hex, ok := strings.CutPrefix(strings.ToLower(last), "0x"); ok {
-		_, err := strconv.ParseUint(hex, 16, 64)
-		return hex == "" || err == nil || len(hex) > 16
-	}
-	return strings.Trim(last, "0123456789") == ""
+	return c.guard.CheckHost(host)
 }

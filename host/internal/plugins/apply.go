@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lubod/lubod/host/internal/config"
-	"github.com/lubod/lubod/host/internal/plugins/process"
 	"github.com/lubod/lubod/sdk"
 )
 
@@ -125,7 +124,7 @@ func (m *Manager) unchanged(block config.Plugin, file string) (bool, error) {
 	if err != nil {
 		return false, &LaunchError{Plugin: block.Name, Problem: err.Error(), Permanent: true, Err: err}
 	}
-	return process.NewFingerprint(block.Path, file, options) == before, nil
+	return m.fingerprint(block, file, options) == before, nil
 }
 
 // leftBehind returns the recorder process that an earlier host launched for the same block, binary and options.
@@ -147,7 +146,7 @@ func (m *Manager) leftBehind(block config.Plugin, file string) *instance {
 // fits reports whether a process has the options of a block.
 func (m *Manager) fits(inst *instance, block config.Plugin) bool {
 	options, err := config.DecodeOptions(block, inst.about.Options, m.options.Getenv)
-	return err == nil && process.NewFingerprint(block.Path, inst.print.File, options) == inst.print
+	return err == nil && m.fingerprint(block, inst.print.File, options) == inst.print
 }
 
 // switchTo makes the stages the plugins of this host. It returns processes that came too late.

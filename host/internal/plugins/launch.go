@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -154,7 +156,7 @@ func (m *Manager) introduce(ctx context.Context, inst *instance, block config.Pl
 	if err != nil {
 		return &LaunchError{Plugin: block.Name, Problem: err.Error(), Permanent: true, Err: err}
 	}
-	inst.print = process.NewFingerprint(block.Path, inst.file, options)
+	inst.print = m.fingerprint(block, inst.file, options)
 	if err := inst.configure(ctx, options); err != nil {
 		return &LaunchError{
 			Plugin: block.Name, Where: where(block), Problem: "refuses its options: " + err.Error(),
@@ -168,6 +170,13 @@ func (m *Manager) introduce(ctx context.Context, inst *instance, block config.Pl
 		return &LaunchError{Plugin: block.Name, Where: where(block), Problem: "is not healthy: " + err.Error(), Err: err}
 	}
 	return nil
+}
+
+// fingerprint is what a process of a plugin is known by. What all plugins are told belongs to it: a process that was told
+// otherwise is another one.
+func (m *Manager) fingerprint(block config.Plugin, file string, options []byte) process.Fingerprint {
+	told := strings.Join(m.options.Env, "\x00")
+	return process.NewFingerprint(block.Path, file, slices.Concat(options, []byte(told)))
 }
 
 // mistaken says in what a process is not the plugin that its block names, or nothing.

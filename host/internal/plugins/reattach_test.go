@@ -249,7 +249,9 @@ func TestReplacedRecorderFinishesItsSessions(t *testing.T) {
 
 func TestRestartWithAnotherBinaryKeepsTheOldRecorderForItsSessions(t *testing.T) {
 	t.Parallel()
-	for name, source := range map[string]string{"other options": "plugin \"recorder-r\" {\n options {\n count = 2\n }\n }", "no block": ""} {
+	for name, source := range map[string]string{
+		"other options": "plugin \"recorder-r\" {\n options {\n count = 2\n }\n }", "no block": "", "told otherwise": `plugin "recorder-r" {}`,
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.install("recorder-r")
@@ -259,6 +261,9 @@ func TestRestartWithAnotherBinaryKeepsTheOldRecorderForItsSessions(t *testing.T)
 			lease.Release()
 			first.Close()
 
+			if name == "told otherwise" { // by a setting of the host that all plugins heed
+				w.options.Env = []string{"LUBOD_LOCAL_SOURCES=false"}
+			}
 			second := w.load(source)
 			old, err := second.RecorderInstance(w.ctx(), "recorder-r", instance)
 			if err != nil {

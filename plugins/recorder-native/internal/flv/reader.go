@@ -8,7 +8,8 @@ import (
 	"io"
 )
 
-// ErrNotFLV means that the bytes are something else: a web page, a playlist, noise.
+// ErrNotFLV means that the bytes are something else: a web page, a playlist, noise. What they are is in no error: it would reach
+// whoever chose the address, and he may not read what the recorder can.
 var ErrNotFLV = errors.New("not an FLV stream")
 
 // ErrDamaged means that no tag was found again within ResyncLimit bytes.
@@ -147,7 +148,7 @@ func (r *Reader) start() (bool, error) {
 		}
 		offset := binary.BigEndian.Uint32(b[5:])
 		if offset < FileHeaderSize || offset > minRead {
-			return false, fmt.Errorf("%w: header length %d", ErrNotFLV, offset)
+			return false, fmt.Errorf("%w: the length in its header is wrong", ErrNotFLV)
 		}
 		if len(b) < int(offset)+TrailerSize {
 			return false, r.endedShort()
@@ -159,12 +160,12 @@ func (r *Reader) start() (bool, error) {
 	}
 	if len(b) < TagHeaderSize {
 		if n > 0 && !plausibleStart(b) {
-			return false, notFLV(b)
+			return false, ErrNotFLV
 		}
 		return false, r.endedShort()
 	}
 	if !Plausible(b) {
-		return false, notFLV(b)
+		return false, ErrNotFLV
 	}
 	r.started, r.hasAudio, r.hasVideo = true, true, true
 	return true, nil
@@ -175,10 +176,6 @@ func (r *Reader) endedShort() error {
 		return fmt.Errorf("%w: only %d bytes", ErrNotFLV, r.w-r.r)
 	}
 	return nil
-}
-
-func notFLV(b []byte) error {
-	return fmt.Errorf("%w: it begins with %q", ErrNotFLV, b[:min(len(b), 16)])
 }
 
 type verdict byte

@@ -1,4 +1,6 @@
-package outgoing
+// Package names is a name server for tests of what a program does with the addresses that a name leads to: it answers what a test
+// says, another answer each time if it likes, and asks nobody.
+package names
 
 import (
 	"context"
@@ -13,16 +15,27 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// nameServer is a name server of a test. Its answers are asked for anew each time, and so may change between two questions.
-type nameServer struct {
+// Server answers questions for addresses.
+type Server struct {
+	// Answer is asked for every question, so that answers may change: question counts the look-ups of all names, from 1.
+	Answer func(name string, question int) []netip.Addr
+
 	mu     sync.Mutex
 	asked  int
-	answer func(name string, question int) []netip.Addr
 	served sync.WaitGroup
 }
 
-// resolver is a resolver that knows this server only.
-func (s *nameServer) resolver(t *testing.T) *net.Resolver {
+// Fixed answers the same addresses for every name.
+func Fixed(addresses ...string) *Server {
+	parsed := make([]netip.Addr, len(addresses))
+	for i, address := range addresses {
+		parsed[i] = netip.MustParseAddr(address)
+	}
+	return &Server{Answer: func(string, int) []netip.Addr { return parsed }}
+}
+
+// Resolver is a resolver that knows this server only.
+func (s *Server) Resolver(t testing.TB) *net.Resolver {
 	t.Helper()
 	t.Cleanup(s.served.Wait)
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -36,7 +49,7 @@ func (s *nameServer) resolver(t *testing.T) *net.Resolver {
 }
 
 // serve answers questions as they come over TCP: each with its length before it.
-func (s *nameServer) serve(t *testing.T, conn net.Conn) {
+func (s *Server) serve(t testing.TB, conn net.Conn) {
 	for {
 		var length [2]byte
 		if _, err := io.ReadFull(conn, length[:]); err != nil {
@@ -62,7 +75,7 @@ func (s *nameServer) serve(t *testing.T, conn net.Conn) {
 	}
 }
 
-func (s *nameServer) reply(question dnsmessage.Message) *dnsmessage.Message {
+func (s *Server) reply(question dnsmessage.Message) *dnsmessage.Message {
 	asked := question.Questions[0]
 	reply := &dnsmessage.Message{
 		Header: dnsmessage.Header{ID: question.ID, Response: true, RecursionAvailable: true}, Questions: question.Questions,
@@ -80,11 +93,11 @@ func (s *nameServer) reply(question dnsmessage.Message) *dnsmessage.Message {
 }
 
 // addresses counts questions for IPv4 addresses: there is one in every look-up.
-func (s *nameServer) addresses(asked dnsmessage.Question) []netip.Addr {
+func (s *Server) addresses(asked dnsmessage.Question) []netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if asked.Type == dnsmessage.TypeA {
 		s.asked++
 	}
-	return s.answer(strings.TrimSuffix(asked.Name.String(), "."), s.asked)
+	return s.Answer(strings.TrimSuffix(asked.Name.String(), "."), s.asked)
 }

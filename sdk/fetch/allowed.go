@@ -1,9 +1,10 @@
-package outgoing
+package fetch
 
 import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -17,8 +18,8 @@ type Allowed struct {
 var hostName = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
 
 // ParseAllowed reads a list of networks (10.1.0.0/16), addresses (192.168.1.5, ::1) and host names (nas.lan), with commas
-// between them. A name allows the addresses that it has at the time, except those of link-local and multicast ranges, which only
-// a network or an address allows: they may not depend on what a name server answers.
+// between them. A name allows the addresses that it has at the time, except link-local ones, multicast and the metadata servers of
+// clouds, which only a network or an address allows: they may not depend on what a name server answers.
 func ParseAllowed(list string) (Allowed, error) {
 	allowed := Allowed{hosts: make(map[string]bool)}
 	for entry := range strings.SplitSeq(list, ",") {
@@ -71,4 +72,17 @@ func (a Allowed) address(addr netip.Addr) bool {
 
 func (a Allowed) host(name string) bool {
 	return a.hosts[strings.TrimSuffix(strings.ToLower(name), ".")]
+}
+
+// endsInNumber tells a host that is meant as an IPv4 address, in whatever form, from a name: no top-level domain is a number.
+func endsInNumber(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if last == "" {
+		return false
+	}
+	if hex, ok := strings.CutPrefix(strings.ToLower(last), "0x"); ok {
+		_, err := strconv.ParseUint(hex, 16, 64)
+		return hex == "" || err == nil || len(hex) > 16
+	}
+	return strings.Trim(last, "0123456789") == ""
 }

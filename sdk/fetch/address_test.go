@@ -1,7 +1,6 @@
-package outgoing
+package fetch
 
 import (
-	"errors"
 	"net/netip"
 	"testing"
 )
@@ -19,11 +18,11 @@ func TestRefusalKnowsWhatIsNotPublic(t *testing.T) {
 		"2002:7f00:1::1", "2002:a9fe:a9fe::1", "2002:808:808::1", "2001:0:1:2:3:4:80ff:fffe", "2a00:1450::5efe:127.0.0.1", "2a00:1450::200:5efe:10.0.0.1",
 	}
 	for _, text := range refused {
-		if refusal(netip.MustParseAddr(text)) == "" {
+		if what, _ := refusal(netip.MustParseAddr(text)); what == "" {
 			t.Errorf("%s passes as public", text)
 		}
 	}
-	if refusal(netip.Addr{}) == "" {
+	if what, never := refusal(netip.Addr{}); what == "" || !never {
 		t.Error("no address passes as public")
 	}
 	public := []string{
@@ -32,8 +31,30 @@ func TestRefusalKnowsWhatIsNotPublic(t *testing.T) {
 		"::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2001:200::1", "2001:4860:4860::8888", "2606:4700::1111", "2a00:1450:4001:82b::200e", "2400:3200::1", "2a00:1450::5efe:8.8.8.8",
 	}
 	for _, text := range public {
-		if what := refusal(netip.MustParseAddr(text)); what != "" {
+		if what, _ := refusal(netip.MustParseAddr(text)); what != "" {
 			t.Errorf("%s is refused as %s", text, what)
+		}
+	}
+}
+
+// Sources may be in any network but where only the machine itself is answered, in whatever form that is written.
+func TestRefusalKnowsWhereNoSourceIs(t *testing.T) {
+	for _, text := range []string{
+		"169.254.0.1", "169.254.169.254", "169.254.170.2", "100.100.100.200", "100.96.0.96", "168.63.129.16", "192.0.0.192", "224.0.0.1", "255.255.255.255",
+		"fe80::1", "fe80::1%eth0", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:42::42", "ff02::1",
+		"::ffff:169.254.169.254", "::ffff:100.100.100.200", "::169.254.169.254", "::ffff:0:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe",
+		"2002:a9fe:a9fe::1", "2001:0:1:2:3:4:5601:5601", "2a00:1450::5efe:169.254.169.254", "fd00::200:5efe:169.254.169.254",
+	} {
+		if _, never := refusal(netip.MustParseAddr(text)); !never {
+			t.Errorf("a source may be at %s", text)
+		}
+	}
+	for _, text := range []string{
+		"0.0.0.0", "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.5", "100.64.0.1", "100.100.100.201", "198.18.0.1", "8.8.8.8", "::1", "fd12::1", "fc00::1", "2606:4700::1111",
+		"::ffff:127.0.0.1", "::ffff:192.168.1.5", "64:ff9b::8.8.8.8", "64:ff9b::10.0.0.1",
+	} {
+		if what, never := refusal(netip.MustParseAddr(text)); never {
+			t.Errorf("no source may be at %s: %s", text, what)
 		}
 	}
 }
@@ -49,7 +70,11 @@ func FuzzRefusal(f *testing.F) {
 			t.Skip()
 		}
 		plain := addr.Unmap()
-		refused := refusal(addr) != ""
+		what, never := refusal(addr)
+		refused := what != ""
+		if (plain.IsLinkLocalUnicast() || plain.IsMulticast()) && !never {
+			t.Errorf("%s passes as a source", addr)
+		}
 		if !refused && (!plain.IsGlobalUnicast() || plain.IsPrivate() || plain.IsLoopback() || plain.IsLinkLocalUnicast() || plain.IsUnspecified()) {
 			t.Errorf("%s passes as public", addr)
 		}
@@ -59,7 +84,7 @@ func FuzzRefusal(f *testing.F) {
 			translated := nat64.Addr().As16()
 			copy(translated[12:], four[:])
 			for _, disguise := range []netip.Addr{mapped, netip.AddrFrom16(translated)} {
-				if (refusal(disguise) != "") != refused {
+				if other, worse := refusal(disguise); (other != "") != refused || worse != never {
 					t.Errorf("%s and %s are not judged the same", plain, disguise)
 				}
 			}
@@ -90,46 +115,4 @@ func TestParseAllowed(t *testing.T) {
 			t.Errorf("%q is accepted", wrong)
 		}
 	}
-}
-
-func TestCheckURL(t *testing.T) {
-	allowed, err := ParseAllowed("10.0.0.0/8")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := New(Options{Allowed: allowed, OwnAddresses: func() ([]netip.Addr, error) {
-		return []netip.Addr{netip.MustParseAddr("8.8.4.4"), netip.MustParseAddr("10.0.0.9")}, nil
-	}})
-	defer client.Close()
-	for _, good := range []string{
-		"http://example.com", "https://i0.hdslb.com/bfs/face/a.jpg?x=1#y", "HTTP://EXAMPLE.com:8080/", "http://8.8.8.8/", "http://[2606:4700::1111]/", "http://10.0.0.9:81/",
-		"http://127.0.0.1.nip.io/", // a name: what it leads to is seen when a connection is made
-	} {
-		if err := client.CheckURL(good); err != nil {
-			t.Errorf("%s: %v", good, err)
-		}
-	}
-	for _, wrong := range []string{
-		"", "example.com", "//example.com", "/path", "http://", "http:example.com", "file:///etc/passwd", "ftp://example.com", "gopher://example.com:70/", "javascript:alert(1)",
-		"data:text/html,x", "http://user@example.com", "http://user:secret@example.com", "http://example.com:99999/", "http://a b/", "http://example.com/\x00", "http://[::1", "unix:///run/x",
-	} {
-		if err := client.CheckURL(wrong); !isA[*URLError](err) {
-			t.Errorf("%q: %v, want a *URLError", wrong, err)
-		}
-	}
-	for _, refused := range []string{
-		"http://127.0.0.1/", "http://127.0.0.1./", "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0x7f.0.0.1/", "http://0177.0.0.1/", "http://017700000001/",
-		"http://0/", "http://00000000000000000000.1/", "http://1.2.3/", "http://999999999999/", "http://0x/", "http://a.0x7f/", "http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.1]/",
-		"http://[::ffff:7f00:1]/", "http://[0:0:0:0:0:ffff:7f00:1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://[fe80::1%25eth0]/", "http://169.254.169.254/latest/meta-data/",
-		"http://192.168.1.1/", "http://8.8.4.4/", "http://example.com:22/", "http://example.com:25/", "http://example.com:6379/", "http://example.com:5432/", "http://10.0.0.9:0/",
-	} {
-		if err := client.CheckURL(refused); !isA[*RefusedError](err) {
-			t.Errorf("%q: %v, want a *RefusedError", refused, err)
-		}
-	}
-}
-
-func isA[E error](err error) bool {
-	var target E
-	return errors.As(err, &target)
 }
