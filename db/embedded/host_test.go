@@ -69,12 +69,14 @@ type host struct {
 func hostCommand(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	binary := filepath.Join(publicDir(t), "host")
-	content, err := os.ReadFile("/proc/self/exe")
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(binary, content, 0o755); err != nil {
-		t.Fatal(err)
+	// Another process copies it: a program cannot be executed while it is open for writing, which a descriptor of ours would be
+	// in whatever another test forks meanwhile.
+	if out, err := exec.Command("install", "-m", "0755", self, binary).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	cmd := exec.Command(binary)
 	cmd.Env = append(os.Environ(), hostDirVariable+"="+dir)
