@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -17,6 +18,8 @@ func (r *round) note(ctx context.Context, question question, started bool, cause
 		return question.trouble // it is recorded, whatever its platform answers
 	case started && !passes(question.trouble):
 		return question.trouble // until media arrives: it is not known before that the trouble is over
+	case errors.Is(cause, ErrNoSlot) && !passes(question.trouble):
+		return question.trouble // it is what the room waits with
 	}
 	trouble := reason.Of(cause)
 	if ctx.Err() != nil || same(trouble, question.trouble) && same(trouble, written(question.streamer)) {

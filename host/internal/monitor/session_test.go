@@ -76,11 +76,14 @@ func TestReasonOfAFailedSessionStaysUntilMediaArrives(t *testing.T) {
 	h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 1}'`)
 	const url = "http://room/1"
 	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) { return broadcast, nil }
-	var sessions atomic.Int64
+	var sessions, tries atomic.Int64
 	var m *Monitor
 	ready := make(chan struct{})
 	h.rooms.start = func(streamer db.Streamer) error {
 		<-ready
+		if tries.Add(1)%2 == 0 {
+			return ErrNoSlot // that it waits its turn in between says less
+		}
 		sessions.Add(1)
 		m.SessionEnded(streamer.ID, SessionEnd{Offline: true, Err: refusedBy(sdk.NotFound, sdk.CodeStatus, "cdn answered 404")})
 		return nil
