@@ -19,6 +19,7 @@ import (
 type serveOptions struct {
 	listen     string
 	lineHosts  bool
+	buckets    []string
 	lenient    bool
 	chunkSize  int64
 	discard    bool
@@ -48,6 +49,8 @@ func newServeCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:19160", "address of the simulated Bilibili / 模拟 Bilibili 的监听地址")
+	f.StringSliceVar(&o.buckets, "buckets", nil,
+		"buckets of Qiniu that the kodo line may use; none: the line is refused / kodo 线路可用的七牛存储空间；留空则拒绝该线路")
 	f.BoolVar(&o.lineHosts, "line-hosts", false, "give every upload line a port of its own / 每条上传线路使用独立端口")
 	f.BoolVar(&o.lenient, "lenient", false, "forgive what the real service forgives / 宽松模式：容忍真实服务所容忍的偏差")
 	f.Int64Var(&o.chunkSize, "chunk-size", 10485760, "bytes per chunk / 分块字节数")
@@ -101,7 +104,7 @@ func serve(ctx context.Context, o serveOptions, out, log io.Writer) (err error) 
 
 func (o serveOptions) simulator(log io.Writer) bilibili.Options {
 	options := bilibili.Options{
-		Listen: o.listen, LineHosts: o.lineHosts, ChunkSize: o.chunkSize, DiscardBytes: o.discard, SubmitLimits: o.limits,
+		Listen: o.listen, LineHosts: o.lineHosts, Buckets: o.buckets, ChunkSize: o.chunkSize, DiscardBytes: o.discard, SubmitLimits: o.limits,
 		Review: o.review, ListLag: o.listLag, ArchiveSpeed: o.speed, MaxArchiveParts: o.maxParts, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	}
 	if o.review == 0 {

@@ -25,6 +25,9 @@ const (
 	CallInit       Call = "init"        // start of a multi-part upload
 	CallPart       Call = "part"        // one chunk
 	CallComplete   Call = "complete"    // end of a multi-part upload
+	CallBlock      Call = "mkblk"       // one block, to Qiniu
+	CallMakeFile   Call = "mkfile"      // end of an upload to Qiniu
+	CallFetch      Call = "fetch"       // the service takes a file over from Qiniu
 	CallObject     Call = "object"      // HEAD or GET of a stored file
 	CallSubmit     Call = "submit"      // a new archive
 	CallEdit       Call = "edit"        // change of an archive
@@ -312,6 +315,8 @@ func (s *Server) route(x *exchange) route {
 		return s.routePreupload(x)
 	case path == "/OK":
 		return route{call: CallLineProbe, handle: (*exchange).lineProbe}
+	case strings.HasPrefix(path, mkblkPath), strings.HasPrefix(path, mkfilePath):
+		return s.routeKodo(x)
 	case slices.ContainsFunc(buckets, func(bucket string) bool { return strings.HasPrefix(path, "/"+bucket+"/") }):
 		return s.routeStorage(x)
 	}

@@ -38,6 +38,11 @@ const (
 	RuleSubmission    Rule = "submit"               // live: field of a submission that the service refuses
 	RuleSubmitRequest Rule = "submit.request"       // query, headers or cookies of a submission
 	RuleEdit          Rule = "edit"                 // edit that does not send back what the view of the archive showed
+	RuleToken         Rule = "kodo.token"           // live: upload token missing, unknown, or sent with what is none of Qiniu's business
+	RuleBlock         Rule = "kodo.block"           // live: block of a length that the file does not have
+	RuleContexts      Rule = "kodo.mkfile.blocks"   // live: blocks missing, repeated, unknown or of the wrong lengths
+	RuleMakeFile      Rule = "kodo.mkfile"          // live: size or key of mkfile
+	RuleFetch         Rule = "kodo.fetch"           // live: headers or parameters of a fetch
 	RuleUnknownFile   Rule = "submit.file"          // live: part that was not uploaded, not completed or not by this account
 )
 
@@ -116,6 +121,8 @@ func (x *exchange) line() string {
 		return x.object.line
 	case x.query.Get("upcdn") != "":
 		return x.query.Get("upcdn")
+	case x.query.Get("r") == KodoLine:
+		return KodoLine
 	case x.query.Get("line") != "":
 		return x.query.Get("line")
 	}
@@ -166,6 +173,11 @@ func (x *exchange) parallel() (group, member string, ok bool) {
 	switch x.log.Call {
 	case CallPart:
 		return "part " + x.r.URL.Path, strconv.Itoa(x.part), true
+	case CallBlock: // what does not say of which file it is is refused anyway
+		if x.object == nil {
+			return "", "", false
+		}
+		return x.blockGroup(), strconv.Itoa(x.log.Number), true
 	case CallList:
 		return "list " + strconv.FormatInt(x.log.MID, 10), strconv.Itoa(x.log.Number), true
 	}

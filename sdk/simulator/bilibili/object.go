@@ -33,7 +33,8 @@ type object struct {
 
 	uploads   map[string]*upload // by upload id
 	completed *upload
-	failed    bool // to fail transcoding
+	failed    bool      // to fail transcoding
+	kodo      *kodoFile // of files that go to a bucket first
 
 	joining sync.Mutex
 	sum     string // SHA-256 of the whole, once it was asked for
@@ -81,8 +82,13 @@ type Object struct {
 	ChunkSize int64     `json:"chunk_size"`
 	Granted   time.Time `json:"granted"`
 	// Inits counts the multi-part uploads that were begun.
-	Inits    int  `json:"inits"`
-	Complete bool `json:"complete"`
+	Inits int `json:"inits"`
+	// Bucket is where a file of the kodo line goes first, Blocks counts those that were stored there, and Fetches how often the
+	// service fetched it from there.
+	Bucket   string `json:"bucket,omitempty"`
+	Blocks   int    `json:"blocks,omitempty"`
+	Fetches  int    `json:"fetches,omitempty"`
+	Complete bool   `json:"complete"`
 	// Parts of the completed upload, else of the one that has most; in ascending order.
 	Parts []Part `json:"parts"`
 }
@@ -110,6 +116,9 @@ func (o *object) snapshot() Object {
 		Name: o.name, Path: o.path, MID: o.mid, Line: o.line, FileName: o.fileName, Profile: o.profile, BizID: o.bizID,
 		Size: o.size, ChunkSize: o.chunkSize, Granted: o.granted, Inits: len(o.uploads), Complete: o.completed != nil,
 		Parts: []Part{},
+	}
+	if o.kodo != nil {
+		out.Bucket, out.Blocks, out.Fetches = o.kodo.bucket, len(o.kodo.blocks), o.kodo.fetches
 	}
 	for number, p := range o.best().parts {
 		out.Parts = append(out.Parts, Part{Number: number, Size: p.size, SHA256: p.sum, Puts: o.best().puts[number]})
@@ -297,11 +306,20 @@ func (s *Server) discard(o *object) {
 func (o *object) removeBytes() {
 	for _, u := range o.uploads {
 		for _, p := range u.parts {
-			if p.file != "" {
-				os.Remove(p.file) // what is left goes with the folder
-				p.file = ""
-			}
+			p.remove()
 		}
+	}
+	if o.kodo != nil {
+		for _, b := range o.kodo.blocks {
+			b.part.remove()
+		}
+	}
+}
+
+func (p *part) remove() {
+	if p.file != "" {
+		os.Remove(p.file) // what is left goes with the folder
+		p.file = ""
 	}
 }
 

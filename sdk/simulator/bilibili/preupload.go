@@ -39,6 +39,9 @@ func (x *exchange) preupload() *answer {
 	if !ok {
 		return x.uposFailure(http.StatusForbidden, codeNotLoggedIn, "账号未登录")
 	}
+	if x.query.Get("r") == KodoLine {
+		return x.preuploadKodo(owner)
+	}
 	o := x.newObject(owner)
 	if x.refused() {
 		return x.uposFailure(http.StatusBadRequest, codeBadRequest, "请求错误")
@@ -67,33 +70,43 @@ func (x *exchange) preupload() *answer {
 func (x *exchange) newObject(owner *account) *object {
 	x.only(x.query)
 	q := x.query
-	for _, name := range []string{"zone", "probe_version", "version", "build"} {
-		x.check(q.Get(name) != "", RulePreupload, "parameter %s is missing", name)
-	}
-	x.check(q.Get("r") == "upos", RulePreupload, "r is %q, only upos is served", q.Get("r"))
-	x.check(q.Get("ssl") == "0", RulePreupload, "ssl is %q, not 0", q.Get("ssl"))
+	x.checkPreupload("zone", "probe_version", "version", "build")
+	x.check(q.Get("r") == "upos", RulePreupload, "r is %q, only upos and kodo are served", q.Get("r"))
 	line := q.Get("upcdn")
 	x.check(slices.Contains(x.s.options.Lines, line), RulePreupload, "upcdn %q is not a line", line)
 	bucket, ok := profiles[q.Get("profile")]
 	x.check(ok, RulePreupload, "profile %q is not known", q.Get("profile"))
-	name := q.Get("name")
-	extension := path.Ext(name)
-	x.check(utf8.ValidString(name), RulePreupload, "name %q is not UTF-8", name)
-	x.check(len(extension) > 1 && !strings.Contains(name, "/"), RulePreupload, "name %q is not a file name with an extension", name)
-	size, err := strconv.ParseInt(q.Get("size"), 10, 64)
-	x.check(err == nil && size > 0, RulePreupload, "size %q is not a positive number of bytes", q.Get("size"))
-	x.check(len(x.body) == 0, RuleBody, "a GET has a body of %d bytes", len(x.body))
+	name, size := x.announced()
 
 	now := x.s.now()
 	key := "n" + now.UTC().Format("060102") + (line + "xx")[:2] + randomKey(22)
 	o := &object{
-		mid: owner.MID, line: line, name: key, path: "/" + bucket + "/" + key + extension, bucket: bucket,
+		mid: owner.MID, line: line, name: key, path: "/" + bucket + "/" + key + path.Ext(name), bucket: bucket,
 		fileName: name, profile: q.Get("profile"), size: size, chunkSize: x.s.options.ChunkSize, bizID: x.s.state.nextBiz,
 		granted: now, uploads: map[string]*upload{},
 	}
 	x.s.state.nextBiz++
 	o.auth = x.authorisation(o, owner)
 	return o
+}
+
+// checkPreupload wants parameters to be there, and what every preupload has in common.
+func (x *exchange) checkPreupload(names ...string) {
+	for _, name := range names {
+		x.check(x.query.Get(name) != "", RulePreupload, "parameter %s is missing", name)
+	}
+	x.check(x.query.Get("ssl") == "0", RulePreupload, "ssl is %q, not 0", x.query.Get("ssl"))
+	x.check(len(x.body) == 0, RuleBody, "a GET has a body of %d bytes", len(x.body))
+}
+
+// announced is the file that a preupload is for.
+func (x *exchange) announced() (name string, size int64) {
+	name = x.query.Get("name")
+	x.check(utf8.ValidString(name), RulePreupload, "name %q is not UTF-8", name)
+	x.check(len(path.Ext(name)) > 1 && !strings.Contains(name, "/"), RulePreupload, "name %q is not a file name with an extension", name)
+	size, err := strconv.ParseInt(x.query.Get("size"), 10, 64)
+	x.check(err == nil && size > 0, RulePreupload, "size %q is not a positive number of bytes", x.query.Get("size"))
+	return name, size
 }
 
 // offer is the answer that describes a granted file.

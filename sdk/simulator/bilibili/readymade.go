@@ -202,6 +202,22 @@ func CompleteXML() Fault {
 		`<?xml version="1.0" encoding="UTF-8"?><Error><Code>InvalidArgument</Code><Message>Encoding type is invalid</Message></Error>`)
 }
 
+// BlockBadGateway answers a block with 502, without storing it.
+func BlockBadGateway() Fault { return HTML(CallBlock, http.StatusBadGateway) }
+
+// MakeFileBadRequest answers mkfile with 400, as was seen when blocks did not belong together any more.
+func MakeFileBadRequest() Fault {
+	return answering(CallMakeFile, http.StatusBadRequest, `{"error":"invalid argument"}`)
+}
+
+// NoSuchBucket answers a block with an error of Qiniu: the bucket is gone. With On, any other call of the kodo line.
+func NoSuchBucket() Fault { return answering(CallBlock, statusNoBucket, `{"error":"no such bucket"}`) }
+
+// FetchNotOK answers a fetch with "OK":0.
+func FetchNotOK() Fault {
+	return answering(CallFetch, http.StatusOK, `{"OK":0,"code":500,"info":"fetch failed"}`)
+}
+
 // HeadLength tells a wrong length in the answer to HEAD.
 func HeadLength(bytes int64) Fault {
 	f := once(CallObject, Action{Do: DoReplace, Status: http.StatusOK})
@@ -253,6 +269,7 @@ var named = map[string]func() Fault{
 	"part_answer_lost": func() Fault { return AnswerLost(CallPart) }, "part_reset": func() Fault { return Reset(CallPart) },
 	"part_hang":            func() Fault { return Hang(CallPart) },
 	"complete_answer_lost": func() Fault { return AnswerLost(CallComplete) },
+	"mkblk_502":            BlockBadGateway, "mkfile_400": MakeFileBadRequest, "no_such_bucket": NoSuchBucket, "fetch_not_ok": FetchNotOK,
 }
 
 // NamedFault is a ready-made fault by its name in snake case, such as voucher_601.

@@ -68,7 +68,7 @@ func TestPreuploadRefuses(t *testing.T) {
 		"no version":         {drop("version"), 400, bilibili.RulePreupload},
 		"no build":           {drop("build"), 400, bilibili.RulePreupload},
 		"ssl":                {set("ssl", "1"), 400, bilibili.RulePreupload},
-		"other family":       {set("r", "kodo"), 400, bilibili.RulePreupload},
+		"other family":       {set("r", "cos"), 400, bilibili.RulePreupload},
 		"unknown profile":    {set("profile", "ugcupos/none"), 400, bilibili.RulePreupload},
 		"no size":            {drop("size"), 400, bilibili.RulePreupload},
 		"empty file":         {set("size", "0"), 400, bilibili.RulePreupload},

@@ -34,6 +34,8 @@ type Options struct {
 	LineHosts bool
 	// Lines are the upload lines that exist; default: every name that the real service has been seen to know.
 	Lines []string
+	// Buckets are those of Qiniu that the kodo line may use; default: none, as the real service stopped offering it in 2023.
+	Buckets []string
 	// ProbeLines are the lines offered to a client that asks for candidates; default bda2, bldsa and tx.
 	ProbeLines []string
 	// Mode defaults to Strict.
@@ -208,7 +210,11 @@ func (s *Server) open() error {
 	if err != nil {
 		return err
 	}
-	for _, line := range s.options.Lines {
+	lines := s.options.Lines
+	if len(s.options.Buckets) > 0 {
+		lines = append(slices.Clone(lines), KodoLine)
+	}
+	for _, line := range lines {
 		if err := s.listen(line, net.JoinHostPort(host, "0")); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ type state struct {
 	objects []*object
 	byPath  map[string]*object // "/ugc/n….mp4"
 	byName  map[string]*object // "n…", what a submission names
+	byToken map[string]*object // by the token that Qiniu takes
 	nextBiz int64
 
 	archives []*archive
@@ -43,7 +44,7 @@ const (
 
 func newState(options Options) *state {
 	st := &state{
-		accounts: map[int64]*account{}, byPath: map[string]*object{}, byName: map[string]*object{},
+		accounts: map[int64]*account{}, byPath: map[string]*object{}, byName: map[string]*object{}, byToken: map[string]*object{},
 		attempts: map[string]int{}, inFlight: map[string]map[string]int{},
 		nextMID: firstMID, nextBiz: firstBiz, nextAID: firstAID, nextFault: 1, nextRequest: 1,
 		qrScript: options.QRScript, listLag: options.ListLag,

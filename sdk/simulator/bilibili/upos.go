@@ -19,8 +19,11 @@ func (s *Server) routeStorage(x *exchange) route {
 		x.part, _ = strconv.Atoi(x.query.Get("partNumber")) // verified by the call itself
 		return route{"PUT", CallPart, nil, (*exchange).putPart}
 	case http.MethodPost:
-		if x.query.Has("uploadId") {
+		switch {
+		case x.query.Has("uploadId"):
 			return route{"POST", CallComplete, nil, (*exchange).complete}
+		case x.query.Has("fetch"):
+			return route{"POST", CallFetch, nil, (*exchange).fetchKodo}
 		}
 		return route{"POST", CallInit, (*exchange).initUpload, nil}
 	case http.MethodHead, http.MethodGet:
