@@ -17,3 +17,8 @@ plugin "recorder-native" {}
 
 # Uploads to Bilibili: bda2, ws, qn and the other upos lines / 上传到 B 站：bda2、ws、qn 等 upos 线路
 plugin "line-upos" {}
+
+# Uploads to Bilibili by way of Qiniu: the line kodo. Bilibili's service stopped offering it in 2023, and a stored `kodo` has
+# meant AUTO since; without the # before it, this block offers the line again.
+# 经七牛云上传到 B 站：kodo 线路。B 站自 2023 年起不再提供该线路，此后已保存的 `kodo` 即表示 AUTO；去掉下一行的 # 即可重新启用。
+# plugin "line-kodo" {}
