@@ -122,11 +122,12 @@ func (u *upos) complete(ctx context.Context, s *session) error {
 	}
 	err = u.completeRetry.retry(ctx, "complete", func(ctx context.Context) error {
 		a, err := u.client.send(ctx, r)
-		if err == nil {
+		unanswered := err != nil
+		if !unanswered {
 			err = completeVerdict(a)
 		}
 		var gone *goneError
-		if errors.As(err, &gone) && s.mayBeComplete && u.stored(ctx, s) {
+		if (unanswered || errors.As(err, &gone) && s.mayBeComplete) && u.stored(ctx, s) {
 			return nil
 		}
 		s.mayBeComplete = true

@@ -185,7 +185,7 @@ func TestCompleteIsRepeated(t *testing.T) {
 		"not OK":        {Do: bilibili.DoAnswer, Status: 200, Body: `{"OK":0}`},
 		"server error":  {Do: bilibili.DoAnswer, Status: 500},
 		"XML error":     {Do: bilibili.DoAnswer, Status: 200, Body: `<?xml version="1.0"?><Error/>`},
-		"answer lost":   {Do: bilibili.DoLose},
+		"reset":         {Do: bilibili.DoReset},
 		"answer broken": {Do: bilibili.DoReplace, Status: 200, Body: `{"OK":`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,8 +204,20 @@ func TestCompleteWhoseAnswersAreAllLostIsLookedUp(t *testing.T) {
 	b := newBench(t, bilibili.Options{})
 	b.sim.AddFault(bilibili.Fault{Match: bilibili.Match{Call: bilibili.CallComplete}, Action: bilibili.Action{Do: bilibili.DoLose}})
 	b.mustUpload(t, b.file(writeFile(t, 10)))
-	if n := b.count(bilibili.CallComplete); n != 6 {
-		t.Errorf("%d completes, want 6", n)
+	if n := b.count(bilibili.CallComplete); n != 1 {
+		t.Errorf("%d completes, want 1 and a look", n)
+	}
+}
+
+func TestCompleteWithoutAnswerIsAskedAgainWhereTheObjectCannotBeSeen(t *testing.T) {
+	b := newBench(t, bilibili.Options{})
+	b.sim.AddFault(bilibili.AnswerLost(bilibili.CallComplete).For(2))
+	b.sim.AddFault(bilibili.Fault{
+		Match: bilibili.Match{Call: bilibili.CallObject}, Action: bilibili.Action{Do: bilibili.DoAnswer, Status: 405},
+	})
+	b.mustUpload(t, b.file(writeFile(t, 10)))
+	if n := b.count(bilibili.CallComplete); n != 3 {
+		t.Errorf("%d completes, want 3", n)
 	}
 }
 

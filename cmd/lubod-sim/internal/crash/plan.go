@@ -86,7 +86,7 @@ type Plan struct {
 }
 
 // Broadcast is how long each room is live.
-const Broadcast = 9 * time.Second
+const Broadcast = 8 * time.Second
 
 // Draw makes the plan of a seed.
 func Draw(seed uint64) Plan {
@@ -120,7 +120,7 @@ var kinds = []Kind{
 }
 
 func draw(random *rand.Rand, rooms int) Event {
-	e := Event{Kind: kinds[random.IntN(len(kinds))], Room: random.IntN(rooms), At: span(random, 100*time.Millisecond, Broadcast+3*time.Second)}
+	e := Event{Kind: kinds[random.IntN(len(kinds))], Room: random.IntN(rooms), At: span(random, 100*time.Millisecond, Broadcast+2*time.Second)}
 	switch e.Kind {
 	case KillHost, StopHost:
 		e.For = span(random, 0, 2*time.Second)
@@ -129,7 +129,7 @@ func draw(random *rand.Rand, rooms int) Event {
 	case KillStopping:
 		e.For, e.Then = span(random, 0, time.Second), span(random, 5*time.Millisecond, 500*time.Millisecond)
 	case FillDisk, FillData, Unwritable, StallSource, LoseSource, LoseBilibili:
-		e.For = span(random, 200*time.Millisecond, 3*time.Second)
+		e.For = span(random, 200*time.Millisecond, 2500*time.Millisecond)
 	}
 	return e
 }
@@ -141,7 +141,7 @@ func drawLosses(random *rand.Rand) []Event {
 		events = append(events, Event{Kind: []Kind{LoseSubmit, LoseSubmit, CutSubmit}[random.IntN(3)], N: 1 + random.IntN(2)})
 	}
 	if random.IntN(2) == 0 {
-		kind := []Kind{LoseChunk, LoseChunk, CutChunk, CutChunk, LoseComplete}[random.IntN(5)] // a lost completion takes its line 15 s
+		kind := []Kind{LoseChunk, LoseChunk, CutChunk, CutChunk, LoseComplete, LoseComplete}[random.IntN(6)]
 		events = append(events, Event{Kind: kind, N: 1 + random.IntN(3), At: span(random, 0, Broadcast)})
 	}
 	if random.IntN(4) == 0 {

@@ -89,6 +89,12 @@ func (r *run) read(ctx context.Context) (*rows, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	// One moment of all tables: lubod works on.
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	found := &rows{}
 	for table, into := range map[string]any{
 		"river_job": &found.Jobs, "recorder_sessions": &found.Sessions, "recordings": &found.Recordings, "segments": &found.Segments,
@@ -96,7 +102,7 @@ func (r *run) read(ctx context.Context) (*rows, error) {
 	} {
 		var text []byte
 		query := "SELECT coalesce(json_agg(to_jsonb(t) ORDER BY id), '[]') FROM " + table + " t"
-		if err := conn.QueryRow(ctx, query).Scan(&text); err != nil {
+		if err := tx.QueryRow(ctx, query).Scan(&text); err != nil {
 			return nil, fmt.Errorf("read %s: %w", table, err)
 		}
 		if err := json.Unmarshal(text, into); err != nil {
