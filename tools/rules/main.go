@@ -1,5 +1,5 @@
 // Command rules holds the repository against the rules that no compiler knows: who may import whom, how migrations
-// are named, who owns jobs and states, and that no test leaves a goroutine behind.
+// are named, who owns jobs and states, that no test leaves a goroutine behind, and that docs name tests that exist.
 //
 //	rules [directory of the main module]
 //
@@ -52,5 +52,9 @@ func check(ctx context.Context, root string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(violations, migrations, leaks, walls), nil
+	docs, err := checkDocs(root)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(violations, migrations, leaks, walls, docs), nil
 }

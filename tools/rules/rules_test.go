@@ -237,3 +237,17 @@ func TestWhatGoesAroundOwnersIsFound(t *testing.T) {
 		})
 	}
 }
+
+func TestDocsThatNameNoTestAreFound(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	writeFile(t, filepath.Join(root, "docs/clocks.md"), "It waits (`TestThatIsThere`, `TestThatWasRenamed`).\n")
+	writeFile(t, filepath.Join(root, "host/host_test.go"), "package host\n\nfunc TestThatIsThere(t *testing.T) {}\n")
+	violations, err := checkDocs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"docs/clocks.md names TestThatWasRenamed, and there is no such test"}; !slices.Equal(violations, want) {
+		t.Errorf("violations = %q, want %q", violations, want)
+	}
+}
