@@ -147,27 +147,42 @@ func TestResultThatTheHostDidNotStoreIsGivenAgain(t *testing.T) {
 }
 
 func TestObjectThatWasCompletedWithoutTheHostKnowingIsRecognised(t *testing.T) {
-	b := newBench(t, bilibili.Options{ChunkSize: smallPart})
-	file := b.file(writeFile(t, 5*smallPart-1))
-	file.Threads = 1
-	result, k := b.mustUpload(t, file)
-	for _, p := range k.progress {
-		if p.AcknowledgedBytes == 2*smallPart {
-			file.Checkpoint = p.Checkpoint
-		}
-	}
-	b.sim.ClearLog()
+	for name, test := range map[string]struct {
+		faults []bilibili.Fault
+		chunks int
+	}{
+		"at the first look": {nil, 0},
+		"at the first chunk, when the storage completed it only now": {[]bilibili.Fault{{
+			Match: bilibili.Match{Call: bilibili.CallObject}, Action: bilibili.Action{Do: bilibili.DoAnswer, Status: 404}, Times: 1,
+		}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, bilibili.Options{ChunkSize: smallPart})
+			file := b.file(writeFile(t, 5*smallPart-1))
+			file.Threads = 1
+			first, k := b.mustUpload(t, file)
+			for _, p := range k.progress {
+				if p.AcknowledgedBytes == 2*smallPart {
+					file.Checkpoint = p.Checkpoint
+				}
+			}
+			b.sim.ClearLog()
+			for _, fault := range test.faults {
+				b.sim.AddFault(fault)
+			}
 
-	again := b.restarted(t)
-	again.chunkRetry.tries = 1 // it is seen at the first refusal, not after all tries
-	got, k := again.mustUpload(t, file)
-	if got.BizID != result.BizID {
-		t.Errorf("the second run filled object %d, the first %d", got.BizID, result.BizID)
-	}
-	if n := b.count(bilibili.CallPreupload) + b.count(bilibili.CallComplete); n != 0 || b.count(bilibili.CallPart) != 1 {
-		t.Errorf("%d chunks and %d other requests for an object that is complete", b.count(bilibili.CallPart), n)
-	}
-	if last := k.last(); last.AcknowledgedBytes != 5*smallPart-1 || !mustDecode(t, last.Checkpoint).Completed {
-		t.Errorf("the last report says %d bytes", last.AcknowledgedBytes)
+			again := b.restarted(t)
+			again.chunkRetry.tries = 1 // it is seen at the first refusal, not after all tries
+			second, k := again.mustUpload(t, file)
+			if second.BizID != first.BizID {
+				t.Errorf("the second run filled object %d, the first %d", second.BizID, first.BizID)
+			}
+			if n := b.count(bilibili.CallPreupload) + b.count(bilibili.CallComplete); n != 0 || b.count(bilibili.CallPart) != test.chunks {
+				t.Errorf("%d chunks and %d other requests for an object that is complete", b.count(bilibili.CallPart), n)
+			}
+			if last := k.last(); last.AcknowledgedBytes != 5*smallPart-1 || !mustDecode(t, last.Checkpoint).Completed {
+				t.Errorf("the last report says %d bytes", last.AcknowledgedBytes)
+			}
+		})
 	}
 }

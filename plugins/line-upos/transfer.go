@@ -46,9 +46,13 @@ func (t *transfer) run(ctx context.Context, threads int) error {
 	return t.tell()
 }
 
-// fill makes the object complete. One that an earlier run completed, of which the host has an older checkpoint, stays as it is.
+// fill makes the object complete. One that an earlier run completed, of which the host has an older checkpoint, stays as it is:
+// it is looked at first, and again when a chunk is refused, since the storage may have been at it still.
 func (t *transfer) fill(ctx context.Context, threads int) error {
-	err := t.sendParts(ctx, threads)
+	err := errStored
+	if !t.session.resumed || t.session.acked.full() || !t.upos.stored(ctx, t.session) {
+		err = t.sendParts(ctx, threads)
+	}
 	if errors.Is(err, errStored) {
 		for _, part := range t.session.acked.missing() {
 			t.session.acked.add(part)
