@@ -39,13 +39,13 @@ func (q *Queries) GetSegment(ctx context.Context, id int64) (Segment, error) {
 }
 
 const insertSegment = `-- name: InsertSegment :one
-INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason)
+INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason, reason_data)
 SELECT $1::bigint,
        CASE WHEN EXISTS (SELECT 1 FROM segments o WHERE o.recording_id = $1::bigint AND o.index = $2::integer)
             THEN (SELECT max(o.index) + 1 FROM segments o WHERE o.recording_id = $1::bigint)
             ELSE $2::integer END,
        $3::text, $4::bigint, $5::bigint, $6::timestamptz,
-       $7::timestamptz, $8::text, $9::text
+       $7::timestamptz, $8::text, $9::text, $10::jsonb
 WHERE NOT EXISTS (SELECT 1 FROM segments o WHERE o.recorded_path = $3::text)
 ON CONFLICT (path) WHERE modified_at IS NULL DO NOTHING
 RETURNING id
@@ -61,6 +61,7 @@ type InsertSegmentParams struct {
 	EndedAt     time.Time
 	Publish     string
 	Reason      string
+	ReasonData  []byte
 }
 
 // A path that is known already, also as the one before a hook moved the file, is left as it is: then there is no row in
@@ -77,6 +78,7 @@ func (q *Queries) InsertSegment(ctx context.Context, arg InsertSegmentParams) (i
 		arg.EndedAt,
 		arg.Publish,
 		arg.Reason,
+		arg.ReasonData,
 	)
 	var id int64
 	err := row.Scan(&id)

@@ -63,7 +63,9 @@ const listRecordings = `-- name: ListRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at, r.reason,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
        coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
-       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason
+       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason,
+       (SELECT count(*) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_files,
+       (SELECT coalesce(sum(g.size_bytes), 0) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_bytes
 FROM recordings r
 LEFT JOIN LATERAL ( -- of several archives the first that is not there yet, or the first
     SELECT id, recording_id, state, account_file, title, parts, aid, bvid, attempts, lookups, error, submitted_at, accepted_at, updated_at, refusal, number, round, claim, reason, missing, appending, part_limit, is_full, proven, archive, archive_code, archive_text, archive_at, follows, follow_round FROM submissions o WHERE o.recording_id = r.id ORDER BY o.state = 'accepted', o.number LIMIT 1) s ON true
@@ -96,6 +98,8 @@ type ListRecordingsRow struct {
 	SubmissionAttempts int32
 	SubmissionError    string
 	SubmissionReason   []byte
+	FilteredFiles      int64
+	FilteredBytes      int64
 }
 
 func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) ([]ListRecordingsRow, error) {
@@ -127,6 +131,8 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 			&i.SubmissionAttempts,
 			&i.SubmissionError,
 			&i.SubmissionReason,
+			&i.FilteredFiles,
+			&i.FilteredBytes,
 		); err != nil {
 			return nil, err
 		}
@@ -305,30 +311,36 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 }
 
 const recentSubmissions = `-- name: RecentSubmissions :many
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason,
+       (SELECT count(*) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_files,
+       (SELECT coalesce(sum(g.size_bytes), 0) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_bytes
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' OR s.archive = 'rejected' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason,
+       (SELECT count(*) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_files,
+       (SELECT coalesce(sum(g.size_bytes), 0) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_bytes
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' AND s.archive <> 'rejected' ORDER BY s.id DESC LIMIT 20)
 `
 
 type RecentSubmissionsRow struct {
-	RecordingID int64
-	Kind        string
-	StreamerID  *int64
-	State       string
-	Title       string
-	Parts       int32
-	AID         int64
-	BVID        string
-	Attempts    int32
-	Error       string
-	SubmittedAt *time.Time
-	AcceptedAt  *time.Time
-	Number      int32
-	Archive     string
-	ArchiveText string
-	Reason      []byte
+	RecordingID   int64
+	Kind          string
+	StreamerID    *int64
+	State         string
+	Title         string
+	Parts         int32
+	AID           int64
+	BVID          string
+	Attempts      int32
+	Error         string
+	SubmittedAt   *time.Time
+	AcceptedAt    *time.Time
+	Number        int32
+	Archive       string
+	ArchiveText   string
+	Reason        []byte
+	FilteredFiles int64
+	FilteredBytes int64
 }
 
 // What is not accepted yet, or was refused after that, oldest first, then the last that were accepted.
@@ -358,6 +370,8 @@ func (q *Queries) RecentSubmissions(ctx context.Context) ([]RecentSubmissionsRow
 			&i.Archive,
 			&i.ArchiveText,
 			&i.Reason,
+			&i.FilteredFiles,
+			&i.FilteredBytes,
 		); err != nil {
 			return nil, err
 		}

@@ -2,13 +2,13 @@
 -- A path that is known already, also as the one before a hook moved the file, is left as it is: then there is no row in
 -- the answer. A number that is taken becomes the next free one, since a segment must never be refused. The recording is
 -- locked.
-INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason)
+INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish, reason, reason_data)
 SELECT sqlc.arg(recording_id)::bigint,
        CASE WHEN EXISTS (SELECT 1 FROM segments o WHERE o.recording_id = sqlc.arg(recording_id)::bigint AND o.index = sqlc.arg(index)::integer)
             THEN (SELECT max(o.index) + 1 FROM segments o WHERE o.recording_id = sqlc.arg(recording_id)::bigint)
             ELSE sqlc.arg(index)::integer END,
        sqlc.arg(path)::text, sqlc.arg(size_bytes)::bigint, sqlc.arg(duration_ms)::bigint, sqlc.arg(started_at)::timestamptz,
-       sqlc.arg(ended_at)::timestamptz, sqlc.arg(publish)::text, sqlc.arg(reason)::text
+       sqlc.arg(ended_at)::timestamptz, sqlc.arg(publish)::text, sqlc.arg(reason)::text, sqlc.narg(reason_data)::jsonb
 WHERE NOT EXISTS (SELECT 1 FROM segments o WHERE o.recorded_path = sqlc.arg(path)::text)
 ON CONFLICT (path) WHERE modified_at IS NULL DO NOTHING
 RETURNING id;

@@ -17,17 +17,23 @@ WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500;
 
 -- name: RecentSubmissions :many
 -- What is not accepted yet, or was refused after that, oldest first, then the last that were accepted.
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer AS parts, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason,
+       (SELECT count(*) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_files,
+       (SELECT coalesce(sum(g.size_bytes), 0) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_bytes
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state <> 'accepted' OR s.archive = 'rejected' ORDER BY s.id LIMIT 500)
 UNION ALL
-(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason
+(SELECT s.recording_id, r.kind, r.streamer_id, s.state, s.title, cardinality(s.parts)::integer, s.aid, s.bvid, s.attempts, s.error, s.submitted_at, s.accepted_at, s.number, s.archive, s.archive_text, s.reason,
+       (SELECT count(*) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_files,
+       (SELECT coalesce(sum(g.size_bytes), 0) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_bytes
  FROM submissions s JOIN recordings r ON r.id = s.recording_id WHERE s.state = 'accepted' AND s.archive <> 'rejected' ORDER BY s.id DESC LIMIT 20);
 
 -- name: ListRecordings :many
 SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at, r.reason,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
        coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
-       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason
+       coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason,
+       (SELECT count(*) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_files,
+       (SELECT coalesce(sum(g.size_bytes), 0) FROM segments g WHERE g.recording_id = r.id AND g.publish = 'filtered')::bigint AS filtered_bytes
 FROM recordings r
 LEFT JOIN LATERAL ( -- of several archives the first that is not there yet, or the first
     SELECT * FROM submissions o WHERE o.recording_id = r.id ORDER BY o.state = 'accepted', o.number LIMIT 1) s ON true

@@ -941,6 +941,12 @@ type OpenSubmission struct {
 	Bvid        string  `json:"bvid"`
 	Error       string  `json:"error"`
 
+	// FilteredBytes Their bytes together.
+	FilteredBytes *int64 `json:"filtered_bytes,omitempty"`
+
+	// FilteredFiles How many files of the recording filtering_threshold left out; absent: none. Each says why in /streamer_info/{id}/files.
+	FilteredFiles *int64 `json:"filtered_files,omitempty"`
+
 	// Kind room: recorded from a streamer; manual: ordered by /uploads.
 	Kind RecordingKind `json:"kind"`
 
@@ -1494,6 +1500,12 @@ type Submission struct {
 	Attempts int32   `json:"attempts"`
 	Bvid     string  `json:"bvid"`
 	Error    string  `json:"error"`
+
+	// FilteredBytes Their bytes together.
+	FilteredBytes *int64 `json:"filtered_bytes,omitempty"`
+
+	// FilteredFiles How many files of the recording filtering_threshold left out; absent: none. Each says why in /streamer_info/{id}/files.
+	FilteredFiles *int64 `json:"filtered_files,omitempty"`
 
 	// ReasonArgs What the text of the reason names, by placeholder.
 	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`

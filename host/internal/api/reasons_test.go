@@ -169,4 +169,44 @@ func TestAnArchiveThatWasRefusedAfterItWasAcceptedIsShown(t *testing.T) {
 	}
 }
 
+// TestWhatTheThresholdLeftOutIsSaidOnTheSubmission holds that nobody looks in an archive for what was never sent.
+func TestWhatTheThresholdLeftOutIsSaidOnTheSubmission(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1"}`).must(t, 200)
+	for publish, count := range map[string]int{"filtered": 2, "wanted": 3} {
+		recording := insertRecording(t, h.db, 1, "ended")
+		if _, err := h.db.Pool.Exec(t.Context(), `WITH s AS (INSERT INTO submissions (recording_id, state) VALUES ($1, 'waiting'))
+			INSERT INTO segments (recording_id, index, path, size_bytes, duration_ms, started_at, ended_at, publish)
+			SELECT $1, n, '/' || $1 || '/' || n, 1000, 1, now(), now(), $2 FROM generate_series(1, $3) n`, recording, publish, count); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var status Status
+	h.api(t, "GET", "/status", "").must(t, 200).decode(t, &status)
+	said := 0
+	for _, s := range status.Submissions {
+		if s.FilteredFiles != nil {
+			said++
+			if *s.FilteredFiles != 2 || *s.FilteredBytes != 2000 {
+				t.Errorf("%d files with %d bytes", *s.FilteredFiles, *s.FilteredBytes)
+			}
+		}
+	}
+	var recordings []Recording
+	h.api(t, "GET", "/streamer_info", "").must(t, 200).decode(t, &recordings)
+	for _, r := range recordings {
+		if s, err := r.Submission.Get(); err != nil {
+			t.Error(err)
+		} else if s.FilteredFiles != nil {
+			said++
+			if *s.FilteredFiles != 2 || *s.FilteredBytes != 2000 {
+				t.Errorf("%d files with %d bytes", *s.FilteredFiles, *s.FilteredBytes)
+			}
+		}
+	}
+	if said != 2 {
+		t.Errorf("it is said in %d places, want in the status and in the list of recordings", said)
+	}
+}
+
 func han(r rune) bool { return unicode.Is(unicode.Han, r) }

@@ -41,6 +41,7 @@ func recording(in reason.Language, row db.ListRecordingsRow) Recording {
 			State: SubmissionState(row.SubmissionState), Title: row.SubmissionTitle, Aid: row.AID, Bvid: row.BVID,
 			Attempts: row.SubmissionAttempts,
 			Error:    why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
+			FilteredFiles: unlessNone(row.FilteredFiles), FilteredBytes: unlessNone(row.FilteredBytes),
 		})
 	}
 	return r
@@ -78,6 +79,14 @@ func segment(in reason.Language, row db.ListSegmentsRow) Segment {
 		})
 	}
 	return s
+}
+
+// unlessNone leaves a number out that says nothing.
+func unlessNone(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
 }
 
 func utc(t *time.Time) *time.Time {

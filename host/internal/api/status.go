@@ -126,6 +126,7 @@ func (s *Server) statusSubmissions(ctx context.Context) ([]OpenSubmission, error
 			StreamerInfoID: r.RecordingID, Kind: RecordingKind(r.Kind), StreamerID: orNull(r.StreamerID), State: SubmissionState(r.State), Title: r.Title, Parts: r.Parts,
 			Aid: r.AID, Bvid: r.BVID, Attempts: r.Attempts, SubmittedAt: utc(r.SubmittedAt), AcceptedAt: utc(r.AcceptedAt),
 			Error: why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
+			FilteredFiles: unlessNone(r.FilteredFiles), FilteredBytes: unlessNone(r.FilteredBytes),
 			Number: &r.Number, Archive: (*ArchiveFate)(&r.Archive), ArchiveText: &r.ArchiveText,
 		})
 	}

@@ -17,6 +17,9 @@ const (
 	SubmissionNotPublic = "submission.not_public"
 	PieceFragment       = "segment.fragment"
 	PieceStray          = "segment.stray"
+	PieceUndecided      = "segment.undecided"
+	SegmentNever        = "segment.never"
+	SegmentNoTemplate   = "segment.no_template"
 	SegmentWaived       = "segment.waived"
 )
 
@@ -40,5 +43,8 @@ var submissions = catalogue{
 	SubmissionNotPublic: {"files are removed when the archive is public; it is not yet: {words}", "稿件公开后才会移除文件；目前尚未公开：{words}", Action{Wait, "submission"}},
 	PieceFragment:       {"the whole recording is smaller than filtering_threshold ({mb} MB)", "整个录像小于 filtering_threshold（{mb} MB）", Action{Edit, "configuration"}},
 	PieceStray:          {"smaller than filtering_threshold ({mb} MB), and the pieces left out are together at most 2 % of the recording", "小于 filtering_threshold（{mb} MB），且被略去的碎片总计不超过录像的 2%", Action{Edit, "configuration"}},
+	PieceUndecided:      {"smaller than filtering_threshold ({mb} MB); decided when the recording ends", "小于 filtering_threshold（{mb} MB）；录制结束时决定是否投稿", Action{Wait, "recording"}},
+	SegmentNever:        {"the room is never published", "该直播间设置为从不投稿", Action{Edit, "streamer"}},
+	SegmentNoTemplate:   {"the room has no template", "该直播间没有投稿模板", Action{Edit, "streamer"}},
 	SegmentWaived:       {"a person gave it up", "已被人工放弃", Action{Retry, "recording"}},
 }

@@ -342,14 +342,15 @@ func TestDownloadLimit(t *testing.T) {
 func TestWhatIsPublished(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		prepare         string
-		publish, reason string
+		prepare               string
+		publish, reason, code string
 	}{
-		"wanted":         {"SELECT 1", "wanted", ""},
-		"too small":      {`UPDATE configuration SET value = '{"filtering_threshold": 0.002}'`, "undecided", "filtering_threshold"},
-		"override":       {`UPDATE streamers SET override = '{"filtering_threshold": 0.002}'`, "undecided", "filtering_threshold"},
-		"no template":    {"UPDATE streamers SET template_name = NULL", "never", "no template"},
-		"broken setting": {`UPDATE configuration SET value = '{"filtering_threshold": "x"}'`, "undecided", "20 MB"},
+		"wanted":         {"SELECT 1", "wanted", "", ""},
+		"too small":      {`UPDATE configuration SET value = '{"filtering_threshold": 0.002}'`, "undecided", "(0.002 MB)", "segment.undecided"},
+		"override":       {`UPDATE streamers SET override = '{"filtering_threshold": 0.002}'`, "undecided", "filtering_threshold", "segment.undecided"},
+		"no template":    {"UPDATE streamers SET template_name = NULL", "never", "no template", "segment.no_template"},
+		"never":          {"UPDATE streamers SET publish = 'never', template_name = NULL", "never", "never published", "segment.never"},
+		"broken setting": {`UPDATE configuration SET value = '{"filtering_threshold": "x"}'`, "undecided", "20 MB", "segment.undecided"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -364,6 +365,9 @@ func TestWhatIsPublished(t *testing.T) {
 			publish, reason := scalar[string](h, "SELECT publish FROM segments"), scalar[string](h, "SELECT reason FROM segments")
 			if publish != test.publish || !strings.Contains(reason, test.reason) {
 				t.Errorf("%s because %q, want %s because of %s", publish, reason, test.publish, test.reason)
+			}
+			if code := scalar[string](h, "SELECT coalesce(reason_data ->> 'code', '') FROM segments"); code != test.code {
+				t.Errorf("the reason has the code %q, want %q", code, test.code)
 			}
 			if told := h.publisher.ordered(); told != 1 {
 				t.Errorf("the publisher was told of %d segments", told)

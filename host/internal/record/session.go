@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/pipeline"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/window"
 	"github.com/lubod/lubod/sdk"
@@ -264,13 +266,14 @@ func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.Recorde
 	if err != nil {
 		return fmt.Errorf("lock recording: %w", err)
 	}
-	publish, reason, err := s.publish(ctx, q, recording, segment)
+	publish, why, err := s.publish(ctx, q, recording, segment)
 	if err != nil {
 		return err
 	}
 	id, err := q.InsertSegment(ctx, db.InsertSegmentParams{
 		RecordingID: recordingID, Index: int32(segment.Index), Path: segment.Path, SizeBytes: segment.SizeBytes,
-		DurationMs: segment.Duration.Milliseconds(), StartedAt: segment.StartedAt, EndedAt: segment.EndedAt, Publish: string(publish), Reason: reason,
+		DurationMs: segment.Duration.Milliseconds(), StartedAt: segment.StartedAt, EndedAt: segment.EndedAt, Publish: string(publish),
+		Reason: why.Text(reason.English), ReasonData: why.JSON(),
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // known already
@@ -287,21 +290,22 @@ func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.Recorde
 
 // publish decides whether a segment becomes part of the submission. What becomes of a piece below filtering_threshold is decided
 // when the recording has ended: a bad connection may make a whole broadcast of such pieces.
-func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recording, segment recorder.Segment) (publish pipeline.Publish, reason string, err error) {
+func (s *Service) publish(ctx context.Context, q *db.Queries, recording db.Recording, segment recorder.Segment) (publish pipeline.Publish, why reason.Reason, err error) {
 	switch {
 	case recording.Publish != nil:
-		return pipeline.Never, "the room is never published", nil
+		return pipeline.Never, reason.New(reason.SegmentNever), nil
 	case recording.TemplateName == nil:
-		return pipeline.Never, "the room has no template", nil
+		return pipeline.Never, reason.New(reason.SegmentNoTemplate), nil
 	}
 	configuration, err := s.configuration(ctx, q, recording.StreamerID)
 	if err != nil {
-		return "", "", err
+		return "", why, err
 	}
 	if segment.SizeBytes < configuration.FilteringBytes() {
-		return pipeline.Undecided, fmt.Sprintf("smaller than filtering_threshold (%g MB); decided when the recording ends", configuration.FilteringThreshold), nil
+		mb := strconv.FormatFloat(configuration.FilteringThreshold, 'g', -1, 64)
+		return pipeline.Undecided, reason.New(reason.PieceUndecided, "mb", mb), nil
 	}
-	return pipeline.Wanted, "", nil
+	return pipeline.Wanted, why, nil
 }
 
 // configuration returns what applies to a room; a nil streamer (deleted) has the global one. Settings that cannot be used
