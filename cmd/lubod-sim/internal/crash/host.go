@@ -52,7 +52,7 @@ func (h *host) announce() {
 }
 
 // pace is how many times as fast as in real life lubod waits.
-const pace = 600
+const pace = 800
 
 var upLine = regexp.MustCompile(`msg="lubod is up" address=(http://\S+)`)
 

@@ -138,7 +138,11 @@ func draw(random *rand.Rand, rooms int) Event {
 func drawLosses(random *rand.Rand) []Event {
 	var events []Event
 	if random.IntN(2) == 0 {
-		events = append(events, Event{Kind: []Kind{LoseSubmit, LoseSubmit, CutSubmit}[random.IntN(3)], N: 1 + random.IntN(2)})
+		e := Event{Kind: []Kind{LoseSubmit, LoseSubmit, CutSubmit}[random.IntN(3)], N: 1 + random.IntN(2)}
+		if e.Kind == CutSubmit {
+			e.N = 1 // each is looked for half an hour long, which is seconds here
+		}
+		events = append(events, e)
 	}
 	if random.IntN(2) == 0 {
 		kind := []Kind{LoseChunk, LoseChunk, CutChunk, CutChunk, LoseComplete, LoseComplete}[random.IntN(6)]
