@@ -63,8 +63,8 @@ var rules = []rule{
 	},
 }
 
-// strangers do not import each other, not even by way of a third: each declares what it needs as a small interface.
-var strangers = []string{"host/internal/hooks", "host/internal/monitor", "host/internal/record", "host/internal/upload"}
+// separate packages do not import each other, not even by way of a third: each declares what it needs as a small interface.
+var separate = []string{"host/internal/hooks", "host/internal/monitor", "host/internal/record", "host/internal/upload"}
 
 // goPackage is what `go list -json` tells.
 type goPackage struct {
@@ -126,7 +126,7 @@ func checkImports(packages []goPackage) []string {
 	for _, p := range packages {
 		importer := ours(p.ImportPath)
 		violations = append(violations, p.check(importer)...)
-		if slices.Contains(strangers, importer) {
+		if slices.Contains(separate, importer) {
 			violations = append(violations, p.checkStrangers(importer)...)
 		}
 	}
@@ -162,7 +162,7 @@ func (p *goPackage) check(importer string) []string {
 func (p *goPackage) checkStrangers(importer string) []string {
 	var violations []string
 	for _, path := range unique(p.Deps, p.TestImports, p.XTestImports) {
-		if imported := ours(path); imported != importer && slices.Contains(strangers, imported) {
+		if imported := ours(path); imported != importer && slices.Contains(separate, imported) {
 			violations = append(violations, fmt.Sprintf("%s depends on %s: what one needs of the other it declares as an interface", importer, imported))
 		}
 	}

@@ -103,13 +103,13 @@ func (b *Bus) Run(ctx context.Context) error {
 
 // follow listens on a connection of its own until that breaks. followed tells whether it had come to work.
 func (b *Bus) follow(ctx context.Context) (followed bool, err error) {
-	ear, err := b.listen(ctx)
+	listener, err := b.listen(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer ear.close(ctx)
-	queries := db.New(ear.conn)
-	if err := b.begin(ctx, ear.conn); err != nil {
+	defer listener.close(ctx)
+	queries := db.New(listener.conn)
+	if err := b.begin(ctx, listener.conn); err != nil {
 		return false, err
 	}
 	wait := shortestWait
@@ -127,7 +127,7 @@ func (b *Bus) follow(ctx context.Context) (followed bool, err error) {
 		}
 		followed = true
 		if read == 0 {
-			if err := ear.wait(ctx, wait); err != nil {
+			if err := listener.wait(ctx, wait); err != nil {
 				return followed, err
 			}
 		}
@@ -137,48 +137,48 @@ func (b *Bus) follow(ctx context.Context) (followed bool, err error) {
 	}
 }
 
-// ear is the connection that hears notifications. It is none of the pool's, which would hand it to others.
-type ear struct {
+// listener is the connection that hears notifications. It is none of the pool's, which would hand it to others.
+type listener struct {
 	conn *pgx.Conn
 	// heard tells of notifications that came while the connection was used otherwise.
 	heard bool
 }
 
-func (b *Bus) listen(ctx context.Context) (*ear, error) {
+func (b *Bus) listen(ctx context.Context) (*listener, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	e := &ear{}
+	l := &listener{}
 	config := b.DB.Pool.Config().ConnConfig.Copy()
 	config.RuntimeParams["application_name"] = listenerName
-	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { e.heard = true }
+	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { l.heard = true }
 	var err error
-	if e.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
+	if l.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connect to hear of events: %w", err)
 	}
-	if _, err := e.conn.Exec(ctx, "LISTEN "+channel); err != nil {
-		e.close(ctx)
+	if _, err := l.conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		l.close(ctx)
 		return nil, fmt.Errorf("listen for events: %w", err)
 	}
-	return e, nil
+	return l, nil
 }
 
-func (e *ear) close(ctx context.Context) {
+func (l *listener) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = e.conn.Close(ctx)
+	_ = l.conn.Close(ctx)
 }
 
 // wait returns after a notification, or after the time. However many came, they are one.
-func (e *ear) wait(ctx context.Context, atMost time.Duration) error {
+func (l *listener) wait(ctx context.Context, atMost time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
-	if !e.heard {
-		err := e.conn.PgConn().WaitForNotification(waiting)
+	if !l.heard {
+		err := l.conn.PgConn().WaitForNotification(waiting)
 		if err != nil && (ctx.Err() != nil || !pgconn.Timeout(err)) {
 			return fmt.Errorf("wait for events: %w", err)
 		}
 	}
-	e.heard = false
+	l.heard = false
 	return nil
 }
 

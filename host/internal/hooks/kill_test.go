@@ -11,13 +11,13 @@ import (
 	"github.com/lubod/lubod/db/dbtest"
 )
 
-// mortalService is a service whose process dies after so many statements.
-func (h *harness) mortalService(statements int) (*Service, context.Context) {
+// crashingService is a service whose process dies after so many statements.
+func (h *harness) crashingService(statements int) (*Service, context.Context) {
 	h.t.Helper()
-	m := dbtest.NewMortal(h.t, h.db)
+	m := dbtest.NewCrashing(h.t, h.db)
 	s := h.serviceOn(m.DB)
 	s.Pace.Linger = time.Millisecond // the dead do not linger
-	m.LiveFor(statements)
+	m.CrashAfter(statements)
 	return s, m.Context
 }
 
@@ -36,7 +36,7 @@ func TestKillInAMoveLosesNothing(t *testing.T) {
 		segment := h.closed(healthy, recording, 1, "wanted")
 		content := h.read(h.path(recording, 1))
 		run := h.the(SegmentProcessor, recording)
-		s, ctx := h.mortalService(statements)
+		s, ctx := h.crashingService(statements)
 		h.work(ctx, s, run.ID)
 		if got := h.read(h.segment(segment).Path); got != content {
 			t.Errorf("death %d: the row leads to %q", statements, got)
@@ -79,7 +79,7 @@ func TestKillInARemovalRemovesOnlyWhatIsPublished(t *testing.T) {
 		short := h.closed(healthy, recording, 2, "filtered")
 		h.end(healthy, recording)
 		h.accept(healthy, recording)
-		s, ctx := h.mortalService(statements)
+		s, ctx := h.crashingService(statements)
 		h.work(ctx, s, h.the(Postprocessor, recording).ID)
 		finished := h.the(Postprocessor, recording).State == "done"
 		if row := h.segment(published); row.RemovedAt == nil {

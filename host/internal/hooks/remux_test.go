@@ -121,7 +121,7 @@ func TestKillInARemuxLosesNothing(t *testing.T) {
 		recording := h.recording()
 		h.write(h.path(recording, 1), content)
 		segment := h.closed(healthy, recording, 1, "wanted")
-		s, ctx := h.mortalService(statements)
+		s, ctx := h.crashingService(statements)
 		h.work(ctx, s, h.the(SegmentProcessor, recording).ID)
 		finished := h.the(SegmentProcessor, recording).State == "done"
 		if path := h.segment(segment).Path; compare(t.Context(), media, path, path) != nil {

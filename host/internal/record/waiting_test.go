@@ -392,7 +392,7 @@ func TestKillBetweenAnyTwoStatements(t *testing.T) {
 		if statements > 200 {
 			t.Fatal("a session that lives does not come to an end")
 		}
-		s, died := h.startMortal(statements)
+		s, died := h.startCrashing(statements)
 		var id string
 		if err := s.Start(t.Context(), h.streamer, live); err == nil {
 			id = h.lastSession()

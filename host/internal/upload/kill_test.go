@@ -15,13 +15,13 @@ import (
 	simulator "github.com/lubod/lubod/sdk/simulator/bilibili"
 )
 
-// mortalService is a service whose process dies after so many statements. Its jobs are run by hand.
-func (h *harness) mortalService(archives Archives, statements int) (*Service, *dbtest.Mortal) {
+// crashingService is a service whose process dies after so many statements. Its jobs are run by hand.
+func (h *harness) crashingService(archives Archives, statements int) (*Service, *dbtest.Crashing) {
 	h.t.Helper()
-	m := dbtest.NewMortal(h.t, h.db)
+	m := dbtest.NewCrashing(h.t, h.db)
 	s := h.serviceOn(m.DB)
 	s.Archives = archives
-	m.LiveFor(statements)
+	m.CrashAfter(statements)
 	return s, m
 }
 
@@ -85,8 +85,8 @@ func TestKillBetweenAnyTwoStepsMakesOneArchive(t *testing.T) {
 	}
 	statements := 0
 	for ; ; statements++ {
-		s, m := h.mortalService(living, statements)
-		if run(s, m.Context) && !m.Dead() {
+		s, m := h.crashingService(living, statements)
+		if run(s, m.Context) && !m.Crashed() {
 			break
 		}
 		if statements > 60 {
@@ -98,10 +98,10 @@ func TestKillBetweenAnyTwoStepsMakesOneArchive(t *testing.T) {
 	}
 	for _, when := range []string{"before", "after"} {
 		var d dying
-		s, m := h.mortalService(nil, 1<<40)
-		d = dying{Archives: living, after: m.Die}
+		s, m := h.crashingService(nil, 1<<40)
+		d = dying{Archives: living, after: m.Crash}
 		if when == "before" {
-			d.before = m.Die
+			d.before = m.Crash
 		}
 		s.Archives = d
 		run(s, m.Context)

@@ -281,7 +281,7 @@ func TestKillWhileAnOrderIsTakenMakesOneArchive(t *testing.T) {
 	for ; ; deaths++ {
 		files := []File{h.file(fmt.Sprintf("a%d.flv", deaths), "a", newYear), h.file(fmt.Sprintf("b%d.flv", deaths), "b", newYear)}
 		order := Order{Params: db.Template{Title: "t", Tag: "a", UserCookie: "a.json"}, Request: fmt.Sprint(deaths), Files: files}
-		s, m := h.mortalService(h.archives, deaths)
+		s, m := h.crashingService(h.archives, deaths)
 		died := s.Order(m.Context, order) != nil
 		var rows, segments int
 		h.exec("SELECT count(*) FROM recordings WHERE request_key = $1", []any{s.requestKey(order.Request, files)}, &rows)

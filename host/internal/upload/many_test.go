@@ -286,8 +286,8 @@ func TestKillBetweenAnyTwoStepsWhileAnArchiveGrows(t *testing.T) {
 	}
 	statements := 0
 	for ; ; statements++ {
-		s, m := h.mortalService(h.archives, statements)
-		finished := run(s, m.Context, 3) && !m.Dead()
+		s, m := h.crashingService(h.archives, statements)
+		finished := run(s, m.Context, 3) && !m.Crashed()
 		if m.Pool.Close(); finished { // so many dead at once would hold too many connections
 			break
 		}
@@ -299,10 +299,10 @@ func TestKillBetweenAnyTwoStepsWhileAnArchiveGrows(t *testing.T) {
 		t.Errorf("only %d statements were seen", statements)
 	}
 	for _, when := range []string{"before", "after"} {
-		s, m := h.mortalService(nil, 1<<40)
-		d := dyingEdit{dying{Archives: h.archives, after: m.Die}}
+		s, m := h.crashingService(nil, 1<<40)
+		d := dyingEdit{dying{Archives: h.archives, after: m.Crash}}
 		if when == "before" {
-			d.before = m.Die
+			d.before = m.Crash
 		}
 		s.Archives = d
 		run(s, m.Context, 2)

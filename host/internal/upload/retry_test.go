@@ -327,7 +327,7 @@ func TestKillWhileAPersonRetriesOrWaivesMakesOneArchive(t *testing.T) {
 			h.exec("UPDATE uploads SET state = 'failed', error = 'broken' WHERE segment_id = $1", []any{bad})
 			h.exec("UPDATE river_job SET state = 'completed', finalized_at = now() WHERE state <> 'completed' AND args ->> 'segment_id' = ANY ($1)",
 				[]any{[]string{fmt.Sprint(good), fmt.Sprint(bad)}})
-			s, m := h.mortalService(h.archives, deaths)
+			s, m := h.crashingService(h.archives, deaths)
 			err := act(m.Context, s, recording, bad)
 			if err := act(t.Context(), healthy, recording, bad); err != nil {
 				t.Fatalf("%s, death %d, made again: %v", name, deaths, err)

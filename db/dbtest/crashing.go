@@ -11,9 +11,9 @@ import (
 	"github.com/lubod/lubod/db"
 )
 
-// Mortal is a process's view of a database, which ends at a statement that the test chooses: from then on nothing that
+// Crashing is a process's view of a database, which ends at a statement that the test chooses: from then on nothing that
 // the process does reaches the database, as after kill -9.
-type Mortal struct {
+type Crashing struct {
 	*db.DB
 	// Context ends with the process.
 	Context context.Context
@@ -25,10 +25,10 @@ type Mortal struct {
 // unlimited is more statements than a test makes.
 const unlimited = 1 << 40
 
-// NewMortal connects to a database like a process of its own, which lives until LiveFor or Die.
-func NewMortal(t testing.TB, database *db.DB) *Mortal {
+// NewCrashing connects to a database like a process of its own, which lives until CrashAfter or Crash.
+func NewCrashing(t testing.TB, database *db.DB) *Crashing {
 	t.Helper()
-	m := &Mortal{}
+	m := &Crashing{}
 	m.left.Store(unlimited) // connecting is not counted
 	m.Context, m.die = context.WithCancel(t.Context())
 	config := database.Pool.Config()
@@ -47,20 +47,20 @@ func NewMortal(t testing.TB, database *db.DB) *Mortal {
 	return m
 }
 
-// LiveFor lets the process make so many statements more.
-func (m *Mortal) LiveFor(statements int) { m.left.Store(int64(statements)) }
+// CrashAfter ends the process behind so many statements more.
+func (m *Crashing) CrashAfter(statements int) { m.left.Store(int64(statements)) }
 
-// Die ends the process now.
-func (m *Mortal) Die() {
+// Crash ends the process now.
+func (m *Crashing) Crash() {
 	m.left.Store(-1)
 	m.die()
 }
 
-// Dead reports whether the process has come to its end.
-func (m *Mortal) Dead() bool { return m.left.Load() < 0 }
+// Crashed reports whether the process has come to its end.
+func (m *Crashing) Crashed() bool { return m.left.Load() < 0 }
 
-// tracer counts the statements of a Mortal.
-type tracer Mortal
+// tracer counts the statements of a Crashing.
+type tracer Crashing
 
 func (t *tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	if t.left.Add(-1) >= 0 {
