@@ -88,6 +88,14 @@ type DatabaseHolder struct {
 	Backend int32
 }
 
+// Browsers from which a user has logged in: what strangers guess does not make them wait. One is worth nothing without the password.
+type Device struct {
+	// SHA-256 of the cookie, which is 256 random bits.
+	TokenHash  []byte
+	UserID     int64
+	LastUsedAt time.Time
+}
+
 // What changed, for those who watch: kept for a day, not needed for anything else.
 type Event struct {
 	ID         int64
@@ -239,6 +247,14 @@ type Session struct {
 	Token  string
 	Data   []byte
 	Expiry time.Time
+	ID     int64
+	// NULL: it began before sessions were listed, and was not used since.
+	UserID    *int64
+	CreatedAt time.Time
+	// Exact to a minute.
+	LastUsedAt time.Time
+	Address    string
+	Client     string
 }
 
 type Streamer struct {

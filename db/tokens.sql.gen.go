@@ -76,6 +76,18 @@ func (q *Queries) DeleteAPIToken(ctx context.Context, arg DeleteAPITokenParams) 
 	return i, err
 }
 
+const deleteTokensOfUser = `-- name: DeleteTokensOfUser :execrows
+DELETE FROM api_tokens WHERE user_id = $1
+`
+
+func (q *Queries) DeleteTokensOfUser(ctx context.Context, userID int64) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTokensOfUser, userID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertAPIToken = `-- name: InsertAPIToken :one
 INSERT INTO api_tokens (user_id, name, token_hash, scope, expires_at)
 VALUES ($1, $2, $3, $4, now() + $5::bigint * interval '1 second') RETURNING id, user_id, name, token_hash, scope, created_at, expires_at, last_used_at

@@ -59,6 +59,77 @@ func (q *Queries) DeleteExpiredUserSessions(ctx context.Context) (int64, error) 
 	return result.RowsAffected(), nil
 }
 
+const deleteOldDevices = `-- name: DeleteOldDevices :execrows
+DELETE FROM devices WHERE last_used_at <= now() - interval '400 days'
+`
+
+func (q *Queries) DeleteOldDevices(ctx context.Context) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteOldDevices)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteSessionOfUser = `-- name: DeleteSessionOfUser :one
+DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING id, created_at, last_used_at, expiry, address, client
+`
+
+type DeleteSessionOfUserParams struct {
+	ID     int64
+	UserID *int64
+}
+
+type DeleteSessionOfUserRow struct {
+	ID         int64
+	CreatedAt  time.Time
+	LastUsedAt time.Time
+	Expiry     time.Time
+	Address    string
+	Client     string
+}
+
+func (q *Queries) DeleteSessionOfUser(ctx context.Context, arg DeleteSessionOfUserParams) (DeleteSessionOfUserRow, error) {
+	row := q.db.QueryRow(ctx, deleteSessionOfUser, arg.ID, arg.UserID)
+	var i DeleteSessionOfUserRow
+	err := row.Scan(
+		&i.ID,
+		&i.CreatedAt,
+		&i.LastUsedAt,
+		&i.Expiry,
+		&i.Address,
+		&i.Client,
+	)
+	return i, err
+}
+
+const deleteSessionsOfUser = `-- name: DeleteSessionsOfUser :exec
+DELETE FROM sessions WHERE user_id = $1
+`
+
+func (q *Queries) DeleteSessionsOfUser(ctx context.Context, userID *int64) error {
+	_, err := q.db.Exec(ctx, deleteSessionsOfUser, userID)
+	return err
+}
+
+const deleteUser = `-- name: DeleteUser :one
+DELETE FROM users WHERE id = $1 RETURNING id, username, created_at
+`
+
+type DeleteUserRow struct {
+	ID        int64
+	Username  string
+	CreatedAt time.Time
+}
+
+// With sessions, tokens and devices.
+func (q *Queries) DeleteUser(ctx context.Context, id int64) (DeleteUserRow, error) {
+	row := q.db.QueryRow(ctx, deleteUser, id)
+	var i DeleteUserRow
+	err := row.Scan(&i.ID, &i.Username, &i.CreatedAt)
+	return i, err
+}
+
 const deleteUserSession = `-- name: DeleteUserSession :exec
 DELETE FROM sessions WHERE token = $1
 `
@@ -69,14 +140,22 @@ func (q *Queries) DeleteUserSession(ctx context.Context, token string) error {
 }
 
 const findUserSession = `-- name: FindUserSession :one
-SELECT data FROM sessions WHERE token = $1 AND expiry > now()
+SELECT id, data, (user_id IS NULL OR last_used_at <= now() - interval '1 minute')::boolean AS stale
+FROM sessions WHERE token = $1 AND expiry > now()
 `
 
-func (q *Queries) FindUserSession(ctx context.Context, token string) ([]byte, error) {
+type FindUserSessionRow struct {
+	ID    int64
+	Data  []byte
+	Stale bool
+}
+
+// The session, and whether its use is to be noted.
+func (q *Queries) FindUserSession(ctx context.Context, token string) (FindUserSessionRow, error) {
 	row := q.db.QueryRow(ctx, findUserSession, token)
-	var data []byte
-	err := row.Scan(&data)
-	return data, err
+	var i FindUserSessionRow
+	err := row.Scan(&i.ID, &i.Data, &i.Stale)
+	return i, err
 }
 
 const insertUser = `-- name: InsertUser :one
@@ -95,6 +174,92 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (int64, 
 	return id, err
 }
 
+const knowsDevice = `-- name: KnowsDevice :one
+SELECT EXISTS (SELECT 1 FROM devices d JOIN users u ON u.id = d.user_id WHERE d.token_hash = $1 AND u.username = $2)
+`
+
+type KnowsDeviceParams struct {
+	TokenHash []byte
+	Username  string
+}
+
+func (q *Queries) KnowsDevice(ctx context.Context, arg KnowsDeviceParams) (bool, error) {
+	row := q.db.QueryRow(ctx, knowsDevice, arg.TokenHash, arg.Username)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const listUserSessions = `-- name: ListUserSessions :many
+SELECT id, created_at, last_used_at, expiry, address, client FROM sessions WHERE user_id = $1 AND expiry > now() ORDER BY id
+`
+
+type ListUserSessionsRow struct {
+	ID         int64
+	CreatedAt  time.Time
+	LastUsedAt time.Time
+	Expiry     time.Time
+	Address    string
+	Client     string
+}
+
+func (q *Queries) ListUserSessions(ctx context.Context, userID *int64) ([]ListUserSessionsRow, error) {
+	rows, err := q.db.Query(ctx, listUserSessions, userID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUserSessionsRow{}
+	for rows.Next() {
+		var i ListUserSessionsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.LastUsedAt,
+			&i.Expiry,
+			&i.Address,
+			&i.Client,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUsers = `-- name: ListUsers :many
+SELECT id, username, created_at FROM users ORDER BY id
+`
+
+type ListUsersRow struct {
+	ID        int64
+	Username  string
+	CreatedAt time.Time
+}
+
+func (q *Queries) ListUsers(ctx context.Context) ([]ListUsersRow, error) {
+	rows, err := q.db.Query(ctx, listUsers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUsersRow{}
+	for rows.Next() {
+		var i ListUsersRow
+		if err := rows.Scan(&i.ID, &i.Username, &i.CreatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockUsers = `-- name: LockUsers :exec
 LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE
 `
@@ -105,19 +270,103 @@ func (q *Queries) LockUsers(ctx context.Context) error {
 	return err
 }
 
+const noteUserSession = `-- name: NoteUserSession :exec
+UPDATE sessions SET user_id = $2, address = $3, client = $4, last_used_at = now() WHERE id = $1
+`
+
+type NoteUserSessionParams struct {
+	ID      int64
+	UserID  *int64
+	Address string
+	Client  string
+}
+
+func (q *Queries) NoteUserSession(ctx context.Context, arg NoteUserSessionParams) error {
+	_, err := q.db.Exec(ctx, noteUserSession,
+		arg.ID,
+		arg.UserID,
+		arg.Address,
+		arg.Client,
+	)
+	return err
+}
+
+const saveDevice = `-- name: SaveDevice :exec
+INSERT INTO devices (token_hash, user_id) VALUES ($1, $2)
+ON CONFLICT (token_hash) DO UPDATE SET user_id = excluded.user_id, last_used_at = now()
+`
+
+type SaveDeviceParams struct {
+	TokenHash []byte
+	UserID    int64
+}
+
+func (q *Queries) SaveDevice(ctx context.Context, arg SaveDeviceParams) error {
+	_, err := q.db.Exec(ctx, saveDevice, arg.TokenHash, arg.UserID)
+	return err
+}
+
 const saveUserSession = `-- name: SaveUserSession :exec
-INSERT INTO sessions (token, data, expiry) VALUES ($1, $2, $3)
+INSERT INTO sessions (token, data, expiry, user_id, address, client) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry
 `
 
 type SaveUserSessionParams struct {
-	Token  string
-	Data   []byte
-	Expiry time.Time
+	Token   string
+	Data    []byte
+	Expiry  time.Time
+	UserID  *int64
+	Address string
+	Client  string
 }
 
 func (q *Queries) SaveUserSession(ctx context.Context, arg SaveUserSessionParams) error {
-	_, err := q.db.Exec(ctx, saveUserSession, arg.Token, arg.Data, arg.Expiry)
+	_, err := q.db.Exec(ctx, saveUserSession,
+		arg.Token,
+		arg.Data,
+		arg.Expiry,
+		arg.UserID,
+		arg.Address,
+		arg.Client,
+	)
+	return err
+}
+
+const setPassword = `-- name: SetPassword :one
+UPDATE users SET password_hash = $1, password_version = password_version + 1 WHERE id = $2 RETURNING id, username, password_hash, created_at, password_version
+`
+
+type SetPasswordParams struct {
+	NewHash string
+	ID      int64
+}
+
+func (q *Queries) SetPassword(ctx context.Context, arg SetPasswordParams) (User, error) {
+	row := q.db.QueryRow(ctx, setPassword, arg.NewHash, arg.ID)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Username,
+		&i.PasswordHash,
+		&i.CreatedAt,
+		&i.PasswordVersion,
+	)
+	return i, err
+}
+
+const trimDevices = `-- name: TrimDevices :exec
+DELETE FROM devices d WHERE d.user_id = $1 AND d.token_hash NOT IN
+    (SELECT k.token_hash FROM devices k WHERE k.user_id = $1 ORDER BY k.last_used_at DESC, k.token_hash LIMIT $2)
+`
+
+type TrimDevicesParams struct {
+	UserID int64
+	Keep   int32
+}
+
+// Keeps those that were used last.
+func (q *Queries) TrimDevices(ctx context.Context, arg TrimDevicesParams) error {
+	_, err := q.db.Exec(ctx, trimDevices, arg.UserID, arg.Keep)
 	return err
 }
 

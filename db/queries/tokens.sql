@@ -26,3 +26,6 @@ WHERE t.token_hash = $1 AND (t.expires_at IS NULL OR t.expires_at > now());
 -- Requests that come at the same time note it once.
 UPDATE api_tokens SET last_used_at = now()
 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= now() - interval '1 minute');
+
+-- name: DeleteTokensOfUser :execrows
+DELETE FROM api_tokens WHERE user_id = $1;

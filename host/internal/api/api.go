@@ -30,6 +30,7 @@ import (
 	"github.com/lubod/lubod/host/internal/pages"
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/host/internal/upload"
+	"github.com/lubod/lubod/host/internal/users"
 )
 
 //go:embed openapi.yaml
@@ -170,7 +171,7 @@ type Server struct {
 	operations map[string]*operation
 	origins    *http.CrossOriginProtection
 	sessions   *sessions
-	passwords  *passwords
+	passwords  *users.Passwords
 	attempts   *throttle
 	setupToken string
 	pages      *pages.Pages
@@ -223,7 +224,7 @@ func New(deps Deps) (*Server, error) {
 		answers: newAnswers(time.Now),
 		qrLogin: deps.QRLogin, qrKeys: newQRKeys(time.Now), runHooks: deps.RunHooks, log: deps.Logger, dataDir: dataDir, version: deps.Version,
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
-		spec: loaded.spec, operations: loaded.operations, origins: origins, sessions: newSessions(deps.DB), passwords: newPasswords(),
+		spec: loaded.spec, operations: loaded.operations, origins: origins, sessions: newSessions(deps.DB), passwords: users.NewPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
 		readTimeout: readTimeout, headerTimeout: headerTimeout, watchFiles: watchFiles, writersOf: folders.WritersOf, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
 		events: deps.Events, logs: deps.Logs, health: deps.Health, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),
@@ -342,6 +343,9 @@ func (s *Server) cleanSessions(ctx context.Context) {
 			s.log.Warn("expired sessions could not be removed", "error", err)
 		} else if n > 0 {
 			s.log.Debug("expired sessions removed", "sessions", n)
+		}
+		if _, err := s.db.DeleteOldDevices(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("devices that nobody uses any more could not be removed", "error", err)
 		}
 		select {
 		case <-ticker.C:

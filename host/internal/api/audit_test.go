@@ -90,9 +90,12 @@ func TestEveryWriteIsOneLineWithWhoDidIt(t *testing.T) {
 	do("deleteStreamer", "DELETE", "/streamers/1", "", `msg="streamer deleted"`)
 	do("createToken", "POST", "/tokens", `{"name":"other"}`, `msg="API token created"`, "name=other")
 	do("deleteToken", "DELETE", "/tokens/2", "", `msg="API token deleted"`)
-	do("registerUser", "POST", "/users/register", `{"username":"second","password":"password123"}`, `msg="user registered"`, "username=second")
+	do("registerUser", "POST", "/users/register", `{"username":"second","password":"password456"}`, `msg="user registered"`, "username=second")
+	do("deleteUser", "DELETE", "/api_users/2", "", `msg="user removed"`, "username=second")
 	do("changePassword", "PUT", "/users/password", `{"current_password":"password123","new_password":"password456"}`, `msg="password changed"`)
 	do("loginUser", "POST", "/users/login", `{"username":"admin","password":"password456"}`, `msg="logged in"`)
+	newBrowser(t, h.base).login(t, "admin", "password456")
+	do("deleteSession", "DELETE", fmt.Sprintf("/sessions/%d", prepare("SELECT max(id) FROM sessions")), "", `msg="session ended"`)
 	var code QRCode
 	h.api(t, "GET", "/qrcode", "").must(t, 200).decode(t, &code)
 	if err := h.sim.ConfirmQR("", 7); err != nil {

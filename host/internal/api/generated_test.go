@@ -153,11 +153,11 @@ func newFlood(t *testing.T, h *harness, seed uint64) *flood {
 
 	h.register(t, "admin", "password123")
 	h.login(t, "admin", "password123")
-	h.register(t, "second", "password123")
+	h.register(t, "second", "password456")
 	f.admin = h.sessionToken(t)
 	// Of another user: no request of the first one can revoke it.
 	other := newBrowser(t, h.base)
-	other.login(t, "second", "password123")
+	other.login(t, "second", "password456")
 	for scope, secret := range map[TokenScope]*string{TokenScopeRead: &f.read, TokenScopeWrite: &f.write} {
 		var token NewToken
 		other.api(t, "POST", "/tokens", fmt.Sprintf(`{"name":"x","scope":%q}`, scope)).must(t, 200).decode(t, &token)
@@ -185,7 +185,7 @@ func (f *flood) fill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, table := range []string{"streamers", "templates", "accounts", "users", "api_tokens"} {
+	for _, table := range []string{"streamers", "templates", "accounts", "users", "api_tokens", "sessions"} {
 		// What is put back has the numbers below.
 		if _, err := f.h.db.Pool.Exec(t.Context(), "SELECT setval(pg_get_serial_sequence($1, 'id'), 100)", table); err != nil {
 			t.Fatal(err)
@@ -217,6 +217,8 @@ func (f *flood) tidy(t *testing.T) {
 		`INSERT INTO accounts (id, platform, file) OVERRIDING SYSTEM VALUE SELECT n, 'bilibili-cookies', n || '.json' FROM generate_series(1, 6) n ON CONFLICT DO NOTHING`,
 		`UPDATE hook_runs SET state = 'held', error = 'why'`,
 		`INSERT INTO api_tokens (id, user_id, name, token_hash, scope) OVERRIDING SYSTEM VALUE SELECT n, 1, 'x', sha256(n::text::bytea), 'read' FROM generate_series(1, 6) n ON CONFLICT DO NOTHING`,
+		`INSERT INTO users (id, username, password_hash) OVERRIDING SYSTEM VALUE SELECT n, 'user ' || n, '' FROM generate_series(3, 6) n ON CONFLICT DO NOTHING`,
+		`INSERT INTO sessions (id, user_id, token, data, expiry) OVERRIDING SYSTEM VALUE SELECT n, 2, n, '', now() + interval '1 hour' FROM generate_series(3, 6) n ON CONFLICT DO NOTHING`,
 		`UPDATE users SET password_version = 0, password_hash = (SELECT password_hash FROM users WHERE id = 1) WHERE id = 2`,
 	} {
 		if _, err := f.h.db.Pool.Exec(t.Context(), statement); err != nil {
@@ -260,6 +262,9 @@ func (f *flood) send(t *testing.T, number uint64) {
 	g := f.vocabulary.generator(f.seed, number)
 	op := pick(g, f.operations)
 	request := g.request(op)
+	if op.route.Operation.OperationID == "deleteUser" && (strings.HasSuffix(request.URL.Path, "/1") || strings.HasSuffix(request.URL.Path, "/2")) {
+		request.URL.Path = request.URL.Path[:len(request.URL.Path)-1] + "3" // not those who send the requests
+	}
 	f.identify(g, op, request)
 	timeout := time.Minute
 	if endless(op) {
@@ -329,7 +334,7 @@ func (f *flood) identify(g generator, op *operation, request *http.Request) {
 	cookie, token := "", ""
 	switch n := g.IntN(100); {
 	case op.route.Operation.OperationID == "loginUser" && n < 80: // would end the session that it is called with
-	case op.route.Operation.OperationID == "logoutUser", op.route.Operation.OperationID == "changePassword", op.route.Operation.OperationID == "loginUser":
+	case op.route.Operation.OperationID == "logoutUser", op.route.Operation.OperationID == "changePassword", op.route.Operation.OperationID == "loginUser", op.route.Operation.OperationID == "deleteSession":
 		// These end the session that they are called with, which the other requests need.
 		select {
 		case cookie = <-f.spare:

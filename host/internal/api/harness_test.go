@@ -224,7 +224,7 @@ func (h *harness) startWith(t testing.TB, options Deps) *Server {
 		t.Fatal(err)
 	}
 	// Being slow is what the hash is for; not here.
-	*server.passwords.params = argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+	*server.passwords.Params = argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 	return server
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -34,6 +35,16 @@ type caller struct {
 	tokenName string
 	// passwordVersion is the one that the session began with.
 	passwordVersion int64
+	// sessionID is the number of the session; 0 without one.
+	sessionID int64
+	// sessionStale is a session whose use is to be noted.
+	sessionStale bool
+	// beginning is the user whose session begins by this request; nil: none does.
+	beginning *int64
+	// device is what the browser says which one it is.
+	device string
+	// client is what the browser calls itself.
+	client string
 	// address is what attempts are counted for.
 	address string
 	// local is a request that certainly comes from this machine.
@@ -66,7 +77,12 @@ func newCaller(r *http.Request) *caller {
 			address = parsed.Unmap()
 		}
 	}
+	device := ""
+	if cookie, err := r.Cookie(deviceCookie); err == nil {
+		device = cookie.Value
+	}
 	return &caller{
+		device: device, client: strings.ToValidUTF8(fmt.Sprintf("%.200s", r.UserAgent()), ""),
 		address: throttleAddress(address),
 		// A page that points its own name at 127.0.0.1 can make a browser send requests here; the Host header tells.
 		local: peer.IsLoopback() && !isProxied(r) && isLoopbackHost(r.Host),
@@ -153,8 +169,17 @@ func (s *sessions) load(r *http.Request, who *caller) (context.Context, error) {
 	case s.manager.GetInt64(ctx, sessionPassword) != user.PasswordVersion: // the password was changed elsewhere
 	default:
 		who.userID, who.username, who.passwordVersion = user.ID, user.Username, user.PasswordVersion
+		s.noteUse(ctx, who)
 	}
 	return ctx, nil
+}
+
+// noteUse keeps when and from where a session was used last. Knowing it is not worth an error.
+func (s *sessions) noteUse(ctx context.Context, who *caller) {
+	if !who.sessionStale {
+		return
+	}
+	_ = s.db.NoteUserSession(ctx, db.NoteUserSessionParams{ID: who.sessionID, UserID: &who.userID, Address: who.address, Client: who.client})
 }
 
 // begin logs a user in and returns the value of Set-Cookie. The token is a new one: one that was known before the login
@@ -164,6 +189,7 @@ func (s *sessions) begin(ctx context.Context, user db.User) (string, error) {
 	if err := s.manager.RenewToken(ctx); err != nil {
 		return "", err
 	}
+	callerOf(ctx).beginning = &user.ID
 	s.manager.Put(ctx, sessionUser, user.ID)
 	s.manager.Put(ctx, sessionPassword, user.PasswordVersion)
 	token, expiry, err := s.manager.Commit(ctx)
@@ -184,14 +210,50 @@ func (s *sessions) end(ctx context.Context) (string, error) {
 }
 
 func cookie(ctx context.Context, token string, expiry time.Time) string {
+	return newCookie(ctx, sessionCookie, token, expiry)
+}
+
+func newCookie(ctx context.Context, name, value string, expiry time.Time) string {
 	c := http.Cookie{ //nolint:gosec // Secure follows how the caller came: on a home server that is mostly plain HTTP
-		Name: sessionCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: callerOf(ctx).secure, Expires: expiry, MaxAge: int(time.Until(expiry).Seconds()),
 	}
-	if token == "" {
+	if value == "" {
 		c.MaxAge = -1
 	}
 	return c.String()
+}
+
+// ListSessions answers the sessions of the caller.
+func (s *Server) ListSessions(ctx context.Context, _ ListSessionsRequestObject) (ListSessionsResponseObject, error) {
+	who := callerOf(ctx)
+	rows, err := s.db.ListUserSessions(ctx, &who.userID)
+	if err != nil {
+		return nil, err
+	}
+	sessions := make([]Session, 0, len(rows))
+	for _, row := range rows {
+		sessions = append(sessions, session(who, row))
+	}
+	return ListSessions200JSONResponse(sessions), nil
+}
+
+// DeleteSession ends a session of the caller.
+func (s *Server) DeleteSession(ctx context.Context, request DeleteSessionRequestObject) (DeleteSessionResponseObject, error) {
+	who := callerOf(ctx)
+	row, err := s.db.DeleteSessionOfUser(ctx, db.DeleteSessionOfUserParams{ID: request.ID, UserID: &who.userID})
+	if err != nil {
+		return nil, orNotFound(err, "session", request.ID)
+	}
+	s.wrote(ctx, "session ended", "id", row.ID)
+	return DeleteSession200JSONResponse(session(who, db.ListUserSessionsRow(row))), nil
+}
+
+func session(who *caller, row db.ListUserSessionsRow) Session {
+	return Session{
+		ID: row.ID, Current: row.ID == who.sessionID, CreatedAt: row.CreatedAt.UTC().Truncate(time.Second), LastUsedAt: row.LastUsedAt.UTC().Truncate(time.Second),
+		ExpiresAt: row.Expiry.UTC().Truncate(time.Second), Address: row.Address, Client: row.Client,
+	}
 }
 
 // sessionStore keeps scs' sessions through our pool; unlike the stores that scs offers it stops when the request does.
@@ -200,15 +262,20 @@ type sessionStore struct{ db *db.DB }
 var _ scs.CtxStore = sessionStore{}
 
 func (s sessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
-	data, err := s.db.FindUserSession(ctx, token)
+	row, err := s.db.FindUserSession(ctx, token)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}
-	return data, err == nil, err
+	who := callerOf(ctx)
+	who.sessionID, who.sessionStale = row.ID, row.Stale
+	return row.Data, err == nil, err
 }
 
 func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
-	return s.db.SaveUserSession(ctx, db.SaveUserSessionParams{Token: token, Data: data, Expiry: expiry})
+	who := callerOf(ctx)
+	return s.db.SaveUserSession(ctx, db.SaveUserSessionParams{
+		Token: token, Data: data, Expiry: expiry, UserID: who.beginning, Address: who.address, Client: who.client,
+	})
 }
 
 func (s sessionStore) DeleteCtx(ctx context.Context, token string) error {

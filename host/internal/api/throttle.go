@@ -19,10 +19,17 @@ type allowance struct {
 	longest time.Duration
 }
 
-// Addresses belong to attackers; a user name belongs to a person whom an attacker must not lock out for long.
+// Addresses belong to attackers; a user name belongs to a person whom an attacker must not lock out.
 var (
+	// perAddress is for what only one address does: set-up tokens, unknown API tokens.
 	perAddress = allowance{free: 10, longest: 15 * time.Minute}
-	perUser    = allowance{free: 20, longest: time.Minute}
+	// perLogin is for one user name from one address, or one device.
+	perLogin = allowance{free: 10, longest: 15 * time.Minute}
+	// perSubscriber is for all user names from one address: those behind it may be many.
+	perSubscriber = allowance{free: 100, longest: 15 * time.Minute}
+	// perUser slows down who guesses one user name from many addresses. The person himself, on a device that was never used
+	// before, waits as long, and no longer.
+	perUser = allowance{free: 200, longest: 5 * time.Second}
 )
 
 // attemptKey is what attempts are counted for.

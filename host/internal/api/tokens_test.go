@@ -111,9 +111,9 @@ func TestATokenEnds(t *testing.T) {
 func TestTokensBelongToTheirUser(t *testing.T) {
 	h := newLoggedIn(t)
 	made := h.newToken(t, `{"name":"mine"}`)
-	h.register(t, "second", "password123")
+	h.register(t, "second", "password456")
 	other := newBrowser(t, h.base)
-	other.login(t, "second", "password123")
+	other.login(t, "second", "password456")
 	equalJSON(t, other.api(t, "GET", "/tokens", "").must(t, 200).body, `[]`)
 	other.api(t, "DELETE", fmt.Sprint("/tokens/", made.ID), "").refused(t, 404, "token of yours")
 	equalJSON(t, newBrowser(t, h.base).api(t, "GET", "/users/biliup", "", bearer(made.Token)...).must(t, 200).body, `{"username":"admin"}`)
@@ -273,9 +273,32 @@ func TestGuessingACurrentPasswordHasToWait(t *testing.T) {
 	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	h.login(t, "admin", "password123")
-	for range perAddress.free {
+	for range perLogin.free {
 		h.api(t, "PUT", "/users/password", `{"current_password":"guess","new_password":"password456"}`).must(t, 403)
 	}
 	h.api(t, "PUT", "/users/password", `{"current_password":"password123","new_password":"password456"}`).must(t, 429)
-	h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`).must(t, 429)
+	newBrowser(t, h.base).login(t, "admin", "password123") // whoever has the session does not hold the owner
+}
+
+// Tokens stay when a password changes, unless it is asked for: the answer says how many.
+func TestChangingAPasswordAsksAboutTokens(t *testing.T) {
+	h := newLoggedIn(t)
+	token := h.newToken(t, `{"name":"w"}`).Token
+	change := func(from, to, more string, left int64) {
+		t.Helper()
+		var changed PasswordChanged
+		h.api(t, "PUT", "/users/password", fmt.Sprintf(`{"current_password":%q,"new_password":%q%s}`, from, to, more)).must(t, 200).decode(t, &changed)
+		if changed.Tokens != left || changed.Username != "admin" {
+			t.Errorf("answered %+v, want %d tokens", changed, left)
+		}
+	}
+	change("password123", "password456", "", 1)
+	change("password456", "password457", `,"revoke_tokens":false`, 1)
+	newBrowser(t, h.base).api(t, "GET", "/streamers", "", bearer(token)...).must(t, 200)
+	change("password457", "password458", `,"revoke_tokens":true`, 0)
+	newBrowser(t, h.base).api(t, "GET", "/streamers", "", bearer(token)...).must(t, 401)
+	var sessions int
+	if err := h.db.Pool.QueryRow(t.Context(), "SELECT count(*) FROM sessions").Scan(&sessions); err != nil || sessions != 1 {
+		t.Errorf("%d sessions are left, %v", sessions, err)
+	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/reason"
+	"github.com/lubod/lubod/host/internal/users"
 )
 
 // RegisterUser creates a user of the API.
@@ -27,7 +28,14 @@ func (s *Server) RegisterUser(ctx context.Context, request RegisterUserRequestOb
 			return nil, err
 		}
 	}
-	hash, err := s.passwords.hash(ctx, request.Body.Password)
+	example := false
+	if users.Common(request.Body.Username, request.Body.Password) {
+		// Who follows the description of the API word for word on this machine gets a user; the log says what is wrong with it.
+		if example = who.userID == 0 && who.local && request.Body.Password == users.ExamplePassword; !example {
+			return nil, invalid("password", reason.New(reason.APICommonPassword))
+		}
+	}
+	hash, err := s.hash(ctx, request.Body.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +61,9 @@ func (s *Server) RegisterUser(ctx context.Context, request RegisterUserRequestOb
 	}
 	s.attempts.forget(address)
 	s.wrote(ctx, "user registered", "username", request.Body.Username)
+	if example {
+		s.log.Warn("the first user has the password of the documentation, which everybody knows: change it before anybody else can reach this server", "username", request.Body.Username)
+	}
 	return RegisterUser200JSONResponse{Username: request.Body.Username}, nil
 }
 
@@ -98,7 +109,11 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 	if next != "" && !isLocalPath(next) {
 		return nil, invalid("next", reason.New(reason.APILocalPath))
 	}
-	keys := []attemptKey{{"address " + who.address, perAddress}, {"user " + body.Username, perUser}}
+	known, err := s.knowsDevice(ctx, who.device, body.Username)
+	if err != nil {
+		return nil, err
+	}
+	keys := loginKeys(who, body.Username, known)
 	if wait := s.attempts.attempt(keys...); wait > 0 {
 		return nil, tooMany(wait)
 	}
@@ -111,15 +126,20 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 		s.log.Info("login refused", "username", body.Username, "address", who.address)
 		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, why: reason.New(reason.APIWrongLogin)}
 	}
-	s.attempts.forget(keys...)
-	setCookie, err := s.sessions.begin(ctx, user)
+	s.attempts.forget(keys[0])
+	s.attempts.undo(keys[1:]...)
+	session, err := s.sessions.begin(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	device, err := s.rememberDevice(ctx, user.ID, known)
 	if err != nil {
 		return nil, err
 	}
 	s.log.Info("logged in", "by", user.Username, "address", who.address)
-	answer := LoginUser200JSONResponse{Body: LoggedIn{Username: user.Username}, Headers: LoginUser200ResponseHeaders{SetCookie: setCookie}}
+	answer := loginAnswer{LoggedIn{Username: user.Username}, []string{session, device}}
 	if next != "" {
-		answer.Body.Next = &next
+		answer.body.Next = &next
 	}
 	return answer, nil
 }
@@ -130,47 +150,103 @@ func (s *Server) authenticate(ctx context.Context, username, password string) (d
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return user, false, err
 	}
-	right, err := s.passwords.matches(ctx, password, user.PasswordHash)
-	return user, right, err
+	right, err := s.passwords.Matches(ctx, password, user.PasswordHash)
+	return user, right, orBusy(err)
 }
 
-// ChangePassword gives the caller another password and ends all other sessions of theirs.
+// ChangePassword gives the caller another password, ends all other sessions of theirs, and their tokens if that is asked for.
 func (s *Server) ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error) {
 	who, body := callerOf(ctx), request.Body
-	if body.NewPassword == body.CurrentPassword {
+	switch {
+	case body.NewPassword == body.CurrentPassword:
 		return nil, invalid("new_password", reason.New(reason.APISamePassword))
+	case users.Common(who.username, body.NewPassword):
+		return nil, invalid("new_password", reason.New(reason.APICommonPassword))
 	}
-	keys := []attemptKey{{"address " + who.address, perAddress}, {"user " + who.username, perUser}}
-	if wait := s.attempts.attempt(keys...); wait > 0 {
+	// Who is logged in guesses for himself alone, and nobody else for him.
+	key := attemptKey{"change " + strconv.FormatInt(who.userID, 10), perLogin}
+	if wait := s.attempts.attempt(key); wait > 0 {
 		return nil, tooMany(wait)
 	}
 	user, right, err := s.authenticate(ctx, who.username, body.CurrentPassword)
 	if err != nil {
-		s.attempts.undo(keys...)
+		s.attempts.undo(key)
 		return nil, err
 	}
 	if !right {
 		s.log.Info("change of a password refused", "username", who.username, "address", who.address)
 		return nil, &problem{status: http.StatusForbidden, code: codeWrongPassword, field: "current_password", why: reason.New(reason.APIWrongPassword)}
 	}
-	s.attempts.forget(keys...)
-	hash, err := s.passwords.hash(ctx, body.NewPassword)
-	if err != nil {
-		return nil, err
-	}
-	changed, err := s.db.ChangePassword(ctx, db.ChangePasswordParams{ID: user.ID, OldHash: user.PasswordHash, NewHash: hash})
+	s.attempts.forget(key)
+	changed, tokens, err := s.setPassword(ctx, user, body.NewPassword, valueOr(body.RevokeTokens, false))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, conflict("current_password", reason.New(reason.APIPasswordChanged))
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.wrote(ctx, "password changed")
+	s.wrote(ctx, "password changed", "tokens_left", tokens)
 	setCookie, err := s.sessions.begin(ctx, changed)
 	if err != nil {
 		return nil, unavailable(err, reason.New(reason.APISessionNotStored))
 	}
-	return ChangePassword200JSONResponse{Body: User{Username: user.Username}, Headers: ChangePassword200ResponseHeaders{SetCookie: setCookie}}, nil
+	return ChangePassword200JSONResponse{
+		Body: PasswordChanged{Username: user.Username, Tokens: tokens}, Headers: ChangePassword200ResponseHeaders{SetCookie: setCookie},
+	}, nil
+}
+
+// setPassword stores a password in place of the one that was checked, and returns how many tokens are left.
+func (s *Server) setPassword(ctx context.Context, user db.User, password string, revoke bool) (changed db.User, tokens int64, err error) {
+	hash, err := s.hash(ctx, password)
+	if err != nil {
+		return changed, 0, err
+	}
+	err = s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		if changed, err = q.ChangePassword(ctx, db.ChangePasswordParams{ID: user.ID, OldHash: user.PasswordHash, NewHash: hash}); err != nil {
+			return err
+		}
+		if err := q.DeleteSessionsOfUser(ctx, &user.ID); err != nil {
+			return err
+		}
+		if revoke {
+			if _, err := q.DeleteTokensOfUser(ctx, user.ID); err != nil {
+				return err
+			}
+		}
+		tokens, err = q.CountAPITokens(ctx, user.ID)
+		return err
+	})
+	return changed, tokens, err
+}
+
+// ListUsers answers everybody who can log in.
+func (s *Server) ListUsers(ctx context.Context, _ ListUsersRequestObject) (ListUsersResponseObject, error) {
+	rows, err := s.db.ListUsers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]APIUser, 0, len(rows))
+	for _, row := range rows {
+		all = append(all, apiUser(callerOf(ctx), row))
+	}
+	return ListUsers200JSONResponse(all), nil
+}
+
+// DeleteUser removes a user with all that could act for him.
+func (s *Server) DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error) {
+	row, err := users.Remove(ctx, s.db, request.ID)
+	if errors.Is(err, users.ErrLast) {
+		return nil, conflict("", reason.New(reason.APILastUser))
+	}
+	if err != nil {
+		return nil, orNotFound(err, "user", request.ID)
+	}
+	s.wrote(ctx, "user removed", "username", row.Username)
+	return DeleteUser200JSONResponse(apiUser(callerOf(ctx), db.ListUsersRow(row))), nil
+}
+
+func apiUser(who *caller, row db.ListUsersRow) APIUser {
+	return APIUser{ID: row.ID, Username: row.Username, Current: row.ID == who.userID, CreatedAt: row.CreatedAt.UTC().Truncate(time.Second)}
 }
 
 // GetCurrentUser tells whether the caller is logged in.

@@ -118,7 +118,7 @@ func TestExpiredSessionsAreOverAndRemoved(t *testing.T) {
 }
 
 func TestFirstUserNeedsThisMachineOrTheSetupToken(t *testing.T) {
-	const body = `{"username":"admin","password":"password123"}`
+	const body, uncommon = `{"username":"admin","password":"password123"}`, `{"username":"admin","password":"password456"}`
 	for name, tc := range map[string]struct {
 		headers []string
 		body    string
@@ -129,8 +129,8 @@ func TestFirstUserNeedsThisMachineOrTheSetupToken(t *testing.T) {
 		"through a proxy on this machine":     {[]string{"X-Forwarded-For", "203.0.113.7"}, body, 403},
 		"through a proxy that hides":          {[]string{"Forwarded", "for=203.0.113.7"}, body, 403},
 		"by a name that leads to loopback":    {[]string{"Host", "evil.example:19159"}, body, 403},
-		"with the token as a header":          {[]string{"Host", "rec.example", "X-Setup-Token", "TOKEN"}, body, 200},
-		"with the token as a field":           {[]string{"Host", "rec.example"}, `{"username":"admin","password":"password123","setup_token":"TOKEN"}`, 200},
+		"with the token as a header":          {[]string{"Host", "rec.example", "X-Setup-Token", "TOKEN"}, uncommon, 200},
+		"with the token as a field":           {[]string{"Host", "rec.example"}, `{"username":"admin","password":"password456","setup_token":"TOKEN"}`, 200},
 		"with another token":                  {[]string{"Host", "rec.example", "X-Setup-Token", "guess"}, body, 403},
 		"with the token from a foreign page":  {[]string{"Origin", "https://evil.example", "X-Setup-Token", "TOKEN"}, body, 403},
 		"with an empty token":                 {[]string{"Host", "rec.example", "X-Setup-Token", ""}, body, 403},
@@ -156,13 +156,13 @@ func TestFirstUserNeedsThisMachineOrTheSetupToken(t *testing.T) {
 func TestRegistrationClosesWithTheFirstUser(t *testing.T) {
 	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
-	second := `{"username":"second","password":"password123"}`
+	second := `{"username":"second","password":"password456"}`
 	h.api(t, "POST", "/users/register", second).refused(t, 401, "registration is closed")
 	h.api(t, "POST", "/users/register", second, "X-Setup-Token", h.server.setupToken).must(t, 401)
 	h.login(t, "admin", "password123")
 	h.api(t, "POST", "/users/register", second).must(t, 200)
 	h.api(t, "POST", "/users/register", second).refused(t, 409, `"second"`)
-	h.login(t, "second", "password123")
+	h.login(t, "second", "password456")
 }
 
 // TestTheFirstUserIsOneHoweverCloseTwoAre lets a registration begin while another one is not committed yet: both have seen that
@@ -192,7 +192,7 @@ func TestTheFirstUserIsOneHoweverCloseTwoAre(t *testing.T) {
 	second := newBrowser(t, serve(t, h.start(t)))
 	answered := make(chan answer, 1)
 	go func() {
-		answered <- second.api(t, "POST", "/users/register", `{"username":"second","password":"password123"}`)
+		answered <- second.api(t, "POST", "/users/register", `{"username":"second","password":"password456"}`)
 	}()
 	select {
 	case <-locking:
@@ -284,7 +284,7 @@ func TestGuessingHasToWait(t *testing.T) {
 	h.register(t, "admin", "password123")
 	now := time.Now()
 	h.server.attempts.now = func() time.Time { return now }
-	for range perAddress.free {
+	for range perLogin.free {
 		h.api(t, "POST", "/users/login", `{"username":"admin","password":"guess"}`).must(t, 401)
 	}
 	blocked := h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`)
@@ -297,39 +297,187 @@ func TestGuessingHasToWait(t *testing.T) {
 	h.api(t, "POST", "/users/login", `{"username":"admin","password":"guess"}`).must(t, 401)
 }
 
-// TestGuessingOneUserFromManyAddressesHasToWait is an attacker who owns many addresses.
-func TestGuessingOneUserFromManyAddressesHasToWait(t *testing.T) {
+// attempt tries a login from an address, through a proxy on this machine that says so.
+func attempt(t *testing.T, b *browser, address, user, password string) answer {
+	t.Helper()
+	return b.api(t, "POST", "/users/login", fmt.Sprintf(`{"username":%q,"password":%q}`, user, password), "X-Forwarded-For", address)
+}
+
+// A stranger who guesses makes himself wait, and nobody else: not the owner at another address, nor another user behind his own.
+func TestGuessesHoldOneUserFromOneAddress(t *testing.T) {
 	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
 	h.login(t, "admin", "password123")
-	h.api(t, "POST", "/users/register", `{"username":"other","password":"password123"}`).must(t, 200)
+	h.register(t, "other", "password456")
 	now := time.Now()
 	h.server.attempts.now = func() time.Time { return now }
-	addresses := 0
-	from := func() []string { // a proxy on this machine says where a request comes from
-		addresses++
-		return []string{"X-Forwarded-For", fmt.Sprintf("198.51.100.%d", addresses)}
+	stranger := newBrowser(t, h.base)
+	for range 40 { // those that have to wait too
+		attempt(t, stranger, "198.51.100.7", "admin", "guess")
 	}
-	attempt := func(b *browser, user, password string) answer {
-		t.Helper()
-		return b.api(t, "POST", "/users/login", fmt.Sprintf(`{"username":%q,"password":%q}`, user, password), from()...)
+	attempt(t, stranger, "198.51.100.7", "admin", "password123").refused(t, 429, "too many attempts")
+	attempt(t, newBrowser(t, h.base), "198.51.100.8", "admin", "password123").must(t, 200)
+	attempt(t, newBrowser(t, h.base), "198.51.100.7", "other", "password456").must(t, 200)
+	attempt(t, stranger, "198.51.100.7", "admin", "password123").must(t, 429)
+}
+
+// Who guesses all names from one address has to wait, too.
+func TestGuessesOfManyUsersFromOneAddressHaveToWait(t *testing.T) {
+	h := newHarness(t, dbtest.New(t))
+	now := time.Now()
+	h.server.attempts.now = func() time.Time { return now }
+	for i := range perSubscriber.free {
+		attempt(t, h.browser, "198.51.100.7", fmt.Sprint("user ", i), "guess").must(t, 401)
 	}
-	attacker := newBrowser(t, h.base)
-	for range perUser.free {
-		attempt(attacker, "admin", "guess").must(t, 401)
+	attempt(t, h.browser, "198.51.100.7", "one more", "guess").must(t, 429)
+	attempt(t, h.browser, "198.51.100.8", "one more", "guess").must(t, 401)
+}
+
+// A browser that logged in before, and a session, are counted for themselves: strangers hold neither, from however many
+// addresses they guess, and were it the same one. What they guess themselves holds them.
+func TestStrangersDoNotHoldAKnownDevice(t *testing.T) {
+	h := newHarness(t, dbtest.New(t))
+	h.register(t, "admin", "password123")
+	h.login(t, "admin", "password123") // the owner's browser keeps lubod_device
+	h.api(t, "GET", "/logout", "").must(t, 303)
+	now := time.Now()
+	h.server.attempts.now = func() time.Time { return now }
+	stranger := newBrowser(t, h.base)
+	const same = "198.51.100.1"
+	for range perLogin.free + 1 {
+		attempt(t, stranger, same, "admin", "guess")
 	}
-	blocked := attempt(attacker, "admin", "password123")
+	for i := range perUser.free {
+		attempt(t, stranger, fmt.Sprintf("198.51.%d.%d", 100+i/250, 2+i%250), "admin", "guess")
+	}
+	blocked := attempt(t, stranger, "203.0.113.9", "admin", "password123")
 	blocked.refused(t, 429, "too many attempts")
-	// A person must not be locked out for long, nor others at all.
+	// A person on a new device waits as long as one guess takes.
 	if wait, err := strconv.Atoi(blocked.header.Get("Retry-After")); err != nil || wait < 1 || time.Duration(wait)*time.Second > perUser.longest {
 		t.Errorf("Retry-After %q", blocked.header.Get("Retry-After"))
 	}
-	attempt(attacker, "other", "password123").must(t, 200)
-	change := `{"current_password":"password123","new_password":"password456"}`
-	h.api(t, "PUT", "/users/password", change, from()...).refused(t, 429, "too many attempts")
+	attempt(t, h.browser, same, "admin", "password123").must(t, 200)
+	h.api(t, "PUT", "/users/password", `{"current_password":"password123","new_password":"password456"}`, "X-Forwarded-For", same).must(t, 200)
+	attempt(t, h.browser, same, "admin", "password456").must(t, 200)
+	for range perLogin.free {
+		attempt(t, h.browser, same, "admin", "guess").must(t, 401)
+	}
+	attempt(t, h.browser, "203.0.113.10", "admin", "password456").must(t, 429)
 	now = now.Add(perUser.longest)
-	attempt(attacker, "admin", "password123").must(t, 200)
-	h.api(t, "PUT", "/users/password", change, from()...).must(t, 200)
+	attempt(t, stranger, "203.0.113.9", "admin", "password456").must(t, 200)
+}
+
+// The cookie of a device is a new one for each, opens nothing, is worth nothing for another user, and is hashed in the database.
+func TestCookieOfADevice(t *testing.T) {
+	h := newHarness(t, dbtest.New(t))
+	h.register(t, "admin", "password123")
+	login := h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, "X-Forwarded-Proto", "https", "Cookie", deviceCookie+"="+strings.Repeat("A", deviceLength)).must(t, 200)
+	cookies := login.header.Values("Set-Cookie")
+	if len(cookies) != 2 {
+		t.Fatalf("cookies %q", cookies)
+	}
+	device, err := http.ParseSetCookie(cookies[1])
+	if err != nil || device.Name != deviceCookie || !device.HttpOnly || !device.Secure || device.SameSite != http.SameSiteLaxMode || device.MaxAge < 300*24*3600 || device.Value == strings.Repeat("A", deviceLength) {
+		t.Fatalf("device cookie %q, %v", cookies[1], err)
+	}
+	stranger := newBrowser(t, h.base)
+	stranger.api(t, "GET", "/streamers", "", "Cookie", deviceCookie+"="+device.Value).must(t, 401)
+	stranger.api(t, "GET", "/streamers", "", "Cookie", sessionCookie+"="+device.Value).must(t, 401)
+	for name, known := range map[string]bool{"admin": true, "other": false} {
+		if got, err := h.server.knowsDevice(t.Context(), device.Value, name); err != nil || got != known {
+			t.Errorf("known for %s: %v, %v", name, got, err)
+		}
+	}
+	var stored string
+	if err := h.db.Pool.QueryRow(t.Context(), "SELECT string_agg(encode(token_hash, 'escape'), ' ') FROM devices").Scan(&stored); err != nil || strings.Contains(stored, device.Value) {
+		t.Errorf("the database holds %q, %v", stored, err)
+	}
+	for range maxDevices + 5 {
+		newBrowser(t, h.base).login(t, "admin", "password123")
+	}
+	var kept int
+	if err := h.db.Pool.QueryRow(t.Context(), "SELECT count(*) FROM devices").Scan(&kept); err != nil || kept != maxDevices {
+		t.Errorf("%d devices are kept, %v", kept, err)
+	}
+}
+
+func TestCommonPasswordsAreRefused(t *testing.T) {
+	h := newHarness(t, dbtest.New(t))
+	h.api(t, "POST", "/users/register", `{"username":"admin","password":"Password1"}`).refused(t, 400, "password: is one of the first")
+	h.api(t, "POST", "/users/register", `{"username":"admin@home","password":"ADMIN@home"}`).refused(t, 400, "password: is one of the first")
+	// What the description of the API shows works word for word on the machine itself, and nowhere else.
+	const example = `{"username":"admin","password":"password123"}`
+	h.api(t, "POST", "/users/register", example, "Host", "rec.example", "X-Setup-Token", h.server.setupToken).refused(t, 400, "password: is one of the first")
+	h.log.take()
+	h.api(t, "POST", "/users/register", example).must(t, 200)
+	if log := h.log.take(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "change it") || strings.Contains(log, "password123") {
+		t.Errorf("the log says %q", log)
+	}
+	h.login(t, "admin", "password123")
+	h.api(t, "POST", "/users/register", `{"username":"second","password":"password123"}`).refused(t, 400, "password: is one of the first")
+	for _, password := range []string{"QWERTYUIOP", "11111111"} {
+		h.api(t, "PUT", "/users/password", fmt.Sprintf(`{"current_password":"password123","new_password":%q}`, password)).refused(t, 400, "new_password: is one of the first")
+	}
+}
+
+func TestSessionsCanBeListedAndEnded(t *testing.T) {
+	h := newLoggedIn(t)
+	phone := newBrowser(t, h.base)
+	phone.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, "User-Agent", "phone "+strings.Repeat("x", 300), "X-Forwarded-For", "198.51.100.7").must(t, 200)
+	h.register(t, "second", "password456")
+	other := newBrowser(t, h.base)
+	other.login(t, "second", "password456")
+
+	var sessions []Session
+	h.api(t, "GET", "/sessions", "").must(t, 200).decode(t, &sessions)
+	if len(sessions) != 2 || !sessions[0].Current || sessions[1].Current || !strings.HasPrefix(sessions[1].Client, "phone") || len(sessions[1].Client) != 200 || sessions[1].Address != "198.51.100.7" {
+		t.Fatalf("sessions %+v", sessions)
+	}
+	other.api(t, "DELETE", fmt.Sprintf("/sessions/%d", sessions[1].ID), "").must(t, 404)
+	phone.api(t, "GET", "/streamers", "").must(t, 200)
+	h.api(t, "DELETE", fmt.Sprintf("/sessions/%d", sessions[1].ID), "").must(t, 200)
+	phone.api(t, "GET", "/streamers", "").must(t, 401)
+	h.api(t, "GET", "/sessions", "").must(t, 200).decode(t, &sessions)
+	if len(sessions) != 1 {
+		t.Errorf("sessions %+v", sessions)
+	}
+	token := h.newToken(t, `{"name":"w","scope":"write"}`).Token
+	newBrowser(t, h.base).api(t, "GET", "/sessions", "", bearer(token)...).must(t, 403)
+	newBrowser(t, h.base).api(t, "GET", "/api_users", "", bearer(token)...).must(t, 403)
+
+	// One that began before sessions were listed is in the list once it is used; one that is used again says since when.
+	if _, err := h.db.Pool.Exec(t.Context(), "UPDATE sessions SET user_id = NULL, last_used_at = now() - interval '1 hour'"); err != nil {
+		t.Fatal(err)
+	}
+	h.api(t, "GET", "/sessions", "").must(t, 200).decode(t, &sessions)
+	if len(sessions) != 1 || time.Since(sessions[0].LastUsedAt) > time.Minute {
+		t.Errorf("sessions %+v", sessions)
+	}
+}
+
+func TestUsersCanBeListedAndRemoved(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "DELETE", "/api_users/1", "").refused(t, 409, "last user")
+	h.api(t, "GET", "/streamers", "").must(t, 200)
+	h.register(t, "second", "password456")
+	other := newBrowser(t, h.base)
+	other.login(t, "second", "password456")
+	var token NewToken
+	other.api(t, "POST", "/tokens", `{"name":"x"}`).must(t, 200).decode(t, &token)
+	var all []APIUser
+	h.api(t, "GET", "/api_users", "").must(t, 200).decode(t, &all)
+	if len(all) != 2 || all[0].Username != "admin" || !all[0].Current || all[1].Username != "second" || all[1].Current {
+		t.Fatalf("users %+v", all)
+	}
+	h.api(t, "DELETE", fmt.Sprintf("/api_users/%d", all[1].ID), "").must(t, 200)
+	h.api(t, "DELETE", fmt.Sprintf("/api_users/%d", all[1].ID), "").must(t, 404)
+	other.api(t, "GET", "/streamers", "").must(t, 401)
+	newBrowser(t, h.base).api(t, "GET", "/streamers", "", bearer(token.Token)...).must(t, 401)
+	newBrowser(t, h.base).api(t, "POST", "/users/login", `{"username":"second","password":"password456"}`).must(t, 401)
+	var left int
+	if err := h.db.Pool.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM devices) + (SELECT count(*) FROM sessions) + (SELECT count(*) FROM api_tokens)").Scan(&left); err != nil || left != 2 {
+		t.Errorf("%d rows are left of two of the first user, %v", left, err)
+	}
 }
 
 func TestManyGuessesAtOnceAreAllCounted(t *testing.T) {

@@ -68,6 +68,8 @@ const (
 	APIUserExists           = "api.user_exists"
 	APILocalPath            = "api.local_path"
 	APISamePassword         = "api.same_password"
+	APICommonPassword       = "api.common_password"
+	APILastUser             = "api.last_user"
 	APIWrongPassword        = "api.wrong_password"
 	APIPasswordChanged      = "api.password_changed"
 	APISessionNotStored     = "api.session_not_stored"
@@ -208,6 +210,8 @@ var requests = catalogue{
 	APISetupToken:           {"the first user is registered from the machine itself, or with the set-up token that the log printed at start", "第一个用户须在本机注册，或使用启动时日志中打印的设置令牌", Action{Edit, ""}},
 	APIUserExists:           {"there is a user \"{username}\" already", "已有用户“{username}”", Action{Edit, ""}},
 	APILocalPath:            {"must be a path of this server that begins with one slash", "必须是本服务器上以单个斜杠开头的路径", Action{Edit, ""}},
+	APICommonPassword:       {"is one of the first that anybody guesses; take another one, such as a few words", "太常见，很容易被猜到；请换一个，例如几个词组成的短语", Action{Edit, ""}},
+	APILastUser:             {"this is the last user: without any, anybody on this machine could become the first one; create another user before", "这是最后一个用户：没有用户时，本机上的任何人都可以注册成为第一个用户；请先创建另一个用户", Action{Edit, ""}},
 	APISamePassword:         {"must differ from the current one", "必须与当前密码不同", Action{Edit, ""}},
 	APIWrongPassword:        {"is wrong", "不正确", Action{Edit, ""}},
 	APIPasswordChanged:      {"the password was changed by another request meanwhile", "密码已被另一请求更改", Action{Login, ""}},
