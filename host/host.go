@@ -252,7 +252,8 @@ func (h *Host) startPlugins(ctx context.Context, parts *stages) (*plugins.Manage
 	}
 	manager, err := plugins.New(plugins.Options{
 		RunDir: filepath.Join(h.config.DataDir, "run"), LogDir: filepath.Join(h.config.DataDir, "logs"), Logger: h.logger, Getenv: os.Getenv,
-		Env: []string{fetch.EnvAllowAddresses + "=" + h.config.AllowAddresses, fetch.EnvLocalSources + "=" + strconv.FormatBool(h.config.LocalSources)},
+		Env:     []string{fetch.EnvAllowAddresses + "=" + h.config.AllowAddresses, fetch.EnvLocalSources + "=" + strconv.FormatBool(h.config.LocalSources)},
+		Version: h.version,
 	})
 	if err != nil {
 		return nil, err

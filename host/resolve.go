@@ -47,7 +47,7 @@ type extractors struct {
 	dataDir string
 }
 
-func (e extractors) Resolve(ctx context.Context, url string, layers ...[]byte) (extractor.Status, error) {
+func (e extractors) Resolve(ctx context.Context, purpose extractor.Purpose, url string, layers ...[]byte) (extractor.Status, error) {
 	lease, err := e.manager.Extractor(ctx, url)
 	if err != nil {
 		return extractor.Status{}, err
@@ -57,6 +57,7 @@ func (e extractors) Resolve(ctx context.Context, url string, layers ...[]byte) (
 	if err != nil {
 		return extractor.Status{}, err
 	}
+	ref.Purpose = purpose
 	return lease.Resolve(ctx, ref)
 }
 
@@ -81,6 +82,7 @@ func (e extractors) ResolveBatch(ctx context.Context, global []byte, rooms []mon
 	var places []int
 	for i, room := range rooms {
 		if ref, err := e.ref(lease, room.URL, global, room.Override); err == nil {
+			ref.Purpose = extractor.PurposePoll
 			refs, places = append(refs, ref), append(places, i)
 		}
 	}

@@ -24,6 +24,15 @@ const (
 	Bug           Kind = "BUG"            // the plugin or the platform's answer is not what its author expected
 )
 
+// Known tells whether this is a kind of contract version 1.
+func (k Kind) Known() bool {
+	switch k {
+	case NotFound, LoginRequired, Forbidden, RateLimited, Challenged, Unavailable, InvalidOption, Unsupported, Corrupt, Bug:
+		return true
+	}
+	return false
+}
+
 // Cause refines Forbidden.
 type Cause string
 

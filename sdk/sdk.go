@@ -17,7 +17,24 @@ type Info struct {
 	Examples []string
 	// Lines lists the names an operator may put into the configuration key "lines" (lines only).
 	Lines []string
+	// Target is where Lines bring files to; empty: Bilibili (lines only).
+	Target LineTarget
+	// Containers are what the recorder takes, as Stream.Container names them; empty: whatever there is (recorders only). A
+	// room goes to the first recorder in plugins.hcl that takes one of its streams.
+	Containers []string
+	// OptionPrefixes begin the names of all options with room:"true", for example "acme_". They are unique among the plugins
+	// of a lubod.
+	OptionPrefixes []string
 }
+
+// LineTarget is what a line brings files to.
+type LineTarget string
+
+// The targets of contract version 1.
+const (
+	TargetBilibili LineTarget = ""        // the storage behind Bilibili's archives: the result can be submitted
+	TargetStorage  LineTarget = "storage" // storage of the operator: nothing is submitted
+)
 
 // PluginKind is what a plugin is for.
 type PluginKind string
@@ -44,6 +61,8 @@ type Description struct {
 	Options      []Option
 	// Instance echoes the id under which the host launched this process; empty outside a host.
 	Instance string
+	// Revision of the contract that the plugin was built with; 0: from before version 1 was final.
+	Revision int
 }
 
 // OptionType is the JSON type of an option.
@@ -56,6 +75,8 @@ const (
 	TypeNumber     OptionType = "number"      // float64
 	TypeBoolean    OptionType = "boolean"     // bool
 	TypeStringList OptionType = "string_list" // []string
+	// TypeUnknown is an option of a newer plugin: it keeps its default, and cannot be set.
+	TypeUnknown OptionType = "unknown"
 )
 
 // Option is one thing an operator can set for a plugin. Authors do not write it: it is read off the struct tags of

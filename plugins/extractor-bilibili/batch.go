@@ -26,8 +26,10 @@ func (b *bilibili) ResolveBatch(ctx context.Context, refs []extractor.Ref) ([]ex
 	if err != nil {
 		return nil, err
 	}
-	for i := range offline {
-		answers[i].Known = offline[i]
+	for i, r := range offline {
+		if r != nil {
+			answers[i] = extractor.BatchAnswer{Known: true, Status: r.absent()}
+		}
 	}
 	return answers, nil
 }
@@ -48,10 +50,10 @@ func (b *bilibili) numbers(refs []extractor.Ref) []string {
 	return numbers
 }
 
-// offline tells which of the rooms are known to be so. Rooms that are asked about in the same order are so each time, which
+// offline returns the rooms that are known to be so, and nil for others. Rooms that are asked about in the same order are so each time, which
 // keeps the time between two answers about each of them the same. An error is about all of them: a request that fails
 // among others leaves its own rooms unknown.
-func (s *session) offline(ctx context.Context, numbers []string) ([]bool, error) {
+func (s *session) offline(ctx context.Context, numbers []string) ([]*room, error) {
 	var failures failures
 	owners := s.owners(ctx, numbers, &failures)
 	var uids []int64
@@ -67,12 +69,14 @@ func (s *session) offline(ctx context.Context, numbers []string) ([]bool, error)
 		}
 	}
 	if failures.rests || len(found) == 0 {
-		return make([]bool, len(numbers)), failures.first
+		return make([]*room, len(numbers)), failures.first
 	}
-	offline := make([]bool, len(numbers))
+	offline := make([]*room, len(numbers))
 	for i, o := range owners {
 		r, told := found[o.uid]
-		offline[i] = told && r.err == nil && r.id == o.id && r.state != stateLive
+		if told && r.err == nil && r.id == o.id && r.state != stateLive {
+			offline[i] = &r.room
+		}
 	}
 	return offline, nil
 }

@@ -28,7 +28,7 @@ func TestBatchTellsWhichRoomsAreOffline(t *testing.T) {
 		}
 		for i, answer := range answers {
 			offline := i < rooms && bililive.State(i%3) != bililive.Live
-			if answer.Known != offline || answer.Status.Live {
+			if answer.Known != offline || answer.Status.Live() {
 				t.Errorf("%s: room %d in state %d: %+v", when, i, i%3, answer)
 			}
 		}
@@ -69,7 +69,7 @@ func TestBatchLeavesToResolveWhatItCannotTell(t *testing.T) {
 	if _, err := ask(t, b, "7000003"); sdk.KindOf(err) != sdk.Forbidden {
 		t.Errorf("a room that sells tickets: %v", err)
 	}
-	if got, err := ask(t, b, "7"); err != nil || got.Live {
+	if got, err := ask(t, b, "7"); err != nil || got.Live() {
 		t.Errorf("a room by its short number: %+v, %v", got, err)
 	}
 	if answers, err := b.ResolveBatch(t.Context(), refs[:1]); err != nil || !answers[0].Known {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/lubod/lubod/sdk"
@@ -17,8 +18,9 @@ import (
 )
 
 var info = sdk.Info{
-	Name:    "bilibili",
-	Version: "1.0.0",
+	Name:           "bilibili",
+	Version:        "1.0.0",
+	OptionPrefixes: []string{"bili_"},
 	Match: []string{
 		// A room by number, also as the h5 and the blank page show it. Other pages of the host are no rooms.
 		`^(?:(?i:https?)://)?(?i:live\.bilibili\.com)/(?:(?i:h5|blanc)/)?0*(?P<room>[1-9][0-9]{0,17})(?:[/?#].*)?$`,
@@ -93,11 +95,11 @@ func (b *bilibili) Resolve(ctx context.Context, ref extractor.Ref) (extractor.St
 	if err != nil {
 		return extractor.Offline, err
 	}
-	status, err := s.resolve(ctx, number)
+	status, err := s.resolve(ctx, number, ref.Purpose)
 	if sdk.KindOf(err) == sdk.LoginRequired && s.loggedIn() {
 		// A login that has ended gives no more than none: what everybody may see is recorded all the same.
 		s.login = nil
-		if seen, problem := s.resolve(ctx, number); problem == nil {
+		if seen, problem := s.resolve(ctx, number, ref.Purpose); problem == nil {
 			sdk.Logger(ctx).WarnContext(ctx, "the login is not accepted any more; the room is watched without it", "room", number, "error", err)
 			return seen, nil
 		}
@@ -108,17 +110,38 @@ func (b *bilibili) Resolve(ctx context.Context, ref extractor.Ref) (extractor.St
 	return status, nil
 }
 
-func (s *session) resolve(ctx context.Context, number string) (extractor.Status, error) {
+func (s *session) resolve(ctx context.Context, number string, purpose extractor.Purpose) (extractor.Status, error) {
 	r, err := s.room(ctx, number)
 	if err != nil || r.state != stateLive {
-		return extractor.Offline, err
+		return r.absent(), err
 	}
-	streams, err := s.streams(ctx, r)
-	if err != nil || streams == nil { // nil: ended between the two questions
-		return extractor.Offline, err
+	live := extractor.Status{
+		State: extractor.StateLive, RoomID: r.name(), BroadcastID: r.broadcast, Title: r.title, Streamer: r.streamer,
+		AvatarURL: r.avatar, CoverURL: r.cover, Category: r.category, StartedAt: r.startedAt,
 	}
-	return extractor.Status{
-		Live: true, Title: r.title, Streamer: r.streamer, AvatarURL: r.avatar, CoverURL: r.cover, Category: r.category,
-		StartedAt: r.startedAt, Streams: streams,
-	}, nil
+	if purpose == extractor.PurposePoll {
+		return live, nil
+	}
+	live.Streams, err = s.streams(ctx, r)
+	if err != nil || live.Streams == nil { // nil: ended between the two questions
+		return extractor.Status{RoomID: r.name()}, err
+	}
+	return live, nil
+}
+
+// name is the same for all spellings of a room's address: its long number.
+func (r room) name() string {
+	if r.id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(r.id, 10)
+}
+
+// absent is the answer for a room that is not live.
+func (r room) absent() extractor.Status {
+	status := extractor.Status{RoomID: r.name()}
+	if r.state == stateLoop {
+		status.State = extractor.StateReplay
+	}
+	return status
 }

@@ -57,7 +57,7 @@ func liveRoom() bililive.Room {
 
 func checkDemo(t *testing.T, got extractor.Status) {
 	t.Helper()
-	if !got.Live || got.Title != "demo" || got.Streamer != "DemoUp" || got.AvatarURL == "" || got.CoverURL == "" || got.Category != "root / leaf" ||
+	if !got.Live() || got.RoomID != "7000001" || got.Title != "demo" || got.Streamer != "DemoUp" || got.AvatarURL == "" || got.CoverURL == "" || got.Category != "root / leaf" ||
 		!got.StartedAt.Equal(startedAt) || len(got.Streams) != 6 {
 		t.Errorf("got %+v", got)
 	}
@@ -92,8 +92,8 @@ func TestConformance(t *testing.T) {
 	}
 	at := func(n string) string { return "https://live.bilibili.com/" + n }
 	cases = append(cases,
-		plugintest.ExtractorCase{Name: "offline", URL: at("7000002")},
-		plugintest.ExtractorCase{Name: "loop", URL: at("7000003")},
+		plugintest.ExtractorCase{Name: "offline", URL: at("7000002"), Want: extractor.Status{RoomID: "7000002"}},
+		plugintest.ExtractorCase{Name: "loop", URL: at("7000003"), Want: extractor.Status{RoomID: "7000003", State: extractor.StateReplay}},
 		plugintest.ExtractorCase{Name: "password", URL: at("7000004"), WantKind: sdk.Forbidden},
 		plugintest.ExtractorCase{Name: "paid", URL: at("7000005"), WantKind: sdk.Forbidden},
 		plugintest.ExtractorCase{Name: "locked", URL: at("7000006"), WantKind: sdk.Forbidden},

@@ -31,6 +31,8 @@ type room struct {
 	cover     string
 	category  string
 	startedAt time.Time
+	// broadcast is the platform's name for it; empty where a call does not tell.
+	broadcast string
 	// special is the room's special type: 1 sells tickets, others are harmless marks.
 	special int64
 }
@@ -156,6 +158,7 @@ func decodeInfo(data []byte, now time.Time) (room, error) {
 			Area       string  `json:"area_name"`
 			ParentArea string  `json:"parent_area_name"`
 			Special    number  `json:"special_type"`
+			LiveID     string  `json:"live_id_str"`
 		} `json:"room_info"`
 		Anchor struct {
 			Base struct {
@@ -186,7 +189,9 @@ func decodeInfo(data []byte, now time.Time) (room, error) {
 		avatar: image(in.Anchor.Base.Face), cover: firstImage(r.Cover, r.Keyframe), category: category(r.ParentArea, r.Area),
 		special: int64(r.Special),
 	}
-	out.startedAt = started(st, r.LiveStart.Time, now)
+	if out.startedAt = started(st, r.LiveStart.Time, now); st == stateLive && r.LiveID != "0" {
+		out.broadcast = r.LiveID
+	}
 	return out, nil
 }
 

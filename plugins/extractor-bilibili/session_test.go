@@ -33,7 +33,7 @@ func TestLaterPollsNeedNoSignature(t *testing.T) {
 	sim.SetRoom(bililive.Room{ID: 7000001, UID: 1001})
 	b := newTest(t, sim.URL())
 	for range 5 {
-		if got, err := ask(t, b, "7000001"); err != nil || got.Live {
+		if got, err := ask(t, b, "7000001"); err != nil || got.Live() {
 			t.Fatalf("got %+v, %v", got, err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestRiskControlOnceIsRetriedOnce(t *testing.T) {
 		at.at = at.at.Add(2 * keyPause)
 		sim.AddFault(bililive.Fault{Path: call, Code: -352, Times: 1})
 		before := sim.Count(navCall)
-		if got, err := ask(t, b, "7000001"); err != nil || !got.Live {
+		if got, err := ask(t, b, "7000001"); err != nil || !got.Live() {
 			t.Errorf("%s: got %+v, %v", call, got, err)
 		}
 		if n := sim.Count(navCall) - before; n != 1 {
@@ -159,13 +159,13 @@ func TestWrongClockIsCorrected(t *testing.T) {
 func TestSignedEverywhereOrNowhere(t *testing.T) {
 	sim := bililive.New(t, bililive.Options{SignedPlay: true})
 	sim.SetRoom(liveRoom())
-	if got, err := ask(t, newTest(t, sim.URL(), `"bili_use_wbi":"always"`), "77"); err != nil || !got.Live {
+	if got, err := ask(t, newTest(t, sim.URL(), `"bili_use_wbi":"always"`), "77"); err != nil || !got.Live() {
 		t.Errorf("always: %+v, %v", got, err)
 	}
 	sim.RequireNoViolations(t)
 
 	// Where a signature turns out to be needed, the first refusal is the way to learn it.
-	if got, err := ask(t, newTest(t, sim.URL()), "77"); err != nil || !got.Live {
+	if got, err := ask(t, newTest(t, sim.URL()), "77"); err != nil || !got.Live() {
 		t.Errorf("auto: %+v, %v", got, err)
 	}
 
@@ -248,11 +248,11 @@ func TestLoginThatEnded(t *testing.T) {
 	}
 	b := newTest(t, sim.URL(), ended)
 	sim.SetRoom(bililive.Room{ID: 7000009, UID: 1009})
-	if got, err := ask(t, b, "7000009"); err != nil || got.Live {
+	if got, err := ask(t, b, "7000009"); err != nil || got.Live() {
 		t.Errorf("an offline room: %+v, %v", got, err)
 	}
 	before := len(sim.Requests())
-	if got, err := ask(t, b, "7000009"); err != nil || got.Live {
+	if got, err := ask(t, b, "7000009"); err != nil || got.Live() {
 		t.Errorf("an offline room: %+v, %v", got, err)
 	}
 	for _, request := range sim.Requests()[before:] {
@@ -300,7 +300,7 @@ func TestNoVisitorIDIsNoObstacle(t *testing.T) {
 	sim := bililive.New(t, bililive.Options{})
 	sim.SetRoom(liveRoom())
 	sim.AddFault(bililive.Fault{Path: "/x/frontend/finger/spi", Status: 500})
-	if got, err := ask(t, newTest(t, sim.URL()), "77"); err != nil || !got.Live {
+	if got, err := ask(t, newTest(t, sim.URL()), "77"); err != nil || !got.Live() {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	sim.RequireNoViolations(t)

@@ -53,7 +53,7 @@ func (s *session) streams(ctx context.Context, r room) ([]extractor.Stream, erro
 	}
 	out := make([]extractor.Stream, 0, len(p.candidates))
 	for _, c := range p.candidates {
-		out = append(out, c.stream(p.names, r))
+		out = append(out, c.stream(p.names, r, s.opts.Quality, s.now()))
 	}
 	return out, nil
 }
@@ -127,15 +127,31 @@ func mcdn(host string) int {
 	return 0
 }
 
-func (c candidate) stream(names map[int]string, r room) extractor.Stream {
+func (c candidate) stream(names map[int]string, r room, wanted int, now time.Time) extractor.Stream {
 	container := "hls"
-	if c.protocol == "stream" {
+	switch c.protocol {
+	case "stream":
 		container = "flv"
+	case "hls_fmp4":
+		container = "fmp4"
 	}
 	name := cmp.Or(names[c.quality], qualityNames[c.quality], strconv.Itoa(c.quality))
 	return extractor.Stream{
-		URL: c.url, Quality: name, Container: container, Codec: c.codec, CDN: c.cdn, ExpiresAt: c.expiresAt, Headers: mediaHeaders(r),
+		URL: c.url, Quality: name, RequestedQuality: strconv.Itoa(wanted), ConfirmedQuality: strconv.Itoa(c.quality),
+		Container: container, Codec: c.codec, CDN: c.cdn, Headers: mediaHeaders(r), Lease: c.lease(now),
+		Group: c.protocol + "/" + c.codec + "/" + strconv.Itoa(c.quality),
 	}
+}
+
+// refreshBefore is how long before its end an address should be replaced.
+const refreshBefore = time.Minute
+
+// lease: an open connection outlives the end of its address.
+func (c candidate) lease(now time.Time) extractor.Lease {
+	if c.expiresAt.IsZero() {
+		return extractor.Lease{}
+	}
+	return extractor.Lease{IssuedAt: now, RefreshAt: c.expiresAt.Add(-refreshBefore), InvalidAt: c.expiresAt}
 }
 
 // mediaHeaders are what the media servers look at. The login is not among them: the address carries its own signature.

@@ -44,7 +44,7 @@ func (direct) Resolve(_ context.Context, ref extractor.Ref) (extractor.Status, e
 	}
 	file := path.Base(u.Path)
 	return extractor.Status{
-		Live:     true,
+		State:    extractor.StateLive,
 		Title:    strings.TrimSuffix(file, path.Ext(file)),
 		Streamer: u.Hostname(),
 		Unasked:  true,

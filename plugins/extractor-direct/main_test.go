@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func live(url, title, streamer, container string) extractor.Status {
 	return extractor.Status{
-		Live: true, Title: title, Streamer: streamer, Unasked: true,
+		State: extractor.StateLive, Title: title, Streamer: streamer, Unasked: true,
 		Streams: []extractor.Stream{{URL: url, Quality: "origin", Container: container}},
 	}
 }
@@ -74,7 +74,7 @@ func TestBinary(t *testing.T) {
 	}
 	const url = "http://h/live.flv"
 	got, err := conn.Extractor().Resolve(t.Context(), extractor.Ref{URL: url})
-	if err != nil || !got.Live || got.Streams[0].URL != url {
+	if err != nil || !got.Live() || got.Streams[0].URL != url {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -62,7 +62,7 @@ func TestKilledAndRecovered(t *testing.T) {
 	wantAll(t, s, segments)
 	wantSound(t, segments)
 	again, err := n.Recover(t.Context(), prefix)
-	if err != nil || !slices.Equal(again, segments) {
+	if err != nil || !reflect.DeepEqual(again, segments) {
 		t.Errorf("recovering again: %v\n%+v\nat first:\n%+v", err, again, segments)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
-var info = sdk.Info{Name: "native", Version: "0.1.0"}
+var info = sdk.Info{Name: "native", Version: "0.1.0", Containers: []string{"flv"}, OptionPrefixes: []string{"native_"}}
 
 func main() { recorder.Serve(info, newNative) }
 

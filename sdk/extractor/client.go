@@ -31,7 +31,7 @@ func (c *Client) Resolve(ctx context.Context, ref Ref) (Status, error) {
 	if err != nil {
 		return Status{}, rpcerr.Decode(ctx, err)
 	}
-	return fromResponse(out), nil
+	return fromStatus(out.GetStatus())
 }
 
 // ResolveBatch implements BatchResolver. Errors are *sdk.Error.

@@ -1,12 +1,42 @@
 package extractor
 
 import (
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/internal/convert"
 	extractorv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/extractor/v1"
 )
 
+var purposes = convert.NewEnum(map[Purpose]extractorv1.Purpose{
+	PurposeAll:     extractorv1.Purpose_PURPOSE_UNSPECIFIED,
+	PurposePoll:    extractorv1.Purpose_PURPOSE_POLL,
+	PurposeStart:   extractorv1.Purpose_PURPOSE_START,
+	PurposeRefresh: extractorv1.Purpose_PURPOSE_REFRESH,
+})
+
+var states = convert.NewEnum(map[State]extractorv1.State{
+	StateOffline:    extractorv1.State_STATE_OFFLINE,
+	StateUpcoming:   extractorv1.State_STATE_UPCOMING,
+	StateLive:       extractorv1.State_STATE_LIVE,
+	StateReplay:     extractorv1.State_STATE_REPLAY,
+	StateRestricted: extractorv1.State_STATE_RESTRICTED,
+})
+
+var restrictions = convert.NewEnum(map[Restriction]extractorv1.Restriction{
+	"":                  extractorv1.Restriction_RESTRICTION_UNSPECIFIED,
+	RestrictionPassword: extractorv1.Restriction_RESTRICTION_PASSWORD,
+	RestrictionPaid:     extractorv1.Restriction_RESTRICTION_PAID,
+	RestrictionDRM:      extractorv1.Restriction_RESTRICTION_DRM,
+	RestrictionMembers:  extractorv1.Restriction_RESTRICTION_MEMBERS,
+	RestrictionRegion:   extractorv1.Restriction_RESTRICTION_REGION,
+	RestrictionLogin:    extractorv1.Restriction_RESTRICTION_LOGIN,
+	RestrictionAge:      extractorv1.Restriction_RESTRICTION_AGE,
+	RestrictionOther:    extractorv1.Restriction_RESTRICTION_OTHER,
+})
+
 func toRequest(ref Ref) *extractorv1.ResolveRequest {
-	out := &extractorv1.ResolveRequest{Url: convert.Text(ref.URL), OptionsJson: ref.Options}
+	out := &extractorv1.ResolveRequest{
+		Url: convert.Text(ref.URL), OptionsJson: ref.Options, Purpose: purposes.To(ref.Purpose, extractorv1.Purpose_PURPOSE_UNSPECIFIED),
+	}
 	if c := ref.Credentials; c != nil {
 		out.Credentials = &extractorv1.Credentials{Cookies: convert.TextMap(c.Cookies), Token: convert.Text(c.Token)}
 	}
@@ -14,7 +44,7 @@ func toRequest(ref Ref) *extractorv1.ResolveRequest {
 }
 
 func fromRequest(in *extractorv1.ResolveRequest) Ref {
-	ref := Ref{URL: in.GetUrl(), Options: in.GetOptionsJson()}
+	ref := Ref{URL: in.GetUrl(), Options: in.GetOptionsJson(), Purpose: purposes.From(in.GetPurpose(), PurposeAll)}
 	if c := in.GetCredentials(); c != nil {
 		ref.Credentials = &Credentials{Cookies: c.GetCookies(), Token: c.GetToken()}
 	}
@@ -22,87 +52,62 @@ func fromRequest(in *extractorv1.ResolveRequest) Ref {
 }
 
 func toResponse(s Status) *extractorv1.ResolveResponse {
-	return &extractorv1.ResolveResponse{Live: toLive(s)}
+	return &extractorv1.ResolveResponse{Status: toStatus(s)}
 }
 
 func toResult(a BatchAnswer) *extractorv1.BatchResult {
 	if !a.Known {
 		return &extractorv1.BatchResult{}
 	}
-	return &extractorv1.BatchResult{Known: true, Live: toLive(a.Status)}
+	return &extractorv1.BatchResult{Status: toStatus(a.Status)}
 }
 
+// fromResult takes a room whose state this version does not know as one that the batch told nothing of.
 func fromResult(in *extractorv1.BatchResult) BatchAnswer {
-	if !in.GetKnown() {
+	status, err := fromStatus(in.GetStatus())
+	if in.GetStatus() == nil || err != nil {
 		return BatchAnswer{}
 	}
-	return BatchAnswer{Known: true, Status: fromLive(in.GetLive())}
+	return BatchAnswer{Known: true, Status: status}
 }
 
-// toLive returns nil for a room that is offline.
-func toLive(s Status) *extractorv1.Live {
-	if !s.Live {
-		return nil
-	}
-	live := &extractorv1.Live{
-		Title:     convert.Text(s.Title),
-		Streamer:  convert.Text(s.Streamer),
-		AvatarUrl: convert.Text(s.AvatarURL),
-		CoverUrl:  convert.Text(s.CoverURL),
-		Category:  convert.Text(s.Category),
-		StartedAt: convert.Time(s.StartedAt),
-		Unasked:   s.Unasked,
-	}
-	for _, stream := range s.Streams {
-		live.Streams = append(live.Streams, toStream(stream))
-	}
-	return live
-}
-
-func fromResponse(in *extractorv1.ResolveResponse) Status { return fromLive(in.GetLive()) }
-
-func fromLive(live *extractorv1.Live) Status {
-	if live == nil {
-		return Offline
-	}
-	s := Status{
-		Live:      true,
-		Title:     live.GetTitle(),
-		Streamer:  live.GetStreamer(),
-		AvatarURL: live.GetAvatarUrl(),
-		CoverURL:  live.GetCoverUrl(),
-		Category:  live.GetCategory(),
-		StartedAt: convert.FromTime(live.GetStartedAt()),
-		Unasked:   live.GetUnasked(),
-	}
-	for _, stream := range live.GetStreams() {
-		s.Streams = append(s.Streams, fromStream(stream))
-	}
-	return s
-}
-
-func toStream(s Stream) *extractorv1.Stream {
-	return &extractorv1.Stream{
-		Url:         convert.Text(s.URL),
-		Quality:     convert.Text(s.Quality),
-		Container:   convert.Text(s.Container),
-		Codec:       convert.Text(s.Codec),
-		Cdn:         convert.Text(s.CDN),
-		Headers:     convert.TextMap(s.Headers),
-		ExpiresAt:   convert.Time(s.ExpiresAt),
-		BitrateKbps: s.BitrateKbps,
+func toStatus(s Status) *extractorv1.Status {
+	return &extractorv1.Status{
+		State:       states.To(s.State, extractorv1.State_STATE_UNSPECIFIED),
+		RoomId:      convert.Name(s.RoomID),
+		BroadcastId: convert.Name(s.BroadcastID),
+		Title:       convert.Name(s.Title),
+		Streamer:    convert.Name(s.Streamer),
+		AvatarUrl:   convert.Address(s.AvatarURL),
+		CoverUrl:    convert.Address(s.CoverURL),
+		Category:    convert.Name(s.Category),
+		StartedAt:   convert.Time(s.StartedAt),
+		ScheduledAt: convert.Time(s.ScheduledAt),
+		Restriction: restrictions.To(s.Restriction, extractorv1.Restriction_RESTRICTION_OTHER),
+		Streams:     convert.Streams(s.Streams),
+		Unasked:     s.Unasked,
 	}
 }
 
-func fromStream(in *extractorv1.Stream) Stream {
-	return Stream{
-		URL:         in.GetUrl(),
-		Quality:     in.GetQuality(),
-		Container:   in.GetContainer(),
-		Codec:       in.GetCodec(),
-		CDN:         in.GetCdn(),
-		Headers:     in.GetHeaders(),
-		ExpiresAt:   convert.FromTime(in.GetExpiresAt()),
-		BitrateKbps: in.GetBitrateKbps(),
+// fromStatus never takes a state that it does not know for offline, which would end a recording.
+func fromStatus(in *extractorv1.Status) (Status, error) {
+	state, known := states.Known(in.GetState())
+	if !known {
+		return Status{}, sdk.Errorf(sdk.Bug, "the extractor answered with a state of the room that this version does not know: %d", in.GetState())
 	}
+	return Status{
+		State:       state,
+		RoomID:      convert.Name(in.GetRoomId()),
+		BroadcastID: convert.Name(in.GetBroadcastId()),
+		Title:       convert.Name(in.GetTitle()),
+		Streamer:    convert.Name(in.GetStreamer()),
+		AvatarURL:   convert.Address(in.GetAvatarUrl()),
+		CoverURL:    convert.Address(in.GetCoverUrl()),
+		Category:    convert.Name(in.GetCategory()),
+		StartedAt:   convert.FromTime(in.GetStartedAt()),
+		ScheduledAt: convert.FromTime(in.GetScheduledAt()),
+		Restriction: restrictions.From(in.GetRestriction(), RestrictionOther),
+		Streams:     convert.FromStreams(in.GetStreams()),
+		Unasked:     in.GetUnasked(),
+	}, nil
 }

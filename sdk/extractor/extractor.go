@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/lubod/lubod/sdk"
 )
 
 // Extractor asks one platform about one room. The host polls, retries, rate-limits and records.
@@ -28,8 +30,8 @@ type BatchResolver interface {
 
 // BatchAnswer is what a batch tells about one room. The zero BatchAnswer tells nothing: Resolve is called for the room.
 type BatchAnswer struct {
-	// Known: Status is the room's, as Resolve would answer it. A room that is live may stay unknown, because its streams
-	// have to be asked for one by one anyway.
+	// Known: Status is the room's, as Resolve would answer it. Streams can be left out, and a room that is live may stay
+	// unknown: its streams have to be asked for one by one anyway.
 	Known  bool
 	Status Status
 }
@@ -43,7 +45,20 @@ type Ref struct {
 	Options json.RawMessage
 	// Credentials are nil when the operator configured none for this platform.
 	Credentials *Credentials
+	// Purpose is what the host wants to know. It can be left unread: an answer with streams is right for each.
+	Purpose Purpose
 }
+
+// Purpose is what the host wants to know.
+type Purpose string
+
+// The purposes of contract version 1.
+const (
+	PurposeAll     Purpose = ""        // everything, streams included
+	PurposePoll    Purpose = "poll"    // only whether the room is live: Streams can be left out
+	PurposeStart   Purpose = "start"   // a recording is about to begin
+	PurposeRefresh Purpose = "refresh" // a recording is running and needs new addresses
+)
 
 // Credentials of one account on the extractor's platform.
 type Credentials struct {
@@ -51,17 +66,53 @@ type Credentials struct {
 	Token   string
 }
 
+// State of a room.
+type State string
+
+// The states of contract version 1. The zero State is offline.
+const (
+	StateOffline    State = ""           // the room exists and does not broadcast
+	StateUpcoming   State = "upcoming"   // a broadcast is announced; Status.ScheduledAt
+	StateLive       State = "live"       // it broadcasts
+	StateReplay     State = "replay"     // what is sent is an old recording
+	StateRestricted State = "restricted" // it broadcasts, and not for this account; Status.Restriction
+)
+
+// Restriction is what keeps an account from a broadcast.
+type Restriction string
+
+// The restrictions of contract version 1.
+const (
+	RestrictionPassword Restriction = "password"
+	RestrictionPaid     Restriction = "paid"
+	RestrictionDRM      Restriction = "drm"
+	RestrictionMembers  Restriction = "members" // for paying supporters of the streamer
+	RestrictionRegion   Restriction = "region"
+	RestrictionLogin    Restriction = "login"
+	RestrictionAge      Restriction = "age"
+	RestrictionOther    Restriction = "other"
+)
+
 // Status is what is live in a room. The zero Status means offline.
 type Status struct {
-	Live      bool
-	Title     string
-	Streamer  string
-	AvatarURL string
-	CoverURL  string
-	Category  string
+	State State
+	// RoomID names the room on its platform, the same however its URL is spelled, and not the broadcast; empty: unknown. With
+	// it a room that was entered twice is recorded once. It can be told in any state.
+	RoomID string
+	// BroadcastID names the broadcast; empty: the platform has none.
+	BroadcastID string
+	Title       string
+	Streamer    string
+	AvatarURL   string
+	CoverURL    string
+	Category    string
 	// StartedAt is when the broadcast began; zero when the platform does not say.
 	StartedAt time.Time
-	// Streams in order of preference; at least one when Live.
+	// ScheduledAt is when an upcoming broadcast is to begin.
+	ScheduledAt time.Time
+	// Restriction is set when State is StateRestricted.
+	Restriction Restriction
+	// Streams in order of preference; at least one when live, unless Ref.Purpose is PurposePoll.
 	Streams []Stream
 	// Unasked: nobody was asked whether the room is live, because its address is itself the stream. A connection that is
 	// refused, or a stream that is not found there, then means that the room is offline. Of all others it is known that they
@@ -69,23 +120,14 @@ type Status struct {
 	Unasked bool
 }
 
+// Live tells whether the room broadcasts and can be recorded.
+func (s Status) Live() bool { return s.State == StateLive }
+
 // Offline is the answer for a room that exists and does not broadcast.
 var Offline = Status{}
 
 // Stream is one place where the live media can be fetched.
-type Stream struct {
-	URL string
-	// Quality as the platform calls it, for example "origin".
-	Quality string
-	// Container is "flv", "hls" or empty when unknown.
-	Container string
-	// Codec is "avc", "hevc", "av1" or empty when unknown.
-	Codec string
-	// CDN names the delivering network, for logs.
-	CDN string
-	// Headers the media request needs, for example Referer.
-	Headers map[string]string
-	// ExpiresAt is the end of the URL's validity; zero when unknown.
-	ExpiresAt   time.Time
-	BitrateKbps int64
-}
+type Stream = sdk.Stream
+
+// Lease says how long the address of a stream works.
+type Lease = sdk.Lease

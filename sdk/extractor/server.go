@@ -2,7 +2,6 @@ package extractor
 
 import (
 	"context"
-	"reflect"
 	"regexp"
 	"sync/atomic"
 
@@ -58,7 +57,7 @@ func (s *server) Resolve(ctx context.Context, in *extractorv1.ResolveRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := check(status); err != nil {
+	if err := check(status, ref.Purpose); err != nil {
 		return nil, err
 	}
 	return toResponse(status), nil
@@ -106,7 +105,7 @@ func (s *server) ResolveBatch(ctx context.Context, in *extractorv1.ResolveBatchR
 		return nil, sdk.Errorf(sdk.Bug, "the extractor answered %d of %d rooms", len(answers), len(refs))
 	}
 	for i, answer := range answers {
-		if err := check(answer.Status); answer.Known && err != nil {
+		if err := check(answer.Status, PurposePoll); answer.Known && err != nil {
 			return nil, err
 		}
 		out.Results[places[i]] = toResult(answer)
@@ -132,15 +131,16 @@ func (c *configured) match(url string) (map[string]string, bool) {
 	return nil, false
 }
 
-// check refuses answers that would be misread: a forgotten Live would end a recording.
-func check(s Status) error {
-	if !s.Live {
-		if reflect.DeepEqual(s, Status{}) {
-			return nil
-		}
-		return sdk.Errorf(sdk.Bug, "the extractor filled a Status but did not set Live; offline is the zero Status")
-	}
-	if len(s.Streams) == 0 {
+// check refuses answers that would be misread: a forgotten State would end a recording.
+func check(s Status, purpose Purpose) error {
+	switch {
+	case states.To(s.State, extractorv1.State_STATE_UNSPECIFIED) == extractorv1.State_STATE_UNSPECIFIED:
+		return sdk.Errorf(sdk.Bug, "the extractor answered with a state that there is not: %q", s.State)
+	case s.State == StateOffline && (len(s.Streams) > 0 || s.BroadcastID != "" || s.Unasked || !s.StartedAt.IsZero() || s.Title != ""):
+		return sdk.Errorf(sdk.Bug, "the extractor filled a Status but did not set State; offline is the zero Status, with nothing of a broadcast")
+	case (s.State == StateRestricted) != (s.Restriction != ""):
+		return sdk.Errorf(sdk.Bug, "the extractor answered with the state %q and the restriction %q", s.State, s.Restriction)
+	case s.Live() && len(s.Streams) == 0 && purpose != PurposePoll:
 		return sdk.Errorf(sdk.Bug, "the extractor says live without a stream")
 	}
 	for i, stream := range s.Streams {

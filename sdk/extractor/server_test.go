@@ -55,9 +55,12 @@ func TestGroupsComeFromThePatternThatMatched(t *testing.T) {
 
 func TestAnswersThatWouldBeMisread(t *testing.T) {
 	for name, status := range map[string]extractor.Status{
-		"forgotten Live":     {Title: "t", Streams: []extractor.Stream{{URL: "http://x"}}},
-		"live, no stream":    {Live: true},
-		"stream without URL": {Live: true, Streams: []extractor.Stream{{Quality: "origin"}}},
+		"forgotten State":         {Title: "t", Streams: []extractor.Stream{{URL: "http://x"}}},
+		"title of nothing":        {RoomID: "1", Title: "t"},
+		"state that there is not": {State: "on air", Streams: []extractor.Stream{{URL: "http://x"}}},
+		"restricted, by nothing":  {State: extractor.StateRestricted},
+		"live, no stream":         {State: extractor.StateLive},
+		"stream without URL":      {State: extractor.StateLive, Streams: []extractor.Stream{{Quality: "origin"}}},
 	} {
 		e := serve(t, func(context.Context, extractor.Ref) (extractor.Status, error) { return status, nil })
 		if _, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1"}); sdk.KindOf(err) != sdk.Bug {
@@ -66,9 +69,33 @@ func TestAnswersThatWouldBeMisread(t *testing.T) {
 	}
 }
 
+func TestPollMayLeaveStreamsOut(t *testing.T) {
+	var asked extractor.Purpose
+	e := serve(t, func(_ context.Context, ref extractor.Ref) (extractor.Status, error) {
+		asked = ref.Purpose
+		return extractor.Status{State: extractor.StateLive, RoomID: "1"}, nil
+	})
+	got, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1", Purpose: extractor.PurposePoll})
+	if err != nil || !got.Live() || got.RoomID != "1" || asked != extractor.PurposePoll {
+		t.Errorf("got %+v, %v, asked %q", got, err, asked)
+	}
+	if _, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1", Purpose: extractor.PurposeStart}); sdk.KindOf(err) != sdk.Bug {
+		t.Errorf("to begin a recording: got %v", err)
+	}
+}
+
+func TestOfflineRoomTellsItsName(t *testing.T) {
+	e := serve(t, func(context.Context, extractor.Ref) (extractor.Status, error) {
+		return extractor.Status{RoomID: "1"}, nil
+	})
+	if got, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1"}); err != nil || got.Live() || got.RoomID != "1" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestTitleThatIsNotUTF8StillArrives(t *testing.T) {
 	e := serve(t, func(context.Context, extractor.Ref) (extractor.Status, error) {
-		return extractor.Status{Live: true, Title: "直\xe6播", Streams: []extractor.Stream{{URL: "http://x"}}}, nil
+		return extractor.Status{State: extractor.StateLive, Title: "直\xe6播", Streams: []extractor.Stream{{URL: "http://x"}}}, nil
 	})
 	if got, err := e.Resolve(t.Context(), extractor.Ref{URL: "toy://1"}); err != nil || got.Title != "直\uFFFD播" {
 		t.Errorf("got %q, %v", got.Title, err)
@@ -202,7 +229,7 @@ func TestBatchIsACapability(t *testing.T) {
 }
 
 func TestBatchAnswersRoomsInTheirOrder(t *testing.T) {
-	live := extractor.Status{Live: true, Streams: []extractor.Stream{{URL: "http://x"}}}
+	live := extractor.Status{State: extractor.StateLive, Streams: []extractor.Stream{{URL: "http://x"}}}
 	var asked []string
 	answers := []extractor.BatchAnswer{{Known: true}, {}, {Known: true, Status: live}}
 	var failure error

@@ -36,11 +36,28 @@ func toProgress(p Progress) *linev1.UploadResponse {
 	return &linev1.UploadResponse{Kind: &linev1.UploadResponse_Progress{Progress: &linev1.UploadProgress{
 		AcknowledgedBytes: p.AcknowledgedBytes,
 		Checkpoint:        p.Checkpoint,
+		Chunks:            toChunks(p.Chunks),
 	}}}
 }
 
 func fromProgress(in *linev1.UploadProgress) Progress {
-	return Progress{AcknowledgedBytes: in.GetAcknowledgedBytes(), Checkpoint: in.GetCheckpoint()}
+	return Progress{AcknowledgedBytes: in.GetAcknowledgedBytes(), Checkpoint: in.GetCheckpoint(), Chunks: fromChunks(in.GetChunks())}
+}
+
+func toChunks(c *Chunks) *linev1.Chunks {
+	if c == nil {
+		return nil
+	}
+	return &linev1.Chunks{SizeBytes: c.SizeBytes, Count: int32(min(max(c.Count, 0), maxChunks)), Done: c.Done}
+}
+
+// fromChunks drops what cannot be a picture of a file: it is shown, and nothing else depends on it.
+func fromChunks(in *linev1.Chunks) *Chunks {
+	count := int(in.GetCount())
+	if in.GetSizeBytes() <= 0 || count <= 0 || count > maxChunks || len(in.GetDone()) > (count+7)/8 {
+		return nil
+	}
+	return &Chunks{SizeBytes: in.GetSizeBytes(), Count: count, Done: in.GetDone()}
 }
 
 func toResult(r Result) *linev1.UploadResponse {

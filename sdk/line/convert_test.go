@@ -23,6 +23,7 @@ func TestConversionsForgetNoField(t *testing.T) {
 	file := filltest.Value[File](nil)
 	same(t, file, toRequest(file), fromRequest(toRequest(file)))
 	progress := filltest.Value[Progress](nil)
+	progress.Chunks = &Chunks{SizeBytes: 4, Count: 9, Done: []byte{5, 1}}
 	same(t, progress, toProgress(progress), fromProgress(toProgress(progress).GetProgress()))
 	result := filltest.Value[Result](nil)
 	same(t, result, toResult(result), fromResult(toResult(result).GetResult()))

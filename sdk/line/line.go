@@ -42,6 +42,8 @@ type Progress struct {
 	AcknowledgedBytes int64
 	// Checkpoint replaces the one before. It is opaque to the host and may hold secrets.
 	Checkpoint []byte
+	// Chunks shows a person which parts of the file are safe; nil: the line does not send it in chunks of one size.
+	Chunks *Chunks
 }
 
 // Result names the stored file.

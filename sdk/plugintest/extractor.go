@@ -99,6 +99,10 @@ func batch(t *testing.T, in *instance, cases []ExtractorCase) {
 			case !answer.Known:
 			case c.WantKind != "":
 				t.Errorf("%s: %s: the batch knows %+v, and Resolve fails", when, c.Name, answer.Status)
+			case answer.Status.Live() && len(answer.Status.Streams) == 0: // are asked for one by one
+				if c.Check == nil && c.Want.RoomID != answer.Status.RoomID {
+					t.Errorf("%s: %s: the batch calls the room %q, Resolve %q", when, c.Name, answer.Status.RoomID, c.Want.RoomID)
+				}
 			default:
 				c.check(t, answer.Status)
 			}
@@ -128,6 +132,14 @@ func (c ExtractorCase) run(t *testing.T, in *instance) {
 		return
 	}
 	c.check(t, got)
+	for _, purpose := range []extractor.Purpose{extractor.PurposePoll, extractor.PurposeStart, extractor.PurposeRefresh} {
+		ref := c.ref(t)
+		ref.Purpose = purpose
+		again, err := in.Extractor().Resolve(deadline(t), ref)
+		if err != nil || again.State != got.State || again.RoomID != got.RoomID {
+			t.Errorf("%s: asked to %s it is %q, room %q, %v; asked for everything %q, room %q", c.Name, purpose, again.State, again.RoomID, err, got.State, got.RoomID)
+		}
+	}
 }
 
 func (c ExtractorCase) check(t *testing.T, got extractor.Status) {

@@ -54,7 +54,7 @@ func (r *room) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status
 	if answer.Title == "" {
 		return extractor.Offline, nil
 	}
-	return extractor.Status{Live: true, Title: answer.Title, Streams: []extractor.Stream{{URL: "http://x/y.flv"}}}, nil
+	return extractor.Status{State: extractor.StateLive, Title: answer.Title, Streams: []extractor.Stream{{URL: "http://x/y.flv"}}}, nil
 }
 
 // platform answers by path; "hangs" is told to hung and not answered until the caller leaves.
@@ -83,7 +83,7 @@ func platform(t *testing.T, hung chan<- struct{}) string {
 func roomCases(hung <-chan struct{}) []plugintest.ExtractorCase {
 	return []plugintest.ExtractorCase{
 		{Name: "live", URL: "room://live", Want: extractor.Status{
-			Live: true, Title: "hello", Streams: []extractor.Stream{{URL: "http://x/y.flv"}},
+			State: extractor.StateLive, Title: "hello", Streams: []extractor.Stream{{URL: "http://x/y.flv"}},
 		}},
 		{Name: "offline", URL: "room://offline"},
 		{Name: "throttled", URL: "room://busy", WantKind: sdk.RateLimited, RetryAfter: 3 * time.Second},

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lubod/lubod/sdk/internal/convert"
 	recorderv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/recorder/v1"
 	"github.com/lubod/lubod/sdk/internal/rpcerr"
 )
@@ -63,7 +64,7 @@ func (c *Client) Acknowledge(ctx context.Context, sessionID string, seq int64) e
 
 // Refresh hands new stream addresses to a running session.
 func (c *Client) Refresh(ctx context.Context, sessionID string, streams []Stream) error {
-	_, err := c.rpc.Refresh(ctx, &recorderv1.RefreshRequest{SessionId: sessionID, Streams: toStreams(streams)})
+	_, err := c.rpc.Refresh(ctx, &recorderv1.RefreshRequest{SessionId: sessionID, Streams: convert.Streams(streams)})
 	return rpcerr.Decode(ctx, err)
 }
 

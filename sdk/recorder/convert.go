@@ -13,7 +13,7 @@ import (
 func toStartRequest(r Request) *recorderv1.StartRequest {
 	return &recorderv1.StartRequest{
 		SessionId:       r.SessionID,
-		Streams:         toStreams(r.Streams),
+		Streams:         convert.Streams(r.Streams),
 		PathPrefix:      r.PathPrefix,
 		FirstIndex:      toIndex(r.FirstIndex),
 		SplitDurationMs: r.SplitDuration.Milliseconds(),
@@ -26,7 +26,7 @@ func toStartRequest(r Request) *recorderv1.StartRequest {
 func fromStartRequest(in *recorderv1.StartRequest) Request {
 	return Request{
 		SessionID:     in.GetSessionId(),
-		Streams:       fromStreams(in.GetStreams()),
+		Streams:       convert.FromStreams(in.GetStreams()),
 		PathPrefix:    in.GetPathPrefix(),
 		FirstIndex:    int(in.GetFirstIndex()),
 		SplitDuration: milliseconds(in.GetSplitDurationMs()),
@@ -34,36 +34,6 @@ func fromStartRequest(in *recorderv1.StartRequest) Request {
 		Options:       in.GetOptionsJson(),
 		FileMode:      fs.FileMode(in.GetFileMode()).Perm(),
 	}
-}
-
-func toStreams(streams []Stream) []*recorderv1.Stream {
-	out := make([]*recorderv1.Stream, 0, len(streams))
-	for _, s := range streams {
-		out = append(out, &recorderv1.Stream{
-			Url:       convert.Text(s.URL),
-			Container: convert.Text(s.Container),
-			Codec:     convert.Text(s.Codec),
-			Cdn:       convert.Text(s.CDN),
-			Headers:   convert.TextMap(s.Headers),
-			ExpiresAt: convert.Time(s.ExpiresAt),
-		})
-	}
-	return out
-}
-
-func fromStreams(in []*recorderv1.Stream) []Stream {
-	out := make([]Stream, 0, len(in))
-	for _, s := range in {
-		out = append(out, Stream{
-			URL:       s.GetUrl(),
-			Container: s.GetContainer(),
-			Codec:     s.GetCodec(),
-			CDN:       s.GetCdn(),
-			Headers:   s.GetHeaders(),
-			ExpiresAt: convert.FromTime(s.GetExpiresAt()),
-		})
-	}
-	return out
 }
 
 func toEvent(e Event) *recorderv1.Event {
@@ -83,11 +53,13 @@ func toEvent(e Event) *recorderv1.Event {
 		}}
 	case RefreshWanted:
 		out.Kind = &recorderv1.Event_RefreshWanted{RefreshWanted: &recorderv1.RefreshWanted{Reason: convert.Text(p.Reason)}}
+	case Timeline:
+		out.Kind = &recorderv1.Event_Timeline{Timeline: toTimeline(p)}
 	case Note:
 		out.Kind = &recorderv1.Event_Note{Note: &recorderv1.Note{Code: convert.Text(p.Code), Text: convert.Text(p.Text)}}
 	case Ended:
 		out.Kind = &recorderv1.Event_Ended{Ended: &recorderv1.Ended{
-			Reason: reasonToProto[p.Reason], Message: convert.Text(p.Message), Failure: toFailure(p.Err),
+			Reason: reasons.To(p.Reason, recorderv1.EndReason_END_REASON_UNSPECIFIED), Message: convert.Text(p.Message), Failure: convert.Failure(p.Err),
 		}}
 	}
 	return out
@@ -108,33 +80,15 @@ func fromEvent(in *recorderv1.Event) Event {
 			ReceivedBytes: p.Progress.GetReceivedBytes(), MediaDuration: milliseconds(p.Progress.GetMediaMs()),
 		}
 	case *recorderv1.Event_RefreshWanted:
-		e.Payload = RefreshWanted{Reason: p.RefreshWanted.GetReason()}
+		e.Payload = RefreshWanted{Reason: convert.Text(p.RefreshWanted.GetReason())}
+	case *recorderv1.Event_Timeline:
+		e.Payload = fromTimeline(p.Timeline)
 	case *recorderv1.Event_Note:
-		e.Payload = Note{Code: p.Note.GetCode(), Text: p.Note.GetText()}
+		e.Payload = Note{Code: convert.Name(p.Note.GetCode()), Text: convert.Text(p.Note.GetText())}
 	case *recorderv1.Event_Ended:
-		e.Payload = Ended{Reason: fromReason(p.Ended.GetReason()), Message: p.Ended.GetMessage(), Err: fromFailure(p.Ended.GetFailure())}
+		e.Payload = Ended{Reason: fromReason(p.Ended.GetReason()), Message: convert.Text(p.Ended.GetMessage()), Err: convert.FromFailure(p.Ended.GetFailure())}
 	}
 	return e
-}
-
-func toFailure(err *sdk.Error) *recorderv1.Failure {
-	if err == nil {
-		return nil
-	}
-	return &recorderv1.Failure{
-		Kind: string(err.Kind), Message: convert.Text(err.Message), RetryAfterMs: err.RetryAfter.Milliseconds(),
-		Cause: convert.Text(string(err.Cause)), Code: convert.Text(err.Code), Args: convert.TextMap(err.Args),
-	}
-}
-
-func fromFailure(in *recorderv1.Failure) *sdk.Error {
-	if in == nil {
-		return nil
-	}
-	return &sdk.Error{
-		Kind: sdk.Kind(in.GetKind()), Message: in.GetMessage(), RetryAfter: milliseconds(in.GetRetryAfterMs()),
-		Cause: sdk.Cause(in.GetCause()), Code: in.GetCode(), Args: in.GetArgs(),
-	}
 }
 
 func toLeft(files []Leftover) []*recorderv1.Leftover {
@@ -144,7 +98,7 @@ func toLeft(files []Leftover) []*recorderv1.Leftover {
 		if failure == nil {
 			failure = sdk.Errorf(sdk.Bug, "the recorder does not say why")
 		}
-		out = append(out, &recorderv1.Leftover{Path: one.Path, Failure: toFailure(failure)})
+		out = append(out, &recorderv1.Leftover{Path: one.Path, Failure: convert.Failure(failure)})
 	}
 	return out
 }
@@ -152,7 +106,7 @@ func toLeft(files []Leftover) []*recorderv1.Leftover {
 func fromLeft(in []*recorderv1.Leftover) []Leftover {
 	var files []Leftover
 	for _, one := range in {
-		failure := fromFailure(one.GetFailure())
+		failure := convert.FromFailure(one.GetFailure())
 		if failure == nil {
 			failure = sdk.Errorf(sdk.Bug, "the recorder does not say why")
 		}
@@ -161,46 +115,97 @@ func fromLeft(in []*recorderv1.Leftover) []Leftover {
 	return files
 }
 
-var reasonToProto = map[EndReason]recorderv1.EndReason{
+var reasons = convert.NewEnum(map[EndReason]recorderv1.EndReason{
 	EndEOF:     recorderv1.EndReason_END_REASON_EOF,
 	EndStopped: recorderv1.EndReason_END_REASON_STOPPED,
 	EndOffline: recorderv1.EndReason_END_REASON_OFFLINE,
 	EndFailed:  recorderv1.EndReason_END_REASON_FAILED,
+})
+
+var roles = convert.NewEnum(map[FileRole]recorderv1.FileRole{
+	FileOther: recorderv1.FileRole_FILE_ROLE_UNSPECIFIED,
+	FileChat:  recorderv1.FileRole_FILE_ROLE_CHAT,
+	FileCover: recorderv1.FileRole_FILE_ROLE_COVER,
+	FileAudio: recorderv1.FileRole_FILE_ROLE_AUDIO,
+})
+
+var timelineKinds = convert.NewEnum(map[TimelineKind]recorderv1.TimelineKind{
+	"":               recorderv1.TimelineKind_TIMELINE_KIND_UNSPECIFIED,
+	TimelineLost:     recorderv1.TimelineKind_TIMELINE_KIND_LOST,
+	TimelineResumed:  recorderv1.TimelineKind_TIMELINE_KIND_RESUMED,
+	TimelineRepaired: recorderv1.TimelineKind_TIMELINE_KIND_REPAIRED,
+	TimelineChanged:  recorderv1.TimelineKind_TIMELINE_KIND_CHANGED,
+})
+
+func toTimeline(t Timeline) *recorderv1.Timeline {
+	return &recorderv1.Timeline{
+		Kind:     timelineKinds.To(t.Kind, recorderv1.TimelineKind_TIMELINE_KIND_UNSPECIFIED),
+		Cause:    convert.GapCause(t.Cause),
+		At:       convert.Time(t.At),
+		MediaMs:  t.MediaTime.Milliseconds(),
+		LengthMs: t.Length.Milliseconds(),
+		Index:    toIndex(t.Index),
+		Code:     convert.Name(t.Code),
+		Args:     convert.TextMap(t.Args),
+	}
+}
+
+func fromTimeline(in *recorderv1.Timeline) Timeline {
+	return Timeline{
+		Kind:      timelineKinds.From(in.GetKind(), ""),
+		Cause:     convert.FromGapCause(in.GetCause()),
+		At:        convert.FromTime(in.GetAt()),
+		MediaTime: milliseconds(in.GetMediaMs()),
+		Length:    milliseconds(in.GetLengthMs()),
+		Index:     int(in.GetIndex()),
+		Code:      convert.Name(in.GetCode()),
+		Args:      convert.TextMap(in.GetArgs()),
+	}
 }
 
 // fromReason reads a reason that this version does not know as a failure: it is the one that is looked into.
-func fromReason(in recorderv1.EndReason) EndReason {
-	for reason, proto := range reasonToProto {
-		if proto == in {
-			return reason
-		}
-	}
-	return EndFailed
-}
+func fromReason(in recorderv1.EndReason) EndReason { return reasons.From(in, EndFailed) }
 
 func toSegment(s Segment) *recorderv1.Segment {
-	return &recorderv1.Segment{
+	out := &recorderv1.Segment{
 		Index:      toIndex(s.Index),
-		Path:       s.Path,
-		SizeBytes:  s.SizeBytes,
+		Files:      []*recorderv1.SegmentFile{{Role: recorderv1.FileRole_FILE_ROLE_MEDIA, Path: s.Path, SizeBytes: s.SizeBytes}},
 		DurationMs: s.Duration.Milliseconds(),
 		StartedAt:  convert.Time(s.StartedAt),
 		EndedAt:    convert.Time(s.EndedAt),
 		Recovered:  s.Recovered,
 	}
+	for _, file := range s.Files {
+		out.Files = append(out.Files, &recorderv1.SegmentFile{
+			Role: roles.To(file.Role, recorderv1.FileRole_FILE_ROLE_UNSPECIFIED), Path: file.Path, SizeBytes: file.SizeBytes,
+		})
+	}
+	return out
 }
 
+// fromSegment takes the first media file as the segment's. Path is empty when there is none.
 func fromSegment(in *recorderv1.Segment) Segment {
-	return Segment{
+	out := Segment{
 		Index:     int(in.GetIndex()),
-		Path:      in.GetPath(),
-		SizeBytes: in.GetSizeBytes(),
 		Duration:  milliseconds(in.GetDurationMs()),
 		StartedAt: convert.FromTime(in.GetStartedAt()),
 		EndedAt:   convert.FromTime(in.GetEndedAt()),
 		Recovered: in.GetRecovered(),
 	}
+	for _, file := range in.GetFiles() {
+		if file.GetRole() == recorderv1.FileRole_FILE_ROLE_MEDIA && out.Path == "" {
+			out.Path, out.SizeBytes = file.GetPath(), file.GetSizeBytes()
+			continue
+		}
+		if len(out.Files) < maxFiles {
+			out.Files = append(out.Files, File{Role: roles.From(file.GetRole(), FileOther), Path: file.GetPath(), SizeBytes: file.GetSizeBytes()})
+		}
+	}
+	return out
 }
+
+// maxFiles bounds the files of one segment beside its media.
+const maxFiles = 16
 
 func toSessionInfo(i SessionInfo) *recorderv1.SessionInfo {
 	return &recorderv1.SessionInfo{SessionId: i.SessionID, PathPrefix: i.PathPrefix, LastSeq: i.LastSeq, Ended: i.Ended}
@@ -212,6 +217,10 @@ func fromSessionInfo(in *recorderv1.SessionInfo) SessionInfo {
 	}
 }
 
-func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+// milliseconds reads a length; what is longer than a century, or below nothing, is nonsense of the other side.
+func milliseconds(ms int64) time.Duration {
+	const century = 100 * 365 * 24 * time.Hour
+	return time.Duration(min(max(ms, 0), century.Milliseconds())) * time.Millisecond
+}
 
 func toIndex(i int) int32 { return int32(min(max(i, 0), math.MaxInt32)) }

@@ -1,7 +1,7 @@
 package recorder
 
 import (
-	"slices"
+	"reflect"
 	"testing"
 	"time"
 
@@ -71,7 +71,7 @@ func TestMarkerSaysHowManyWereDropped(t *testing.T) {
 		{Seq: 9, Payload: Note{Code: droppedCode, Text: "9 events were dropped because no host took them"}},
 		{Seq: 10, Payload: Note{Code: "repair"}},
 	}
-	if !slices.Equal(events, want) {
+	if !reflect.DeepEqual(events, want) {
 		t.Errorf("got %+v", events)
 	}
 }
@@ -97,7 +97,7 @@ func TestSegmentsAndTheEndAreNeverDropped(t *testing.T) {
 			got = append(got, e.Payload)
 		}
 	}
-	if !slices.Equal(got, kept) {
+	if !reflect.DeepEqual(got, kept) {
 		t.Errorf("kept %v, want %v", got, kept)
 	}
 	if n := len(q.after(0)); n != len(kept)+2 {

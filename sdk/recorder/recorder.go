@@ -98,17 +98,10 @@ type Request struct {
 }
 
 // Stream is one place where the live media can be fetched.
-type Stream struct {
-	URL string
-	// Container is "flv", "hls" or empty when unknown.
-	Container string
-	// Codec is "avc", "hevc", "av1" or empty when unknown.
-	Codec   string
-	CDN     string
-	Headers map[string]string
-	// ExpiresAt is the end of the URL's validity; zero when unknown.
-	ExpiresAt time.Time
-}
+type Stream = sdk.Stream
+
+// Lease says how long the address of a stream works.
+type Lease = sdk.Lease
 
 // Event is one step of a session. Seq counts from 1 within a session; 0 marks a transient event that is not kept.
 type Event struct {
@@ -117,7 +110,7 @@ type Event struct {
 	Payload Payload
 }
 
-// Payload is one of MediaArrived, SegmentOpened, SegmentClosed, Progress, RefreshWanted, Note and Ended.
+// Payload is one of MediaArrived, SegmentOpened, SegmentClosed, Progress, RefreshWanted, Timeline, Note and Ended.
 type Payload interface{ payload() }
 
 // MediaArrived: the first media of a session was received.
@@ -132,17 +125,39 @@ type SegmentOpened struct {
 // SegmentClosed: the file has its final name, is complete and synced to disk.
 type SegmentClosed struct{ Segment Segment }
 
-// Segment is one finished media file.
+// Segment is one finished stretch of a recording. Its files lie directly under the session's prefix and are regular files of
+// the sizes that are told: a host refuses others.
 type Segment struct {
-	Index     int
+	Index int
+	// Path and SizeBytes are those of the media, which is published.
 	Path      string
 	SizeBytes int64
+	// Files are what else was written for this stretch.
+	Files     []File
 	Duration  time.Duration
 	StartedAt time.Time
 	EndedAt   time.Time
 	// Recovered: finished by Recover from what a dead session left.
 	Recovered bool
 }
+
+// File is one file of a segment beside its media.
+type File struct {
+	Role      FileRole
+	Path      string
+	SizeBytes int64
+}
+
+// FileRole is what a file of a segment holds.
+type FileRole string
+
+// The roles of contract version 1.
+const (
+	FileOther FileRole = ""      // something else
+	FileChat  FileRole = "chat"  // what viewers wrote
+	FileCover FileRole = "cover" // a picture of the broadcast
+	FileAudio FileRole = "audio" // sound that belongs to media without any
+)
 
 // Progress is transient: where a session stands. About one a second.
 type Progress struct {
@@ -153,7 +168,37 @@ type Progress struct {
 // RefreshWanted: the addresses are dead or about to expire; the host answers with Refresh or Stop.
 type RefreshWanted struct{ Reason string }
 
-// Note is a repair or oddity worth a line in the log.
+// Timeline is what happened to a stretch of the broadcast. The host keeps it: for every second that was live and is in no
+// file, somebody is told why. Of a connection that breaks and comes back a recorder tells TimelineLost at once, and
+// TimelineResumed with the length when media arrives again.
+type Timeline struct {
+	Kind  TimelineKind
+	Cause sdk.GapCause
+	// At is the moment; zero: when it is emitted.
+	At time.Time
+	// MediaTime is how much media the session had received by then.
+	MediaTime time.Duration
+	// Length of the stretch; 0: not known yet, or nothing is missing.
+	Length time.Duration
+	// Index of the segment that ends or begins here; 0: none.
+	Index int
+	// Code says more precisely what happened, such as sdk.CodeTimeout; Args are what it is about.
+	Code string
+	Args map[string]string
+}
+
+// TimelineKind says what a Timeline tells.
+type TimelineKind string
+
+// The kinds of contract version 1. One that a newer plugin tells is empty.
+const (
+	TimelineLost     TimelineKind = "lost"     // media stopped arriving, at At
+	TimelineResumed  TimelineKind = "resumed"  // media arrives again: the stretch of Length before At is missing
+	TimelineRepaired TimelineKind = "repaired" // Length of media around At was left out, while the connection went on
+	TimelineChanged  TimelineKind = "changed"  // nothing is missing: another address, network, codec or size from here on
+)
+
+// Note is an oddity worth a line in the log.
 type Note struct{ Code, Text string }
 
 // Ended is the last event of a session. Emitted by this package, never by an author.
@@ -169,6 +214,7 @@ func (SegmentOpened) payload() {}
 func (SegmentClosed) payload() {}
 func (Progress) payload()      {}
 func (RefreshWanted) payload() {}
+func (Timeline) payload()      {}
 func (Note) payload()          {}
 func (Ended) payload()         {}
 

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/internal/convert"
 	recorderv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/recorder/v1"
 )
 
@@ -217,7 +218,7 @@ func (s *server) Refresh(_ context.Context, in *recorderv1.RefreshRequest) (*rec
 	if len(in.GetStreams()) == 0 {
 		return nil, sdk.Errorf(sdk.Bug, "refresh of session %s without a stream", in.GetSessionId())
 	}
-	one.refresh(fromStreams(in.GetStreams()))
+	one.refresh(convert.FromStreams(in.GetStreams()))
 	return &recorderv1.RefreshResponse{}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -36,6 +37,9 @@ const (
 	// EnvOrphanTTL is how long a detached process goes on without a host, as a Go duration; 12h when unset.
 	EnvOrphanTTL = handshake.EnvOrphanTTL
 )
+
+// MinRevision is the lowest revision of the contract that a plugin can have been built with. Description.Revision tells it.
+const MinRevision = handshake.MinRevision
 
 // ErrPluginDown means that the plugin's process or the connection to it is gone; any call can return it, wrapped in an
 // *sdk.Error of kind Unavailable.
@@ -74,6 +78,9 @@ func (dispenser) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.
 // Conn calls one plugin process. All methods can be used from several goroutines. Errors are *sdk.Error; those that wrap
 // a context error or ErrPluginDown leave open whether the plugin did what was asked.
 type Conn struct {
+	// Host is what the plugin is told of the host, at Describe.
+	Host sdk.Host
+
 	rpc       pluginv1.PluginServiceClient
 	extractor *extractor.Client
 	line      *line.Client
@@ -95,6 +102,7 @@ func Connect(p plugin.ClientProtocol) (*Conn, error) {
 
 // NewConn calls a plugin over any gRPC connection, for tests without a process.
 func NewConn(conn grpc.ClientConnInterface) *Conn {
+	conn = bounded{conn}
 	return &Conn{
 		rpc:       pluginv1.NewPluginServiceClient(conn),
 		extractor: extractor.NewClient(conn),
@@ -103,9 +111,28 @@ func NewConn(conn grpc.ClientConnInterface) *Conn {
 	}
 }
 
+// bounded refuses answers above the bound of the contract: a plugin must not be able to fill the host's memory.
+type bounded struct{ grpc.ClientConnInterface }
+
+// Invoke implements grpc.ClientConnInterface.
+func (b bounded) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	return b.ClientConnInterface.Invoke(ctx, method, args, reply, bounds(opts)...)
+}
+
+// NewStream implements grpc.ClientConnInterface.
+func (b bounded) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return b.ClientConnInterface.NewStream(ctx, desc, method, bounds(opts)...)
+}
+
+func bounds(opts []grpc.CallOption) []grpc.CallOption {
+	return append(slices.Clone(opts), grpc.MaxCallRecvMsgSize(handshake.MaxMessage), grpc.MaxCallSendMsgSize(handshake.MaxMessage))
+}
+
 // Describe asks who the plugin is and what it can do. Capabilities are complete once it is configured.
 func (c *Conn) Describe(ctx context.Context) (sdk.Description, error) {
-	out, err := c.rpc.Describe(ctx, &pluginv1.DescribeRequest{})
+	out, err := c.rpc.Describe(ctx, &pluginv1.DescribeRequest{
+		HostVersion: convert.Name(c.Host.Version), HostCapabilities: c.Host.Capabilities, Revision: handshake.Revision,
+	})
 	if err != nil {
 		return sdk.Description{}, rpcerr.Decode(ctx, err)
 	}

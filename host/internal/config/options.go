@@ -69,6 +69,10 @@ func (d *optionsDecoder) attributes(schema []sdk.Option) map[string]*hclsyntax.A
 }
 
 func (d *optionsDecoder) decode(option sdk.Option, attribute *hclsyntax.Attribute) {
+	if option.Type == sdk.TypeUnknown {
+		d.decodeUnknown(option, attribute)
+		return
+	}
 	if attribute != nil {
 		value, diagnostics := attribute.Expr.Value(nil)
 		if diagnostics.HasErrors() {
@@ -92,6 +96,16 @@ func (d *optionsDecoder) decode(option sdk.Option, attribute *hclsyntax.Attribut
 		d.keepDefault(option)
 	case option.Required:
 		d.add(d.at, "%s", missing(d.plugin, option))
+	}
+}
+
+// decodeUnknown passes on the default of an option whose type came with a newer contract. The rest of the plugin works.
+func (d *optionsDecoder) decodeUnknown(option sdk.Option, attribute *hclsyntax.Attribute) {
+	switch {
+	case attribute != nil:
+		d.add(attribute.NameRange, "the option %q of %s is of a type that this lubod does not know; it needs a newer one", option.Name, d.plugin.Name)
+	case json.Valid([]byte(option.DefaultJSON)):
+		d.values[option.Name] = json.RawMessage(option.DefaultJSON)
 	}
 }
 

@@ -21,7 +21,7 @@ func (h *harness) row() db.Streamer {
 	return row
 }
 
-var live = extractor.Status{Live: true, Title: "直播", Streamer: "acme", Category: "Game"}
+var live = extractor.Status{State: extractor.StateLive, Title: "直播", Streamer: "acme", Category: "Game"}
 
 func TestPreparePolicies(t *testing.T) {
 	t.Parallel()

@@ -91,7 +91,7 @@ func (r *round) askTogether(ctx context.Context, questions []question) ([]answer
 			answers[i].left = &batchState{}
 		case !told[i].Known:
 			answers[i].left = &batchState{alone: true}
-		case told[i].Status.Live:
+		case told[i].Status.Live():
 			answers[i].left = &batchState{alone: true, told: &told[i].Status, toldOf: rooms[i].URL}
 		default:
 			answers[i].trouble = r.note(ctx, question, false, nil)

@@ -30,7 +30,7 @@ const (
 // Extractors asks a room's platform what is live. The settings are the global configuration and the room's override: the
 // options and the login that the extractor takes are found there.
 type Extractors interface {
-	Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error)
+	Resolve(ctx context.Context, purpose extractor.Purpose, url string, settings ...[]byte) (extractor.Status, error)
 	// Platform names the extractor that takes a URL, and tells whether it can be asked about many rooms at once.
 	Platform(url string) (name string, batches bool)
 	// ResolveBatch asks one such extractor about rooms that it takes. What it does not tell is asked for by Resolve.

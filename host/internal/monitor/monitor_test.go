@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,17 +34,36 @@ type fakeRooms struct {
 
 	mu       sync.Mutex
 	asked    map[string]int
+	purposes []extractor.Purpose
 	started  []int64
 	settings string // of the last question
 	batches  [][]string
 }
 
-func (f *fakeRooms) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
+func (f *fakeRooms) Resolve(ctx context.Context, purpose extractor.Purpose, url string, settings ...[]byte) (extractor.Status, error) {
 	f.mu.Lock()
 	f.asked[url]++
 	f.settings = fmt.Sprintf("%s", settings)
+	f.purposes = append(f.purposes, purpose)
 	f.mu.Unlock()
 	return f.resolve(ctx, url)
+}
+
+func (f *fakeRooms) lastPurpose() extractor.Purpose {
+	all := f.allPurposes()
+	return all[len(all)-1]
+}
+
+func (f *fakeRooms) allPurposes() []extractor.Purpose {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.purposes)
+}
+
+func (f *fakeRooms) begun() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.started)
 }
 
 func (f *fakeRooms) Platform(url string) (name string, batches bool) {
@@ -162,7 +182,7 @@ func (h *harness) until(what string, condition func() bool) {
 	hosttest.Until(h.t, what, condition, func() string { return "" })
 }
 
-var broadcast = extractor.Status{Live: true, Streams: []extractor.Stream{{URL: "http://cdn/1.flv"}}}
+var broadcast = extractor.Status{State: extractor.StateLive, Streams: []extractor.Stream{{URL: "http://cdn/1.flv"}}}
 
 func TestLiveRoomIsRecordedAndOfflineOneIsNot(t *testing.T) {
 	t.Parallel()
@@ -209,7 +229,7 @@ func TestTroubleOfTheRecorderIsShown(t *testing.T) {
 	h := newHarness(t, 2)
 	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
 		if url == "http://room/1" {
-			return extractor.Status{Live: true}, nil
+			return extractor.Status{State: extractor.StateLive}, nil
 		}
 		return broadcast, nil
 	}

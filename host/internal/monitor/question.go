@@ -110,10 +110,12 @@ func (r *round) settle(ctx context.Context, question question) (started bool, er
 		return false, r.refuse(ctx, question, question.closed)
 	}
 	status, err := r.resolve(ctx, question)
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, err
-	}
-	if !status.Live {
+	case status.State == extractor.StateRestricted && !question.active:
+		return false, reason.New(reason.RoomRestricted, "restriction", reason.WordRestriction+string(status.Restriction)).Err()
+	case !status.Live():
 		return false, nil
 	}
 	if reason := question.rules.titled(status.Title); reason != nil {
@@ -121,6 +123,11 @@ func (r *round) settle(ctx context.Context, question question) (started bool, er
 	}
 	if question.active {
 		return false, nil // and goes on
+	}
+	if len(status.Streams) == 0 { // a poll may leave them out
+		if status, err = r.askPlatform(ctx, question, extractor.PurposeStart); err != nil || !status.Live() {
+			return false, err
+		}
 	}
 	if len(status.Streams) == 0 {
 		return false, reason.New(reason.RoomNoStream).Err()
@@ -147,9 +154,13 @@ func (r *round) resolve(ctx context.Context, question question) (extractor.Statu
 	if question.told != nil && question.toldOf == question.streamer.URL {
 		return *question.told, nil
 	}
+	return r.askPlatform(ctx, question, extractor.PurposePoll)
+}
+
+func (r *round) askPlatform(ctx context.Context, question question, purpose extractor.Purpose) (extractor.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	return r.Extractors.Resolve(ctx, question.streamer.URL, question.global, question.streamer.Override)
+	return r.Extractors.Resolve(ctx, purpose, question.streamer.URL, question.global, question.streamer.Override)
 }
 
 // refuse ends what is being recorded of a room, and returns the reason.

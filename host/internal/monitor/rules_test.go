@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,7 @@ func recorded(t *testing.T, title string) (*harness, *atomic.Pointer[string], *a
 	var active atomic.Bool
 	current.Store(&title)
 	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
-		return extractor.Status{Live: true, Title: *current.Load(), Streams: []extractor.Stream{{URL: "http://cdn/1"}}}, nil
+		return extractor.Status{State: extractor.StateLive, Title: *current.Load(), Streams: []extractor.Stream{{URL: "http://cdn/1"}}}, nil
 	}
 	h.rooms.active = func(int64) bool { return active.Load() }
 	h.rooms.start = func(db.Streamer) error { active.Store(true); return nil }
@@ -114,9 +115,11 @@ func TestKeywordInTheTitleEndsARecordingAndItsAbsenceBeginsOne(t *testing.T) {
 func TestNothingThatAPlatformAnswersEndsARecording(t *testing.T) {
 	t.Parallel()
 	for name, resolve := range map[string]func() (extractor.Status, error){
-		"error":      func() (extractor.Status, error) { return extractor.Status{}, sdk.Errorf(sdk.Bug, "unexpected answer") },
-		"offline":    func() (extractor.Status, error) { return extractor.Offline, nil },
-		"no streams": func() (extractor.Status, error) { return extractor.Status{Live: true, Title: "title"}, nil },
+		"error":   func() (extractor.Status, error) { return extractor.Status{}, sdk.Errorf(sdk.Bug, "unexpected answer") },
+		"offline": func() (extractor.Status, error) { return extractor.Offline, nil },
+		"no streams": func() (extractor.Status, error) {
+			return extractor.Status{State: extractor.StateLive, Title: "title"}, nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,5 +179,48 @@ func TestReasonsReadWell(t *testing.T) {
 	}
 	if err := (rules{keywords: []string{"ABC"}}).titled("abc"); err != nil {
 		t.Errorf("upper and lower case do not differ: %v", err)
+	}
+}
+
+// A poll may leave streams out: a recording begins with addresses that were asked for to begin it.
+func TestStreamsAreAskedForWhenARecordingBegins(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 1)
+	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
+		if h.rooms.lastPurpose() == extractor.PurposePoll {
+			return extractor.Status{State: extractor.StateLive, Title: "title"}, nil
+		}
+		return broadcast, nil
+	}
+	h.start()
+	h.until("a recording", func() bool { return h.rooms.begun() > 0 })
+	if got := h.rooms.allPurposes()[:2]; !slices.Equal(got, []extractor.Purpose{extractor.PurposePoll, extractor.PurposeStart}) {
+		t.Errorf("asked for %q", got)
+	}
+}
+
+func TestStatesThatAreNotRecorded(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[extractor.State]string{
+		extractor.StateReplay: "", extractor.StateUpcoming: "", extractor.StateRestricted: "the room is live, and not for this account: it is for viewers who paid",
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t, 1)
+			h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 1}'`)
+			h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
+				status := extractor.Status{State: state, Streams: broadcast.Streams}
+				if state == extractor.StateRestricted {
+					status.Restriction = extractor.RestrictionPaid
+				}
+				return status, nil
+			}
+			h.start()
+			h.until("questions", func() bool { return h.rooms.times("http://room/1") >= 2 })
+			h.until("the reason", func() bool { return h.lastError("http://room/1") == want })
+			if n := h.rooms.begun(); n != 0 {
+				t.Errorf("%d recordings were begun", n)
+			}
+		})
 	}
 }

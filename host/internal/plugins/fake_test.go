@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	case "host":
 		fakeHost()
+	case "older":
+		fakeOlder()
 	default:
 		fakePlugin(kind)
 	}
@@ -152,7 +154,7 @@ func (f *fakeExtractor) Resolve(ctx context.Context, ref extractor.Ref) (extract
 	if err != nil {
 		return extractor.Status{}, err
 	}
-	return extractor.Status{Live: true, Title: title, Streamer: os.Getenv("FAKE_VERSION"), Streams: []extractor.Stream{{URL: "http://x"}}}, nil
+	return extractor.Status{State: extractor.StateLive, Title: title, Streamer: os.Getenv("FAKE_VERSION"), Streams: []extractor.Stream{{URL: "http://x", Headers: map[string]string{"said": title}}}}, nil
 }
 
 type fakeLine struct{ fakeBase }

@@ -132,7 +132,10 @@ func (w *world) resolve(m *Manager, name, what string) (string, error) {
 	}
 	defer lease.Release()
 	status, err := lease.Resolve(w.ctx(), ref(url))
-	return status.Title, err
+	if err != nil {
+		return "", err
+	}
+	return status.Streams[0].Headers["said"], nil // a title is cut
 }
 
 func (w *world) mustResolve(m *Manager, name, what string) string {

@@ -102,6 +102,7 @@ func (m *Manager) start(ctx context.Context, l *launch) (*instance, error) {
 	inst := newInstance(l.block, l.id, l.isolate, l.child)
 	inst.file, inst.logFile, inst.lines, inst.protocol = l.file, l.logFile, l.lines, l.client.NegotiatedVersion()
 	inst.socket = l.client.ReattachConfig().Addr.String()
+	conn.Host = m.about()
 	inst.connect(l.client, protocol, conn)
 	inst.started = m.options.clock.Now()
 	return inst, nil
@@ -142,6 +143,11 @@ func (m *Manager) clientConfig(l *launch, dir string) *plugin.ClientConfig {
 
 func silent() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Level: hclog.Off, Output: io.Discard})
+}
+
+// about is what plugins are told of this host.
+func (m *Manager) about() sdk.Host {
+	return sdk.Host{Version: m.options.Version, Capabilities: []string{sdk.HostTimeline, sdk.HostPurpose}}
 }
 
 // introduce asks a fresh process who it is and hands it its options.
@@ -186,6 +192,9 @@ func (inst *instance) mistaken(block config.Plugin) string {
 	case description.Kind != block.Kind || description.Name != block.ShortName():
 		return fmt.Sprintf("the file %s is the plugin %s-%s; name the block %[2]s-%[3]s, or set path to the file of %[4]s",
 			block.Path, description.Kind, description.Name, block.Name)
+	case description.Revision < wire.MinRevision:
+		return fmt.Sprintf("the plugin was built with revision %d of the contract, from before version 1 was final; build it anew, or install one of this version of lubod",
+			description.Revision)
 	case description.Instance != inst.id:
 		return fmt.Sprintf("the process answers for instance %q, not for %q", description.Instance, inst.id)
 	case description.Kind == sdk.KindLine && len(description.Lines) == 0:

@@ -186,7 +186,7 @@ func (m *Manager) Line(ctx context.Context, name string) (*LineLease, error) {
 }
 
 func (m *Manager) lineLocked(name string) (*entry, error) {
-	found := m.firstLocked(sdk.KindLine, func(e *entry) bool { return slices.Contains(e.about.Lines, name) })
+	found := m.firstLocked(sdk.KindLine, func(e *entry) bool { return publishes(e) && slices.Contains(e.about.Lines, name) })
 	if found != nil {
 		return found, nil
 	}
@@ -194,6 +194,9 @@ func (m *Manager) lineLocked(name string) (*entry, error) {
 		return e.about.Lines
 	}))
 }
+
+// publishes tells whether what a line stores can be submitted. There is no use yet for lines that store elsewhere.
+func publishes(e *entry) bool { return e.about.Target == sdk.TargetBilibili }
 
 // LineNames lists the names of every installed line, in the order of plugins.hcl.
 func (m *Manager) LineNames(ctx context.Context) ([]string, error) {
@@ -205,7 +208,7 @@ func (m *Manager) LineNames(ctx context.Context) ([]string, error) {
 	var names []string
 	for _, e := range m.entries {
 		for _, name := range e.about.Lines {
-			if e.block.Kind == sdk.KindLine && !slices.Contains(names, name) {
+			if e.block.Kind == sdk.KindLine && publishes(e) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}

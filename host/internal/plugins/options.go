@@ -23,6 +23,9 @@ type Options struct {
 	// Env is added to every plugin's environment, as KEY=value.
 	Env []string
 
+	// Version of this lubod, which plugins are told.
+	Version string
+
 	// IdleStop is how long an extractor or line may be unused before it is stopped; 0: 10 minutes.
 	IdleStop time.Duration
 	// StartTimeout bounds the time from exec to the handshake; 0: 10 seconds.

@@ -66,11 +66,44 @@ func (m *Manager) takeOver(ctx context.Context, r process.Record) error {
 			return ErrGone
 		}
 		var inst *instance
-		if inst, err = m.attach(ctx, r); err == nil {
+		if inst, err = m.attach(ctx, r); err == nil && inst.description().Revision < wire.MinRevision {
+			m.dismiss(ctx, inst)
+			return ErrGone
+		}
+		if err == nil {
 			return m.welcome(inst)
 		}
 	}
 	return err
+}
+
+// dismissTimeout bounds the end of one session: a recorder answers when the last file is closed.
+const dismissTimeout = 15 * time.Second
+
+// dismiss ends a recorder that was built before version 1 of the contract was final: its events and ours mean other things by
+// the same fields. Asking for its sessions and stopping them have stayed the same. It finishes its files that way, and the
+// recorder of this version takes them over.
+func (m *Manager) dismiss(ctx context.Context, inst *instance) {
+	m.logger.Warn("a recorder of an older build is stopped; its files are taken over", "plugin", inst.label, "version", inst.description().Version,
+		"pid", inst.process.Pid(), "instance", inst.id)
+	stopping, cancel := context.WithTimeout(ctx, dismissTimeout)
+	defer cancel()
+	sessions, err := inst.conn.Recorder().List(stopping)
+	if err != nil {
+		m.logger.Error("the sessions of a recorder of an older build cannot be listed", "plugin", inst.label, "pid", inst.process.Pid(), "error", err)
+	}
+	var group sync.WaitGroup
+	for _, session := range sessions {
+		group.Go(func() {
+			if err := inst.conn.Recorder().Stop(stopping, session.SessionID); err != nil {
+				m.logger.Error("a session of an older build did not end in time", "plugin", inst.label, "session", session.SessionID, "error", err)
+			}
+		})
+	}
+	group.Wait()
+	inst.kill(m.options.killGrace)
+	inst.letGo()
+	m.runDir.Forget(inst.id)
 }
 
 // forwardRest brings the last words of a dead recorder into the log: often they say why it died.
@@ -146,6 +179,7 @@ func (m *Manager) reconnect(ctx context.Context, inst *instance, r process.Recor
 	if err != nil {
 		return err
 	}
+	conn.Host = m.about()
 	inst.connect(client, protocol, conn)
 	if err := inst.describe(ctx); err != nil {
 		return err

@@ -12,6 +12,7 @@ const (
 	RoomBroke       = "room.broke"
 	RoomNotStarted  = "room.not_started"
 	RoomNoTemplate  = "room.no_template"
+	RoomRestricted  = "room.restricted"
 )
 
 var rooms = catalogue{
@@ -24,5 +25,6 @@ var rooms = catalogue{
 	RoomNotEnded:    {"{why}; its recording could not be ended yet: {cause}", "{why}；录制尚未能结束：{cause}", Action{Wait, ""}},
 	RoomBroke:       {"recording broke: {cause}", "录制中断：{cause}", Action{Wait, ""}},
 	RoomNoTemplate:  {"there is no template \"{template}\": nothing that is recorded of the room is published until there is", "没有名为“{template}”的模板：创建之前，该房间的录像不会投稿", Action{Edit, "template"}},
+	RoomRestricted:  {"the room is live, and not for this account: {restriction}", "正在直播，但当前账号无权观看：{restriction}", Action{Login, "configuration"}},
 	RoomNotStarted:  {"record: {cause}", "无法开始录制：{cause}", Action{Wait, ""}},
 }

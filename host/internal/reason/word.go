@@ -11,6 +11,9 @@ const (
 	WordList    = "word.list"
 	WordObject  = "word.object"
 	WordNull    = "word.null"
+
+	// WordRestriction and the name of a restriction make the word for it.
+	WordRestriction = "word.restriction_"
 )
 
 var words = map[string]struct{ en, zh string }{
@@ -21,6 +24,15 @@ var words = map[string]struct{ en, zh string }{
 	WordList:    {"a list", "列表"},
 	WordObject:  {"a JSON object", "JSON 对象"},
 	WordNull:    {"null", "null"},
+
+	WordRestriction + "password": {"it needs a password", "需要密码"},
+	WordRestriction + "paid":     {"it is for viewers who paid", "仅限付费观众"},
+	WordRestriction + "drm":      {"its media is encrypted", "媒体内容已加密"},
+	WordRestriction + "members":  {"it is for members of the channel", "仅限频道会员"},
+	WordRestriction + "region":   {"it is not shown in this region", "所在地区无法观看"},
+	WordRestriction + "login":    {"it needs a login", "需要登录"},
+	WordRestriction + "age":      {"it needs a confirmed age", "需要确认年龄"},
+	WordRestriction + "other":    {"the platform does not say why", "平台未说明原因"},
 }
 
 // inWords is an argument as a text of one language has it.

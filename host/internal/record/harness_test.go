@@ -395,7 +395,7 @@ func (h *harness) startOn(database *db.DB) host {
 	return host{s, kill}
 }
 
-var live = extractor.Status{Live: true, Title: "title", Streamer: "name", Streams: []extractor.Stream{{URL: "http://cdn/1.flv", Container: "flv"}}}
+var live = extractor.Status{State: extractor.StateLive, Title: "title", Streamer: "name", Streams: []extractor.Stream{{URL: "http://cdn/1.flv", Container: "flv"}}}
 
 // begin has the room recorded and returns the session at the recorder.
 func (h *harness) begin(s host) string {

@@ -407,19 +407,9 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 		return recorder.Request{}, errUnwanted
 	}
 	return recorder.Request{
-		SessionID: followed.id.String(), Streams: streams(status), PathPrefix: followed.prefix, FirstIndex: int(index),
+		SessionID: followed.id.String(), Streams: status.Streams, PathPrefix: followed.prefix, FirstIndex: int(index),
 		SplitDuration: time.Duration(streamer.SplitTime) * time.Second, SplitSize: streamer.SplitSize << 20, FileMode: modes.File,
 	}, nil
-}
-
-func streams(status extractor.Status) []recorder.Stream {
-	offered := make([]recorder.Stream, 0, len(status.Streams))
-	for _, stream := range status.Streams {
-		offered = append(offered, recorder.Stream{
-			URL: stream.URL, Container: stream.Container, Codec: stream.Codec, CDN: stream.CDN, Headers: stream.Headers, ExpiresAt: stream.ExpiresAt,
-		})
-	}
-	return offered
 }
 
 // Stop ends the streamer's session, if there is one, with everything received in its files. It returns when the end is

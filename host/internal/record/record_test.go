@@ -173,7 +173,7 @@ func TestOddTitlesDoNotKeepARoomFromBeingRecorded(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	s := h.start()
-	odd := extractor.Status{Live: true, Title: "a\x00b\xff", Streamer: "\x00", CoverURL: "\xfe", Category: "c\x00", Streams: live.Streams}
+	odd := extractor.Status{State: extractor.StateLive, Title: "a\x00b\xff", Streamer: "\x00", CoverURL: "\xfe", Category: "c\x00", Streams: live.Streams}
 	if err := s.Start(t.Context(), h.streamer, odd); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 // Extractors asks a room's platform for its streams. The settings are the global configuration and the room's override.
 type Extractors interface {
-	Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error)
+	Resolve(ctx context.Context, purpose extractor.Purpose, url string, settings ...[]byte) (extractor.Status, error)
 }
 
 const (
@@ -95,12 +95,12 @@ func (s *Service) resolveAgain(ctx context.Context, followed *session, roomJSON 
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	status, err := s.Extractors.Resolve(ctx, known.URL, settings.Global, settings.Override)
+	status, err := s.Extractors.Resolve(ctx, extractor.PurposeRefresh, known.URL, settings.Global, settings.Override)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("resolve room: %w", err)
-	case !status.Live || len(status.Streams) == 0:
+	case !status.Live() || len(status.Streams) == 0:
 		return nil, errNotLive
 	}
-	return streams(status), nil
+	return status.Streams, nil
 }

@@ -21,7 +21,7 @@ func TestWishForNewAddressesIsAnswered(t *testing.T) {
 	h.refreshPause = time.Millisecond
 	h.exec(`UPDATE configuration SET value = value || '{"x_qn": 1}'`)
 	h.exec(`UPDATE streamers SET override = '{"x_qn": 2}'`)
-	fresh := extractor.Status{Live: true, Streams: []extractor.Stream{{URL: "http://cdn/2.flv", Container: "flv", Headers: map[string]string{"Referer": "r"}}}}
+	fresh := extractor.Status{State: extractor.StateLive, Streams: []extractor.Stream{{URL: "http://cdn/2.flv", Container: "flv", Headers: map[string]string{"Referer": "r"}}}}
 	var settings string
 	h.rooms.resolve = func(_ context.Context, url string, layers ...[]byte) (extractor.Status, error) {
 		settings = fmt.Sprintf("%s %s", url, layers)
@@ -146,7 +146,7 @@ type fakeExtractors struct {
 	asked   int
 }
 
-func (f *fakeExtractors) Resolve(ctx context.Context, url string, settings ...[]byte) (extractor.Status, error) {
+func (f *fakeExtractors) Resolve(ctx context.Context, _ extractor.Purpose, url string, settings ...[]byte) (extractor.Status, error) {
 	f.mu.Lock()
 	f.asked++
 	f.mu.Unlock()

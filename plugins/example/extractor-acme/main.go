@@ -47,7 +47,7 @@ func (a *acme) Resolve(ctx context.Context, ref extractor.Ref) (extractor.Status
 		return extractor.Offline, nil
 	}
 	return extractor.Status{
-		Live: true, Title: room.Title, Streamer: room.Owner, StartedAt: time.Unix(room.Start, 0),
+		State: extractor.StateLive, RoomID: ref.Groups["room"], Title: room.Title, Streamer: room.Owner, StartedAt: time.Unix(room.Start, 0),
 		Streams: []extractor.Stream{{URL: room.FLV, Quality: "origin", Container: "flv"}},
 	}, nil
 }

@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 	defer api.Close()
 
 	live := extractor.Status{
-		Live: true, Title: "Evening", Streamer: "ann", StartedAt: time.Unix(1700000000, 0),
+		State: extractor.StateLive, RoomID: "1", Title: "Evening", Streamer: "ann", StartedAt: time.Unix(1700000000, 0),
 		Streams: []extractor.Stream{{URL: "http://cdn.acme.tv/1.flv", Quality: "origin", Container: "flv"}},
 	}
 	plugintest.Extractor(t, info, newAcme, options{API: api.URL},

@@ -4,7 +4,6 @@ package convert
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -29,34 +28,38 @@ func FromTime(t *timestamppb.Timestamp) time.Time {
 	return t.AsTime()
 }
 
-// Text makes a string fit for protobuf, which refuses a whole message for one byte that is not UTF-8. Platforms do send
-// such titles.
-func Text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
-
-// TextMap is Text for each key and value.
-func TextMap(m map[string]string) map[string]string {
-	if len(m) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(m))
-	for k, v := range m {
-		out[Text(k)] = Text(v)
-	}
-	return out
-}
-
-var kindToProto = map[sdk.PluginKind]pluginv1.Kind{
+var kinds = NewEnum(map[sdk.PluginKind]pluginv1.Kind{
 	sdk.KindExtractor: pluginv1.Kind_KIND_EXTRACTOR,
 	sdk.KindRecorder:  pluginv1.Kind_KIND_RECORDER,
 	sdk.KindLine:      pluginv1.Kind_KIND_LINE,
-}
+})
 
-var typeToProto = map[sdk.OptionType]pluginv1.OptionType{
+var types = NewEnum(map[sdk.OptionType]pluginv1.OptionType{
+	sdk.TypeUnknown:    pluginv1.OptionType_OPTION_TYPE_UNSPECIFIED,
 	sdk.TypeString:     pluginv1.OptionType_OPTION_TYPE_STRING,
 	sdk.TypeInteger:    pluginv1.OptionType_OPTION_TYPE_INTEGER,
 	sdk.TypeNumber:     pluginv1.OptionType_OPTION_TYPE_NUMBER,
 	sdk.TypeBoolean:    pluginv1.OptionType_OPTION_TYPE_BOOLEAN,
 	sdk.TypeStringList: pluginv1.OptionType_OPTION_TYPE_STRING_LIST,
+})
+
+// fromTarget never takes a target that it does not know for Bilibili: what is stored elsewhere cannot be submitted.
+func fromTarget(in pluginv1.LineTarget) sdk.LineTarget {
+	switch in {
+	case pluginv1.LineTarget_LINE_TARGET_UNSPECIFIED, pluginv1.LineTarget_LINE_TARGET_BILIBILI:
+		return sdk.TargetBilibili
+	}
+	return sdk.TargetStorage
+}
+
+func toTarget(kind sdk.PluginKind, target sdk.LineTarget) pluginv1.LineTarget {
+	switch {
+	case target == sdk.TargetStorage:
+		return pluginv1.LineTarget_LINE_TARGET_STORAGE
+	case kind == sdk.KindLine:
+		return pluginv1.LineTarget_LINE_TARGET_BILIBILI
+	}
+	return pluginv1.LineTarget_LINE_TARGET_UNSPECIFIED
 }
 
 // Description maps a plugin's answer to Describe.
@@ -64,12 +67,17 @@ func Description(d sdk.Description) *pluginv1.DescribeResponse {
 	out := &pluginv1.DescribeResponse{
 		Name:         d.Name,
 		Version:      d.Version,
-		Kind:         kindToProto[d.Kind],
+		Kind:         kinds.To(d.Kind, pluginv1.Kind_KIND_UNSPECIFIED),
 		UrlPatterns:  d.Match,
 		LineNames:    d.Lines,
 		Capabilities: d.Capabilities,
 		Instance:     d.Instance,
 		Examples:     d.Examples,
+
+		Containers:     d.Containers,
+		OptionPrefixes: d.OptionPrefixes,
+		LineTarget:     toTarget(d.Kind, d.Target),
+		Revision:       int32(d.Revision),
 	}
 	for _, o := range d.Options {
 		out.Options = append(out.Options, option(o))
@@ -80,7 +88,7 @@ func Description(d sdk.Description) *pluginv1.DescribeResponse {
 func option(o sdk.Option) *pluginv1.Option {
 	return &pluginv1.Option{
 		Name:        o.Name,
-		Type:        typeToProto[o.Type],
+		Type:        types.To(o.Type, pluginv1.OptionType_OPTION_TYPE_UNSPECIFIED),
 		DefaultJson: o.DefaultJSON,
 		Unit:        o.Unit,
 		Allowed:     o.Allowed,
@@ -97,33 +105,50 @@ func option(o sdk.Option) *pluginv1.Option {
 	}
 }
 
-// FromDescription is Description backwards. A kind or type that this version does not know is an error.
+// The most of what one plugin says about itself. Lists that are longer are cut.
+const (
+	maxPatterns = 256
+	maxOptions  = 512
+	maxListed   = 64
+)
+
+// FromDescription is Description backwards. A kind that this version does not know is an error, since there is nothing to
+// call such a plugin for. An option of a type that it does not know stays, as sdk.TypeUnknown.
 func FromDescription(in *pluginv1.DescribeResponse) (sdk.Description, error) {
-	kind, ok := keyOf(kindToProto, in.GetKind())
+	kind, ok := kinds.Known(in.GetKind())
 	if !ok {
-		return sdk.Description{}, fmt.Errorf("plugin %q is of a kind this version does not know: %v", in.GetName(), in.GetKind())
+		return sdk.Description{}, fmt.Errorf("plugin %q is of a kind this version does not know: %v", Name(in.GetName()), in.GetKind())
 	}
 	d := sdk.Description{
 		Info: sdk.Info{
-			Name:     in.GetName(),
-			Version:  in.GetVersion(),
-			Match:    in.GetUrlPatterns(),
-			Examples: in.GetExamples(),
-			Lines:    in.GetLineNames(),
+			Name:           Name(in.GetName()),
+			Version:        Name(in.GetVersion()),
+			Match:          first(in.GetUrlPatterns(), maxPatterns),
+			Examples:       names(in.GetExamples()),
+			Lines:          names(in.GetLineNames()),
+			Target:         fromTarget(in.GetLineTarget()),
+			Containers:     names(in.GetContainers()),
+			OptionPrefixes: names(in.GetOptionPrefixes()),
 		},
 		Kind:         kind,
-		Capabilities: in.GetCapabilities(),
+		Capabilities: names(in.GetCapabilities()),
 		Instance:     in.GetInstance(),
+		Revision:     int(in.GetRevision()),
 	}
-	for _, o := range in.GetOptions() {
-		typ, ok := keyOf(typeToProto, o.GetType())
-		if !ok {
-			return sdk.Description{}, fmt.Errorf("option %q of plugin %q is of a type this version does not know: %v",
-				o.GetName(), in.GetName(), o.GetType())
-		}
-		d.Options = append(d.Options, fromOption(o, typ))
+	for _, o := range first(in.GetOptions(), maxOptions) {
+		d.Options = append(d.Options, fromOption(o, types.From(o.GetType(), sdk.TypeUnknown)))
 	}
 	return d, nil
+}
+
+func first[T any](list []T, most int) []T { return list[:min(len(list), most)] }
+
+func names(list []string) []string {
+	var out []string
+	for _, one := range first(list, maxListed) {
+		out = append(out, Name(one))
+	}
+	return out
 }
 
 func fromOption(o *pluginv1.Option, typ sdk.OptionType) sdk.Option {
@@ -131,27 +156,17 @@ func fromOption(o *pluginv1.Option, typ sdk.OptionType) sdk.Option {
 		Name:        o.GetName(),
 		Type:        typ,
 		DefaultJSON: o.GetDefaultJson(),
-		Unit:        o.GetUnit(),
-		Allowed:     o.GetAllowed(),
+		Unit:        Name(o.GetUnit()),
+		Allowed:     first(o.GetAllowed(), maxPatterns),
 		Secret:      o.GetSecret(),
 		Required:    o.GetRequired(),
 		Env:         o.GetEnv(),
-		DocEN:       o.GetDocEn(),
-		DocZH:       o.GetDocZh(),
+		DocEN:       Text(o.GetDocEn()),
+		DocZH:       Text(o.GetDocZh()),
 		Room:        o.GetRoom(),
 		Minimum:     o.GetMinimum(),
 		Maximum:     o.GetMaximum(),
 		Pattern:     o.GetPattern(),
 		Format:      o.GetFormat(),
 	}
-}
-
-func keyOf[K, V comparable](m map[K]V, value V) (K, bool) {
-	for k, v := range m {
-		if v == value {
-			return k, true
-		}
-	}
-	var zero K
-	return zero, false
 }

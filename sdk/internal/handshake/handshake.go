@@ -10,6 +10,18 @@ import (
 // ProtocolVersion is the major version of the contract in sdk/proto: packages lubod.*.v1 are served under number 1.
 const ProtocolVersion = 1
 
+// Revision counts the additions to that version. A side refuses a peer below MinRevision: what was built before version 1 was
+// final answers with 0, and means other things by the same fields. A higher one is a newer peer, which says nothing that may not
+// be passed over.
+const (
+	Revision    = 1
+	MinRevision = 1
+)
+
+// MaxMessage bounds one gRPC message in bytes, on both sides: rooms have long lists of streams and recordings long lists of
+// segments; media never crosses.
+const MaxMessage = 16 << 20
+
 // Service is the one name in the plugin set: a process serves one plugin, whatever its kind.
 const Service = "lubod"
 

@@ -10,12 +10,12 @@ import (
 
 // MustBind ties an author's factory to the schema of its options. It panics when check or the tags find a mistake: the
 // plugin was built wrong, and its first start is the time to say so.
-func MustBind[C, P any](check func() error, factory func(context.Context, C) (P, error), ready func(context.Context, P)) (
+func MustBind[C, P any](check func([]sdk.Option) error, factory func(context.Context, C) (P, error), ready func(context.Context, P)) (
 	[]sdk.Option, func(context.Context, []byte) error,
 ) {
 	schema, err := Of[C]()
 	if err == nil {
-		err = check()
+		err = check(schema.Options)
 	}
 	if err != nil {
 		panic("this plugin is built wrong: " + err.Error())

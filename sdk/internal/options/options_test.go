@@ -187,7 +187,7 @@ func TestOverKeepsWhatARoomDoesNotSet(t *testing.T) {
 
 func TestFactoryThatReturnsNothing(t *testing.T) {
 	_, configure := options.MustBind(
-		func() error { return nil },
+		func([]sdk.Option) error { return nil },
 		func(context.Context, struct{}) (*all, error) { return nil, nil },
 		func(context.Context, *all) { t.Error("must not be used") })
 	if err := configure(t.Context(), nil); sdk.KindOf(err) != sdk.Bug {
@@ -197,7 +197,7 @@ func TestFactoryThatReturnsNothing(t *testing.T) {
 
 func TestFactoryErrorKeepsItsKind(t *testing.T) {
 	_, configure := options.MustBind(
-		func() error { return nil },
+		func([]sdk.Option) error { return nil },
 		func(context.Context, struct{}) (*all, error) {
 			return nil, sdk.Errorf(sdk.LoginRequired, "cookie ran out")
 		},
@@ -213,7 +213,7 @@ func TestPluginThatIsBuiltWrongPanicsClearly(t *testing.T) {
 			t.Errorf("got %q", text)
 		}
 	}()
-	options.MustBind(func() error { return errors.New("no name") },
+	options.MustBind(func([]sdk.Option) error { return errors.New("no name") },
 		func(context.Context, struct{}) (*all, error) { return &all{}, nil }, func(context.Context, *all) {})
 }
 

@@ -50,9 +50,13 @@ type description struct {
 	Version      string              `json:"version"`
 	Kind         sdk.PluginKind      `json:"kind"`
 	Protocol     int                 `json:"protocol"`
+	Revision     int                 `json:"revision"`
 	Match        []string            `json:"match,omitempty"`
 	Examples     []string            `json:"examples,omitempty"`
 	Lines        []string            `json:"lines,omitempty"`
+	Target       sdk.LineTarget      `json:"target,omitempty"`
+	Containers   []string            `json:"containers,omitempty"`
+	Prefixes     []string            `json:"option_prefixes,omitempty"`
 	Capabilities []string            `json:"capabilities"`
 	Options      []optionDescription `json:"options"`
 }
@@ -78,7 +82,8 @@ type optionDescription struct {
 func writeDescription(w io.Writer, d sdk.Description) error {
 	out := description{
 		Name: d.Name, Version: d.Version, Kind: d.Kind, Protocol: handshake.ProtocolVersion,
-		Match: d.Match, Examples: d.Examples, Lines: d.Lines,
+		Revision: d.Revision, Match: d.Match, Examples: d.Examples, Lines: d.Lines, Target: d.Target,
+		Containers: d.Containers, Prefixes: d.OptionPrefixes,
 		Capabilities: append([]string{}, d.Capabilities...), Options: []optionDescription{},
 	}
 	for _, o := range d.Options {

@@ -68,10 +68,12 @@ func TestMistakesInInfoAreNamed(t *testing.T) {
 		kind   sdk.PluginKind
 		change func(*sdk.Info)
 	}{
-		"Name":    {sdk.KindLine, func(i *sdk.Info) { i.Name = "Acme TV" }},
-		"Version": {sdk.KindLine, func(i *sdk.Info) { i.Version = "" }},
-		"Lines":   {sdk.KindLine, func(i *sdk.Info) { i.Lines = nil }},
-		"Match":   {sdk.KindExtractor, func(i *sdk.Info) { i.Match = []string{"("} }},
+		"Name":           {sdk.KindLine, func(i *sdk.Info) { i.Name = "Acme TV" }},
+		"Version":        {sdk.KindLine, func(i *sdk.Info) { i.Version = "" }},
+		"Target":         {sdk.KindExtractor, func(i *sdk.Info) { i.Match, i.Target = []string{"^x"}, sdk.TargetStorage }},
+		"OptionPrefixes": {sdk.KindLine, func(i *sdk.Info) { i.OptionPrefixes = []string{"acme"} }},
+		"Lines":          {sdk.KindLine, func(i *sdk.Info) { i.Lines = nil }},
+		"Match":          {sdk.KindExtractor, func(i *sdk.Info) { i.Match = []string{"("} }},
 		"Examples": {sdk.KindExtractor, func(i *sdk.Info) {
 			i.Match, i.Examples = []string{`^https://live\.acme\.tv/\d+$`}, []string{"https://live.acme.tv/42", "https://acme.tv/42"}
 		}},
@@ -80,16 +82,24 @@ func TestMistakesInInfoAreNamed(t *testing.T) {
 		p := acme()
 		p.Kind = tt.kind
 		tt.change(&p.Info)
-		if err := p.Check(); err == nil || !strings.Contains(err.Error(), "sdk.Info."+field) {
+		if err := p.Check(p.Options); err == nil || !strings.Contains(err.Error(), "sdk.Info."+field) {
 			t.Errorf("%s: got %v", field, err)
 		}
 	}
+	own := sdk.Option{Name: "quality", Type: sdk.TypeString, Room: true}
+	for name, want := range map[string]bool{"acme_quality": true, "user_agent": true, "quality": false, "acmequality": false} {
+		p, option := acme(), own
+		p.Info.OptionPrefixes, option.Name = []string{"acme_"}, name
+		if err := p.Check([]sdk.Option{option}); (err == nil) != want {
+			t.Errorf("room option %s: got %v", name, err)
+		}
+	}
 	p := acme()
-	if err := p.Check(); err != nil {
+	if err := p.Check(p.Options); err != nil {
 		t.Error(err)
 	}
 	p.Kind = sdk.KindExtractor
-	if err := p.Check(); err == nil {
+	if err := p.Check(p.Options); err == nil {
 		t.Error("an extractor without a pattern was accepted")
 	}
 }

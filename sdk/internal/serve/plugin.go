@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/internal/handshake"
 )
 
 // Plugin is one plugin as the package of its kind describes it.
@@ -34,8 +35,8 @@ type Plugin struct {
 	Close func(ctx context.Context)
 }
 
-// Check reports what an author got wrong in Info.
-func (p *Plugin) Check() error {
+// Check reports what an author got wrong in Info, or in the names of options.
+func (p *Plugin) Check(options []sdk.Option) error {
 	if !regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`).MatchString(p.Info.Name) {
 		return fmt.Errorf("sdk.Info.Name %q must consist of lower-case letters, digits and dashes", p.Info.Name)
 	}
@@ -55,7 +56,12 @@ func (p *Plugin) Check() error {
 			return fmt.Errorf("sdk.Info.Examples: %q matches no pattern of Match", url)
 		}
 	}
+	if err := p.checkOptions(options); err != nil {
+		return err
+	}
 	switch {
+	case p.Info.Target != sdk.TargetBilibili && (p.Info.Target != sdk.TargetStorage || p.Kind != sdk.KindLine):
+		return fmt.Errorf("sdk.Info.Target %q is none, or the plugin is no line", p.Info.Target)
 	case p.Kind == sdk.KindExtractor && len(p.Info.Match) == 0:
 		return fmt.Errorf("sdk.Info.Match is empty: the extractor would never be asked")
 	case p.Kind == sdk.KindLine && len(p.Info.Lines) == 0:
@@ -64,9 +70,27 @@ func (p *Plugin) Check() error {
 	return nil
 }
 
+var prefixPattern = regexp.MustCompile(`^[a-z][a-z0-9]*_$`)
+
+// checkOptions holds the names of room options against the prefixes. They share one list with those of all other plugins.
+func (p *Plugin) checkOptions(options []sdk.Option) error {
+	for _, prefix := range p.Info.OptionPrefixes {
+		if !prefixPattern.MatchString(prefix) {
+			return fmt.Errorf("sdk.Info.OptionPrefixes: %q must be a word of lower-case letters and digits with _ behind it, such as %q", prefix, "acme_")
+		}
+	}
+	for _, option := range options {
+		if option.Room && !sdk.OwnsRoomOption(p.Info.OptionPrefixes, option) {
+			return fmt.Errorf("option %q has room:\"true\": its name must begin with one of sdk.Info.OptionPrefixes %q, or be one that all plugins share",
+				option.Name, p.Info.OptionPrefixes)
+		}
+	}
+	return nil
+}
+
 // describe answers Describe and the command-line argument of that name.
 func (p *Plugin) describe(instance string) sdk.Description {
-	d := sdk.Description{Info: p.Info, Kind: p.Kind, Options: p.Options, Instance: instance}
+	d := sdk.Description{Info: p.Info, Kind: p.Kind, Options: p.Options, Instance: instance, Revision: handshake.Revision}
 	if p.Capabilities != nil {
 		d.Capabilities = p.Capabilities()
 	}

@@ -16,12 +16,9 @@ import (
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/internal/convert"
 	pluginv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/plugin/v1"
+	"github.com/lubod/lubod/sdk/internal/handshake"
 	"github.com/lubod/lubod/sdk/internal/rpcerr"
 )
-
-// maxMessage bounds one gRPC message in bytes: rooms have long lists of streams and recordings long lists of segments,
-// media never crosses.
-const maxMessage = 16 << 20
 
 // Server answers one host for one plugin.
 type Server struct {
@@ -41,14 +38,18 @@ type Server struct {
 	configuring sync.Mutex
 	options     []byte
 	configured  atomic.Bool
+	// host is what the host said of itself last.
+	host *atomic.Pointer[sdk.Host]
 }
 
 // NewServer makes the server of one plugin. life ends with the process; idle is called when it may end by itself.
 func NewServer(life context.Context, p *Plugin, instance string, logger *slog.Logger, idle func()) *Server {
+	host := new(atomic.Pointer[sdk.Host])
 	return &Server{
+		host:     host,
 		plugin:   p,
 		instance: instance,
-		life:     sdk.WithLogger(life, logger),
+		life:     sdk.WithHost(sdk.WithLogger(life, logger), host),
 		logger:   logger,
 		presence: newPresence(),
 		onCall:   func(context.Context) {},
@@ -59,7 +60,8 @@ func NewServer(life context.Context, p *Plugin, instance string, logger *slog.Lo
 // GRPC makes the gRPC server, without any service on it yet. Tests and processes get the same one.
 func (s *Server) GRPC(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
-		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxRecvMsgSize(handshake.MaxMessage),
+		grpc.MaxSendMsgSize(handshake.MaxMessage),
 		grpc.ChainUnaryInterceptor(s.unary),
 		grpc.ChainStreamInterceptor(s.stream),
 		// A host may ping an idle connection; gRPC's default answer to that is to cut it.
@@ -83,8 +85,14 @@ func (s *Server) Close(ctx context.Context) {
 // WaitIdle returns when no call is under way: the author's code has returned, whatever the caller was told.
 func (s *Server) WaitIdle(ctx context.Context) error { return s.presence.wait(ctx) }
 
-// Describe implements pluginv1.PluginServiceServer.
-func (s *Server) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+// Describe implements pluginv1.PluginServiceServer. A host that was built before version 1 was final is refused: it would read
+// other things in the same fields.
+func (s *Server) Describe(_ context.Context, in *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+	if in.GetRevision() < handshake.MinRevision {
+		return nil, sdk.Errorf(sdk.Unsupported, "this plugin speaks revision %d of the contract, and the host speaks %d, from before version 1 was final: use a newer lubod",
+			handshake.Revision, in.GetRevision())
+	}
+	s.host.Store(&sdk.Host{Version: convert.Name(in.GetHostVersion()), Capabilities: in.GetHostCapabilities()})
 	return convert.Description(s.plugin.describe(s.instance)), nil
 }
 
@@ -126,13 +134,18 @@ func (s *Server) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.Drain
 	return &pluginv1.DrainResponse{}, nil
 }
 
+// context is what an author's code finds in each call.
+func (s *Server) context(ctx context.Context) context.Context {
+	return sdk.WithHost(sdk.WithLogger(ctx, s.logger), s.host)
+}
+
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	defer s.presence.enter()()
 	s.onCall(ctx)
 	logger := s.logger.With("call", info.FullMethod)
 	defer func() { err = rpcerr.Encode(ctx, err) }()
 	defer Recover(logger, &err)
-	return handler(sdk.WithLogger(ctx, s.logger), req)
+	return handler(s.context(ctx), req)
 }
 
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
@@ -142,7 +155,7 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	logger := s.logger.With("call", info.FullMethod)
 	defer func() { err = rpcerr.Encode(ctx, err) }()
 	defer Recover(logger, &err)
-	return handler(srv, loggedStream{ServerStream: ss, ctx: sdk.WithLogger(ctx, s.logger)})
+	return handler(srv, loggedStream{ServerStream: ss, ctx: s.context(ctx)})
 }
 
 type loggedStream struct {

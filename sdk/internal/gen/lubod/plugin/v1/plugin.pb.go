@@ -3,6 +3,17 @@
 // Version 1 never breaks: fields and calls are added, never changed or removed. Optional abilities are named in
 // DescribeResponse.capabilities. A breaking change would be version 2, served beside version 1.
 //
+// Rules for readers, on both sides:
+//   - A field or an event that the reader does not know is passed over.
+//   - A value of an enum that the reader does not know never makes an answer unreadable. Each enum says what it is taken
+//     for; where it says nothing, it is taken for UNSPECIFIED. What it belongs to is left out, and the rest is used.
+//   - A field that is absent has the meaning that it had before it was added.
+//   - An answer is at most 16 MiB. A reader cuts texts that are longer than it stores, and lists that are longer than it
+//     uses, and does not refuse an answer for them.
+//
+// The revision counts the additions to version 1. A side refuses a peer of a lower revision than 1: what was built before
+// version 1 was final answers with none.
+//
 // Errors of every call are a gRPC status with one google.rpc.ErrorInfo detail: domain "lubod", reason = one of
 // NOT_FOUND, LOGIN_REQUIRED, FORBIDDEN, RATE_LIMITED, CHALLENGED, UNAVAILABLE, INVALID_OPTION, UNSUPPORTED, CORRUPT, BUG;
 // metadata "retry_after_ms" (RATE_LIMITED, decimal) and "cause" (FORBIDDEN: password, paid or region).
@@ -83,7 +94,60 @@ func (Kind) EnumDescriptor() ([]byte, []int) {
 	return file_lubod_plugin_v1_plugin_proto_rawDescGZIP(), []int{0}
 }
 
-// OptionType is the JSON type of an option's value.
+// LineTarget is what a line brings files to.
+type LineTarget int32
+
+const (
+	// Bilibili.
+	LineTarget_LINE_TARGET_UNSPECIFIED LineTarget = 0
+	// The storage behind Bilibili's archives: the result can be submitted.
+	LineTarget_LINE_TARGET_BILIBILI LineTarget = 1
+	// Storage of the operator: nothing is submitted. A host without use for such lines never chooses them.
+	LineTarget_LINE_TARGET_STORAGE LineTarget = 2
+)
+
+// Enum value maps for LineTarget.
+var (
+	LineTarget_name = map[int32]string{
+		0: "LINE_TARGET_UNSPECIFIED",
+		1: "LINE_TARGET_BILIBILI",
+		2: "LINE_TARGET_STORAGE",
+	}
+	LineTarget_value = map[string]int32{
+		"LINE_TARGET_UNSPECIFIED": 0,
+		"LINE_TARGET_BILIBILI":    1,
+		"LINE_TARGET_STORAGE":     2,
+	}
+)
+
+func (x LineTarget) Enum() *LineTarget {
+	p := new(LineTarget)
+	*p = x
+	return p
+}
+
+func (x LineTarget) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LineTarget) Descriptor() protoreflect.EnumDescriptor {
+	return file_lubod_plugin_v1_plugin_proto_enumTypes[1].Descriptor()
+}
+
+func (LineTarget) Type() protoreflect.EnumType {
+	return &file_lubod_plugin_v1_plugin_proto_enumTypes[1]
+}
+
+func (x LineTarget) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LineTarget.Descriptor instead.
+func (LineTarget) EnumDescriptor() ([]byte, []int) {
+	return file_lubod_plugin_v1_plugin_proto_rawDescGZIP(), []int{1}
+}
+
+// OptionType is the JSON type of an option's value. An option of a type that the host does not know cannot be set.
 type OptionType int32
 
 const (
@@ -126,11 +190,11 @@ func (x OptionType) String() string {
 }
 
 func (OptionType) Descriptor() protoreflect.EnumDescriptor {
-	return file_lubod_plugin_v1_plugin_proto_enumTypes[1].Descriptor()
+	return file_lubod_plugin_v1_plugin_proto_enumTypes[2].Descriptor()
 }
 
 func (OptionType) Type() protoreflect.EnumType {
-	return &file_lubod_plugin_v1_plugin_proto_enumTypes[1]
+	return &file_lubod_plugin_v1_plugin_proto_enumTypes[2]
 }
 
 func (x OptionType) Number() protoreflect.EnumNumber {
@@ -139,7 +203,7 @@ func (x OptionType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OptionType.Descriptor instead.
 func (OptionType) EnumDescriptor() ([]byte, []int) {
-	return file_lubod_plugin_v1_plugin_proto_rawDescGZIP(), []int{1}
+	return file_lubod_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
 }
 
 // Option is one thing an operator can set for the plugin.
@@ -163,7 +227,8 @@ type Option struct {
 	DocEn string `protobuf:"bytes,9,opt,name=doc_en,json=docEn,proto3" json:"doc_en,omitempty"`
 	DocZh string `protobuf:"bytes,10,opt,name=doc_zh,json=docZh,proto3" json:"doc_zh,omitempty"`
 	// room options can also be set while the plugin runs, for all rooms or for one: the plugin takes them over those of
-	// Configure from the options_json of each request. All others are set in plugins.hcl only.
+	// Configure from the options_json of each request. All others are set in plugins.hcl only. Their names begin with one
+	// of option_prefixes, or are among those that all plugins share: user_agent.
 	Room bool `protobuf:"varint,11,opt,name=room,proto3" json:"room,omitempty"`
 	// minimum and maximum of a number, as text; empty: none.
 	Minimum string `protobuf:"bytes,12,opt,name=minimum,proto3" json:"minimum,omitempty"`
@@ -314,7 +379,12 @@ func (x *Option) GetFormat() string {
 }
 
 type DescribeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// host_version is for logs. What a host can do is told by its capabilities, such as "timeline".
+	HostVersion      string   `protobuf:"bytes,1,opt,name=host_version,json=hostVersion,proto3" json:"host_version,omitempty"`
+	HostCapabilities []string `protobuf:"bytes,2,rep,name=host_capabilities,json=hostCapabilities,proto3" json:"host_capabilities,omitempty"`
+	// revision of the contract that the host was built with.
+	Revision      int32 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +419,27 @@ func (*DescribeRequest) Descriptor() ([]byte, []int) {
 	return file_lubod_plugin_v1_plugin_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *DescribeRequest) GetHostVersion() string {
+	if x != nil {
+		return x.HostVersion
+	}
+	return ""
+}
+
+func (x *DescribeRequest) GetHostCapabilities() []string {
+	if x != nil {
+		return x.HostCapabilities
+	}
+	return nil
+}
+
+func (x *DescribeRequest) GetRevision() int32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 type DescribeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -365,7 +456,15 @@ type DescribeResponse struct {
 	// trusts a process id or a socket.
 	Instance string `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`
 	// examples are URLs that the patterns match, for people (extractors).
-	Examples      []string `protobuf:"bytes,9,rep,name=examples,proto3" json:"examples,omitempty"`
+	Examples []string `protobuf:"bytes,9,rep,name=examples,proto3" json:"examples,omitempty"`
+	// containers are what the recorder takes, as Stream.container names them; empty: whatever there is (recorders).
+	Containers []string `protobuf:"bytes,10,rep,name=containers,proto3" json:"containers,omitempty"`
+	// option_prefixes begin the names of the plugin's room options, such as "acme_". No two plugins have the same.
+	OptionPrefixes []string `protobuf:"bytes,11,rep,name=option_prefixes,json=optionPrefixes,proto3" json:"option_prefixes,omitempty"`
+	// line_target is that of all line_names (lines).
+	LineTarget LineTarget `protobuf:"varint,12,opt,name=line_target,json=lineTarget,proto3,enum=lubod.plugin.v1.LineTarget" json:"line_target,omitempty"`
+	// revision of the contract that the plugin was built with.
+	Revision      int32 `protobuf:"varint,13,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -461,6 +560,34 @@ func (x *DescribeResponse) GetExamples() []string {
 		return x.Examples
 	}
 	return nil
+}
+
+func (x *DescribeResponse) GetContainers() []string {
+	if x != nil {
+		return x.Containers
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetOptionPrefixes() []string {
+	if x != nil {
+		return x.OptionPrefixes
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetLineTarget() LineTarget {
+	if x != nil {
+		return x.LineTarget
+	}
+	return LineTarget_LINE_TARGET_UNSPECIFIED
+}
+
+func (x *DescribeResponse) GetRevision() int32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 type ConfigureRequest struct {
@@ -709,8 +836,11 @@ const file_lubod_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aminimum\x18\f \x01(\tR\aminimum\x12\x18\n" +
 	"\amaximum\x18\r \x01(\tR\amaximum\x12\x18\n" +
 	"\apattern\x18\x0e \x01(\tR\apattern\x12\x16\n" +
-	"\x06format\x18\x0f \x01(\tR\x06format\"\x11\n" +
-	"\x0fDescribeRequest\"\xbc\x02\n" +
+	"\x06format\x18\x0f \x01(\tR\x06format\"}\n" +
+	"\x0fDescribeRequest\x12!\n" +
+	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\x12+\n" +
+	"\x11host_capabilities\x18\x02 \x03(\tR\x10hostCapabilities\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x05R\brevision\"\xdf\x03\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12)\n" +
@@ -721,7 +851,15 @@ const file_lubod_plugin_v1_plugin_proto_rawDesc = "" +
 	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\x121\n" +
 	"\aoptions\x18\a \x03(\v2\x17.lubod.plugin.v1.OptionR\aoptions\x12\x1a\n" +
 	"\binstance\x18\b \x01(\tR\binstance\x12\x1a\n" +
-	"\bexamples\x18\t \x03(\tR\bexamples\"5\n" +
+	"\bexamples\x18\t \x03(\tR\bexamples\x12\x1e\n" +
+	"\n" +
+	"containers\x18\n" +
+	" \x03(\tR\n" +
+	"containers\x12'\n" +
+	"\x0foption_prefixes\x18\v \x03(\tR\x0eoptionPrefixes\x12<\n" +
+	"\vline_target\x18\f \x01(\x0e2\x1b.lubod.plugin.v1.LineTargetR\n" +
+	"lineTarget\x12\x1a\n" +
+	"\brevision\x18\r \x01(\x05R\brevision\"5\n" +
 	"\x10ConfigureRequest\x12!\n" +
 	"\foptions_json\x18\x01 \x01(\fR\voptionsJson\"\x13\n" +
 	"\x11ConfigureResponse\"\x0f\n" +
@@ -733,7 +871,12 @@ const file_lubod_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eKIND_EXTRACTOR\x10\x01\x12\x11\n" +
 	"\rKIND_RECORDER\x10\x02\x12\r\n" +
-	"\tKIND_LINE\x10\x03*\xa8\x01\n" +
+	"\tKIND_LINE\x10\x03*\\\n" +
+	"\n" +
+	"LineTarget\x12\x1b\n" +
+	"\x17LINE_TARGET_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14LINE_TARGET_BILIBILI\x10\x01\x12\x17\n" +
+	"\x13LINE_TARGET_STORAGE\x10\x02*\xa8\x01\n" +
 	"\n" +
 	"OptionType\x12\x1b\n" +
 	"\x17OPTION_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -760,38 +903,40 @@ func file_lubod_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_lubod_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_lubod_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_lubod_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_lubod_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_lubod_plugin_v1_plugin_proto_goTypes = []any{
 	(Kind)(0),                 // 0: lubod.plugin.v1.Kind
-	(OptionType)(0),           // 1: lubod.plugin.v1.OptionType
-	(*Option)(nil),            // 2: lubod.plugin.v1.Option
-	(*DescribeRequest)(nil),   // 3: lubod.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),  // 4: lubod.plugin.v1.DescribeResponse
-	(*ConfigureRequest)(nil),  // 5: lubod.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil), // 6: lubod.plugin.v1.ConfigureResponse
-	(*HealthRequest)(nil),     // 7: lubod.plugin.v1.HealthRequest
-	(*HealthResponse)(nil),    // 8: lubod.plugin.v1.HealthResponse
-	(*DrainRequest)(nil),      // 9: lubod.plugin.v1.DrainRequest
-	(*DrainResponse)(nil),     // 10: lubod.plugin.v1.DrainResponse
+	(LineTarget)(0),           // 1: lubod.plugin.v1.LineTarget
+	(OptionType)(0),           // 2: lubod.plugin.v1.OptionType
+	(*Option)(nil),            // 3: lubod.plugin.v1.Option
+	(*DescribeRequest)(nil),   // 4: lubod.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),  // 5: lubod.plugin.v1.DescribeResponse
+	(*ConfigureRequest)(nil),  // 6: lubod.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil), // 7: lubod.plugin.v1.ConfigureResponse
+	(*HealthRequest)(nil),     // 8: lubod.plugin.v1.HealthRequest
+	(*HealthResponse)(nil),    // 9: lubod.plugin.v1.HealthResponse
+	(*DrainRequest)(nil),      // 10: lubod.plugin.v1.DrainRequest
+	(*DrainResponse)(nil),     // 11: lubod.plugin.v1.DrainResponse
 }
 var file_lubod_plugin_v1_plugin_proto_depIdxs = []int32{
-	1,  // 0: lubod.plugin.v1.Option.type:type_name -> lubod.plugin.v1.OptionType
+	2,  // 0: lubod.plugin.v1.Option.type:type_name -> lubod.plugin.v1.OptionType
 	0,  // 1: lubod.plugin.v1.DescribeResponse.kind:type_name -> lubod.plugin.v1.Kind
-	2,  // 2: lubod.plugin.v1.DescribeResponse.options:type_name -> lubod.plugin.v1.Option
-	3,  // 3: lubod.plugin.v1.PluginService.Describe:input_type -> lubod.plugin.v1.DescribeRequest
-	5,  // 4: lubod.plugin.v1.PluginService.Configure:input_type -> lubod.plugin.v1.ConfigureRequest
-	7,  // 5: lubod.plugin.v1.PluginService.Health:input_type -> lubod.plugin.v1.HealthRequest
-	9,  // 6: lubod.plugin.v1.PluginService.Drain:input_type -> lubod.plugin.v1.DrainRequest
-	4,  // 7: lubod.plugin.v1.PluginService.Describe:output_type -> lubod.plugin.v1.DescribeResponse
-	6,  // 8: lubod.plugin.v1.PluginService.Configure:output_type -> lubod.plugin.v1.ConfigureResponse
-	8,  // 9: lubod.plugin.v1.PluginService.Health:output_type -> lubod.plugin.v1.HealthResponse
-	10, // 10: lubod.plugin.v1.PluginService.Drain:output_type -> lubod.plugin.v1.DrainResponse
-	7,  // [7:11] is the sub-list for method output_type
-	3,  // [3:7] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	3,  // 2: lubod.plugin.v1.DescribeResponse.options:type_name -> lubod.plugin.v1.Option
+	1,  // 3: lubod.plugin.v1.DescribeResponse.line_target:type_name -> lubod.plugin.v1.LineTarget
+	4,  // 4: lubod.plugin.v1.PluginService.Describe:input_type -> lubod.plugin.v1.DescribeRequest
+	6,  // 5: lubod.plugin.v1.PluginService.Configure:input_type -> lubod.plugin.v1.ConfigureRequest
+	8,  // 6: lubod.plugin.v1.PluginService.Health:input_type -> lubod.plugin.v1.HealthRequest
+	10, // 7: lubod.plugin.v1.PluginService.Drain:input_type -> lubod.plugin.v1.DrainRequest
+	5,  // 8: lubod.plugin.v1.PluginService.Describe:output_type -> lubod.plugin.v1.DescribeResponse
+	7,  // 9: lubod.plugin.v1.PluginService.Configure:output_type -> lubod.plugin.v1.ConfigureResponse
+	9,  // 10: lubod.plugin.v1.PluginService.Health:output_type -> lubod.plugin.v1.HealthResponse
+	11, // 11: lubod.plugin.v1.PluginService.Drain:output_type -> lubod.plugin.v1.DrainResponse
+	8,  // [8:12] is the sub-list for method output_type
+	4,  // [4:8] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_lubod_plugin_v1_plugin_proto_init() }
@@ -804,7 +949,7 @@ func file_lubod_plugin_v1_plugin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lubod_plugin_v1_plugin_proto_rawDesc), len(file_lubod_plugin_v1_plugin_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -3,6 +3,17 @@
 // Version 1 never breaks: fields and calls are added, never changed or removed. Optional abilities are named in
 // DescribeResponse.capabilities. A breaking change would be version 2, served beside version 1.
 //
+// Rules for readers, on both sides:
+//   - A field or an event that the reader does not know is passed over.
+//   - A value of an enum that the reader does not know never makes an answer unreadable. Each enum says what it is taken
+//     for; where it says nothing, it is taken for UNSPECIFIED. What it belongs to is left out, and the rest is used.
+//   - A field that is absent has the meaning that it had before it was added.
+//   - An answer is at most 16 MiB. A reader cuts texts that are longer than it stores, and lists that are longer than it
+//     uses, and does not refuse an answer for them.
+//
+// The revision counts the additions to version 1. A side refuses a peer of a lower revision than 1: what was built before
+// version 1 was final answers with none.
+//
 // Errors of every call are a gRPC status with one google.rpc.ErrorInfo detail: domain "lubod", reason = one of
 // NOT_FOUND, LOGIN_REQUIRED, FORBIDDEN, RATE_LIMITED, CHALLENGED, UNAVAILABLE, INVALID_OPTION, UNSUPPORTED, CORRUPT, BUG;
 // metadata "retry_after_ms" (RATE_LIMITED, decimal) and "cause" (FORBIDDEN: password, paid or region).

@@ -1,5 +1,5 @@
 // lubod recorder contract, version 1: from a live stream to segment files on disk.
-// Version 1 never breaks: fields and calls are added, never changed or removed.
+// Version 1 never breaks; the rules for readers are in plugin/v1/plugin.proto.
 //
 // A recorder process outlives its host. The host numbers nothing itself: it remembers the sequence number of the
 // last event it has committed, asks for what came after it, and acknowledges what it has committed.
@@ -13,6 +13,7 @@
 package recorderv1
 
 import (
+	v1 "github.com/lubod/lubod/sdk/internal/gen/lubod/common/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -27,6 +28,124 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// FileRole is what a file of a segment holds. A host keeps one that it does not know beside the media.
+type FileRole int32
+
+const (
+	FileRole_FILE_ROLE_UNSPECIFIED FileRole = 0
+	// Pictures and sound: what is published.
+	FileRole_FILE_ROLE_MEDIA FileRole = 1
+	FileRole_FILE_ROLE_CHAT  FileRole = 2
+	FileRole_FILE_ROLE_COVER FileRole = 3
+	// Sound that belongs to media without any.
+	FileRole_FILE_ROLE_AUDIO FileRole = 4
+)
+
+// Enum value maps for FileRole.
+var (
+	FileRole_name = map[int32]string{
+		0: "FILE_ROLE_UNSPECIFIED",
+		1: "FILE_ROLE_MEDIA",
+		2: "FILE_ROLE_CHAT",
+		3: "FILE_ROLE_COVER",
+		4: "FILE_ROLE_AUDIO",
+	}
+	FileRole_value = map[string]int32{
+		"FILE_ROLE_UNSPECIFIED": 0,
+		"FILE_ROLE_MEDIA":       1,
+		"FILE_ROLE_CHAT":        2,
+		"FILE_ROLE_COVER":       3,
+		"FILE_ROLE_AUDIO":       4,
+	}
+)
+
+func (x FileRole) Enum() *FileRole {
+	p := new(FileRole)
+	*p = x
+	return p
+}
+
+func (x FileRole) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FileRole) Descriptor() protoreflect.EnumDescriptor {
+	return file_lubod_recorder_v1_recorder_proto_enumTypes[0].Descriptor()
+}
+
+func (FileRole) Type() protoreflect.EnumType {
+	return &file_lubod_recorder_v1_recorder_proto_enumTypes[0]
+}
+
+func (x FileRole) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FileRole.Descriptor instead.
+func (FileRole) EnumDescriptor() ([]byte, []int) {
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{0}
+}
+
+// TimelineKind says what a timeline event tells of a stretch of a broadcast.
+type TimelineKind int32
+
+const (
+	TimelineKind_TIMELINE_KIND_UNSPECIFIED TimelineKind = 0
+	// Media stopped arriving, at "at".
+	TimelineKind_TIMELINE_KIND_LOST TimelineKind = 1
+	// Media arrives again: the stretch of length_ms before "at" is missing.
+	TimelineKind_TIMELINE_KIND_RESUMED TimelineKind = 2
+	// length_ms of media around "at" were left out of the file, while the connection went on.
+	TimelineKind_TIMELINE_KIND_REPAIRED TimelineKind = 3
+	// Nothing is missing: another address, network, codec or size of picture from here on.
+	TimelineKind_TIMELINE_KIND_CHANGED TimelineKind = 4
+)
+
+// Enum value maps for TimelineKind.
+var (
+	TimelineKind_name = map[int32]string{
+		0: "TIMELINE_KIND_UNSPECIFIED",
+		1: "TIMELINE_KIND_LOST",
+		2: "TIMELINE_KIND_RESUMED",
+		3: "TIMELINE_KIND_REPAIRED",
+		4: "TIMELINE_KIND_CHANGED",
+	}
+	TimelineKind_value = map[string]int32{
+		"TIMELINE_KIND_UNSPECIFIED": 0,
+		"TIMELINE_KIND_LOST":        1,
+		"TIMELINE_KIND_RESUMED":     2,
+		"TIMELINE_KIND_REPAIRED":    3,
+		"TIMELINE_KIND_CHANGED":     4,
+	}
+)
+
+func (x TimelineKind) Enum() *TimelineKind {
+	p := new(TimelineKind)
+	*p = x
+	return p
+}
+
+func (x TimelineKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TimelineKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_lubod_recorder_v1_recorder_proto_enumTypes[1].Descriptor()
+}
+
+func (TimelineKind) Type() protoreflect.EnumType {
+	return &file_lubod_recorder_v1_recorder_proto_enumTypes[1]
+}
+
+func (x TimelineKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TimelineKind.Descriptor instead.
+func (TimelineKind) EnumDescriptor() ([]byte, []int) {
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+}
 
 type EndReason int32
 
@@ -71,11 +190,11 @@ func (x EndReason) String() string {
 }
 
 func (EndReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_lubod_recorder_v1_recorder_proto_enumTypes[0].Descriptor()
+	return file_lubod_recorder_v1_recorder_proto_enumTypes[2].Descriptor()
 }
 
 func (EndReason) Type() protoreflect.EnumType {
-	return &file_lubod_recorder_v1_recorder_proto_enumTypes[0]
+	return &file_lubod_recorder_v1_recorder_proto_enumTypes[2]
 }
 
 func (x EndReason) Number() protoreflect.EnumNumber {
@@ -84,91 +203,7 @@ func (x EndReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EndReason.Descriptor instead.
 func (EndReason) EnumDescriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{0}
-}
-
-type Stream struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Url           string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	Container     string                 `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
-	Codec         string                 `protobuf:"bytes,3,opt,name=codec,proto3" json:"codec,omitempty"`
-	Cdn           string                 `protobuf:"bytes,4,opt,name=cdn,proto3" json:"cdn,omitempty"`
-	Headers       map[string]string      `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Stream) Reset() {
-	*x = Stream{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Stream) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Stream) ProtoMessage() {}
-
-func (x *Stream) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Stream.ProtoReflect.Descriptor instead.
-func (*Stream) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Stream) GetUrl() string {
-	if x != nil {
-		return x.Url
-	}
-	return ""
-}
-
-func (x *Stream) GetContainer() string {
-	if x != nil {
-		return x.Container
-	}
-	return ""
-}
-
-func (x *Stream) GetCodec() string {
-	if x != nil {
-		return x.Codec
-	}
-	return ""
-}
-
-func (x *Stream) GetCdn() string {
-	if x != nil {
-		return x.Cdn
-	}
-	return ""
-}
-
-func (x *Stream) GetHeaders() map[string]string {
-	if x != nil {
-		return x.Headers
-	}
-	return nil
-}
-
-func (x *Stream) GetExpiresAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ExpiresAt
-	}
-	return nil
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
 }
 
 type StartRequest struct {
@@ -176,7 +211,7 @@ type StartRequest struct {
 	// session_id is chosen by the host: a UUID.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// streams in order of preference.
-	Streams []*Stream `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
+	Streams []*v1.Stream `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
 	// path_prefix is absolute; segment n is written to <path_prefix>_<n, three digits>.<extension>.
 	PathPrefix string `protobuf:"bytes,3,opt,name=path_prefix,json=pathPrefix,proto3" json:"path_prefix,omitempty"`
 	// first_index numbers the first segment of this session, from 1.
@@ -194,7 +229,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -206,7 +241,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -219,7 +254,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *StartRequest) GetSessionId() string {
@@ -229,7 +264,7 @@ func (x *StartRequest) GetSessionId() string {
 	return ""
 }
 
-func (x *StartRequest) GetStreams() []*Stream {
+func (x *StartRequest) GetStreams() []*v1.Stream {
 	if x != nil {
 		return x.Streams
 	}
@@ -286,7 +321,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -298,7 +333,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -311,7 +346,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
 }
 
 type WatchRequest struct {
@@ -324,7 +359,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +371,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +384,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *WatchRequest) GetSessionId() string {
@@ -375,7 +410,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +422,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +435,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WatchResponse) GetEvent() *Event {
@@ -410,7 +445,8 @@ func (x *WatchResponse) GetEvent() *Event {
 	return nil
 }
 
-// Event is one step of a session. Events with seq 0 are transient (progress): they are not kept and not numbered.
+// Event is one step of a session. Events with seq 0 are transient (progress): they are not kept and not numbered. A reader
+// acknowledges and otherwise passes over an event of a kind that it does not know.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seq   int64                  `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
@@ -424,6 +460,7 @@ type Event struct {
 	//	*Event_RefreshWanted
 	//	*Event_Note
 	//	*Event_Ended
+	//	*Event_Timeline
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -431,7 +468,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +480,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +493,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Event) GetSeq() int64 {
@@ -543,6 +580,15 @@ func (x *Event) GetEnded() *Ended {
 	return nil
 }
 
+func (x *Event) GetTimeline() *Timeline {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Timeline); ok {
+			return x.Timeline
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -575,6 +621,10 @@ type Event_Ended struct {
 	Ended *Ended `protobuf:"bytes,9,opt,name=ended,proto3,oneof"`
 }
 
+type Event_Timeline struct {
+	Timeline *Timeline `protobuf:"bytes,10,opt,name=timeline,proto3,oneof"`
+}
+
 func (*Event_MediaArrived) isEvent_Kind() {}
 
 func (*Event_SegmentOpened) isEvent_Kind() {}
@@ -589,6 +639,8 @@ func (*Event_Note) isEvent_Kind() {}
 
 func (*Event_Ended) isEvent_Kind() {}
 
+func (*Event_Timeline) isEvent_Kind() {}
+
 // MediaArrived: the first media of a session was received.
 type MediaArrived struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -598,7 +650,7 @@ type MediaArrived struct {
 
 func (x *MediaArrived) Reset() {
 	*x = MediaArrived{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +662,7 @@ func (x *MediaArrived) String() string {
 func (*MediaArrived) ProtoMessage() {}
 
 func (x *MediaArrived) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +675,7 @@ func (x *MediaArrived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MediaArrived.ProtoReflect.Descriptor instead.
 func (*MediaArrived) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
 }
 
 type SegmentOpened struct {
@@ -637,7 +689,7 @@ type SegmentOpened struct {
 
 func (x *SegmentOpened) Reset() {
 	*x = SegmentOpened{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +701,7 @@ func (x *SegmentOpened) String() string {
 func (*SegmentOpened) ProtoMessage() {}
 
 func (x *SegmentOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +714,7 @@ func (x *SegmentOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentOpened.ProtoReflect.Descriptor instead.
 func (*SegmentOpened) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SegmentOpened) GetIndex() int32 {
@@ -689,7 +741,7 @@ type SegmentClosed struct {
 
 func (x *SegmentClosed) Reset() {
 	*x = SegmentClosed{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +753,7 @@ func (x *SegmentClosed) String() string {
 func (*SegmentClosed) ProtoMessage() {}
 
 func (x *SegmentClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +766,7 @@ func (x *SegmentClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentClosed.ProtoReflect.Descriptor instead.
 func (*SegmentClosed) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SegmentClosed) GetSegment() *Segment {
@@ -725,22 +777,22 @@ func (x *SegmentClosed) GetSegment() *Segment {
 }
 
 type Segment struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Index      int32                  `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Path       string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	SizeBytes  int64                  `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	DurationMs int64                  `protobuf:"varint,4,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
-	StartedAt  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	EndedAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Index int32                  `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// files are what was written for this stretch of time. One of them is the media.
+	Files      []*SegmentFile         `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	DurationMs int64                  `protobuf:"varint,3,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	StartedAt  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	EndedAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	// recovered: finished by Recover from what a dead session left.
-	Recovered     bool `protobuf:"varint,7,opt,name=recovered,proto3" json:"recovered,omitempty"`
+	Recovered     bool `protobuf:"varint,6,opt,name=recovered,proto3" json:"recovered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +804,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +817,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Segment) GetIndex() int32 {
@@ -775,18 +827,11 @@ func (x *Segment) GetIndex() int32 {
 	return 0
 }
 
-func (x *Segment) GetPath() string {
+func (x *Segment) GetFiles() []*SegmentFile {
 	if x != nil {
-		return x.Path
+		return x.Files
 	}
-	return ""
-}
-
-func (x *Segment) GetSizeBytes() int64 {
-	if x != nil {
-		return x.SizeBytes
-	}
-	return 0
+	return nil
 }
 
 func (x *Segment) GetDurationMs() int64 {
@@ -815,6 +860,67 @@ func (x *Segment) GetRecovered() bool {
 		return x.Recovered
 	}
 	return false
+}
+
+// SegmentFile lies directly under the session's path prefix, and is a regular file of that size. A host refuses others.
+type SegmentFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Role          FileRole               `protobuf:"varint,1,opt,name=role,proto3,enum=lubod.recorder.v1.FileRole" json:"role,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	SizeBytes     int64                  `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SegmentFile) Reset() {
+	*x = SegmentFile{}
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SegmentFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SegmentFile) ProtoMessage() {}
+
+func (x *SegmentFile) ProtoReflect() protoreflect.Message {
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SegmentFile.ProtoReflect.Descriptor instead.
+func (*SegmentFile) Descriptor() ([]byte, []int) {
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SegmentFile) GetRole() FileRole {
+	if x != nil {
+		return x.Role
+	}
+	return FileRole_FILE_ROLE_UNSPECIFIED
+}
+
+func (x *SegmentFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *SegmentFile) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
 }
 
 type Progress struct {
@@ -914,7 +1020,7 @@ func (x *RefreshWanted) GetReason() string {
 	return ""
 }
 
-// Note: a repair or oddity worth a line in the log.
+// Note: an oddity worth a line in the log. What became of a stretch of time is a Timeline event.
 type Note struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -967,19 +1073,125 @@ func (x *Note) GetText() string {
 	return ""
 }
 
+// Timeline is what happened to a stretch of the broadcast. The host commits it with the event.
+type Timeline struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  TimelineKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=lubod.recorder.v1.TimelineKind" json:"kind,omitempty"`
+	Cause v1.GapCause            `protobuf:"varint,2,opt,name=cause,proto3,enum=lubod.common.v1.GapCause" json:"cause,omitempty"`
+	// at is the moment on the clock of the recorder's machine.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// media_ms is how much media the session had received by then.
+	MediaMs int64 `protobuf:"varint,4,opt,name=media_ms,json=mediaMs,proto3" json:"media_ms,omitempty"`
+	// length_ms is how long the stretch is; 0: not known yet, or nothing is missing.
+	LengthMs int64 `protobuf:"varint,5,opt,name=length_ms,json=lengthMs,proto3" json:"length_ms,omitempty"`
+	// index of the segment that ends or begins here; 0: none.
+	Index int32 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
+	// code says more precisely what happened, such as net.timeout; args are what it is about.
+	Code          string            `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`
+	Args          map[string]string `protobuf:"bytes,8,rep,name=args,proto3" json:"args,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Timeline) Reset() {
+	*x = Timeline{}
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Timeline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Timeline) ProtoMessage() {}
+
+func (x *Timeline) ProtoReflect() protoreflect.Message {
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Timeline.ProtoReflect.Descriptor instead.
+func (*Timeline) Descriptor() ([]byte, []int) {
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Timeline) GetKind() TimelineKind {
+	if x != nil {
+		return x.Kind
+	}
+	return TimelineKind_TIMELINE_KIND_UNSPECIFIED
+}
+
+func (x *Timeline) GetCause() v1.GapCause {
+	if x != nil {
+		return x.Cause
+	}
+	return v1.GapCause(0)
+}
+
+func (x *Timeline) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Timeline) GetMediaMs() int64 {
+	if x != nil {
+		return x.MediaMs
+	}
+	return 0
+}
+
+func (x *Timeline) GetLengthMs() int64 {
+	if x != nil {
+		return x.LengthMs
+	}
+	return 0
+}
+
+func (x *Timeline) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Timeline) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Timeline) GetArgs() map[string]string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
 type Ended struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Reason  EndReason              `protobuf:"varint,1,opt,name=reason,proto3,enum=lubod.recorder.v1.EndReason" json:"reason,omitempty"`
 	Message string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	// failure is what the session broke with, or what kept every stream from being opened; absent: nothing more is known.
-	Failure       *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure       *v1.Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1203,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1216,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
+	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Ended) GetReason() EndReason {
@@ -1021,100 +1233,9 @@ func (x *Ended) GetMessage() string {
 	return ""
 }
 
-func (x *Ended) GetFailure() *Failure {
+func (x *Ended) GetFailure() *v1.Failure {
 	if x != nil {
 		return x.Failure
-	}
-	return nil
-}
-
-// Failure is an error as other calls answer it with their status.
-type Failure struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// kind is one of the reasons of those: NOT_FOUND, LOGIN_REQUIRED, FORBIDDEN, RATE_LIMITED, CHALLENGED, UNAVAILABLE,
-	// INVALID_OPTION, UNSUPPORTED, CORRUPT, BUG.
-	Kind    string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// retry_after_ms is how long the other side wants to be left alone; 0: unknown.
-	RetryAfterMs int64 `protobuf:"varint,3,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
-	// cause refines FORBIDDEN: password, paid or region.
-	Cause string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
-	// code says what happened, more precisely than kind, such as net.tls; empty: the kind is all that is known.
-	Code string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
-	// args are what it is about.
-	Args          map[string]string `protobuf:"bytes,6,rep,name=args,proto3" json:"args,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Failure) Reset() {
-	*x = Failure{}
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Failure) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Failure) ProtoMessage() {}
-
-func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_lubod_recorder_v1_recorder_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
-func (*Failure) Descriptor() ([]byte, []int) {
-	return file_lubod_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *Failure) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *Failure) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-func (x *Failure) GetRetryAfterMs() int64 {
-	if x != nil {
-		return x.RetryAfterMs
-	}
-	return 0
-}
-
-func (x *Failure) GetCause() string {
-	if x != nil {
-		return x.Cause
-	}
-	return ""
-}
-
-func (x *Failure) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-func (x *Failure) GetArgs() map[string]string {
-	if x != nil {
-		return x.Args
 	}
 	return nil
 }
@@ -1210,7 +1331,7 @@ func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
 type RefreshRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Streams       []*Stream              `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
+	Streams       []*v1.Stream           `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1252,7 +1373,7 @@ func (x *RefreshRequest) GetSessionId() string {
 	return ""
 }
 
-func (x *RefreshRequest) GetStreams() []*Stream {
+func (x *RefreshRequest) GetStreams() []*v1.Stream {
 	if x != nil {
 		return x.Streams
 	}
@@ -1706,7 +1827,7 @@ type Leftover struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// failure says why; CORRUPT: there is no media in it that could be saved.
-	Failure       *Failure `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure       *v1.Failure `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1748,7 +1869,7 @@ func (x *Leftover) GetPath() string {
 	return ""
 }
 
-func (x *Leftover) GetFailure() *Failure {
+func (x *Leftover) GetFailure() *v1.Failure {
 	if x != nil {
 		return x.Failure
 	}
@@ -1759,22 +1880,11 @@ var File_lubod_recorder_v1_recorder_proto protoreflect.FileDescriptor
 
 const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
-	" lubod/recorder/v1/recorder.proto\x12\x11lubod.recorder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x02\n" +
-	"\x06Stream\x12\x10\n" +
-	"\x03url\x18\x01 \x01(\tR\x03url\x12\x1c\n" +
-	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x14\n" +
-	"\x05codec\x18\x03 \x01(\tR\x05codec\x12\x10\n" +
-	"\x03cdn\x18\x04 \x01(\tR\x03cdn\x12@\n" +
-	"\aheaders\x18\x05 \x03(\v2&.lubod.recorder.v1.Stream.HeadersEntryR\aheaders\x129\n" +
-	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x1a:\n" +
-	"\fHeadersEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x02\n" +
+	" lubod/recorder/v1/recorder.proto\x12\x11lubod.recorder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1clubod/common/v1/common.proto\"\xb8\x02\n" +
 	"\fStartRequest\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\x123\n" +
-	"\astreams\x18\x02 \x03(\v2\x19.lubod.recorder.v1.StreamR\astreams\x12\x1f\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x121\n" +
+	"\astreams\x18\x02 \x03(\v2\x17.lubod.common.v1.StreamR\astreams\x12\x1f\n" +
 	"\vpath_prefix\x18\x03 \x01(\tR\n" +
 	"pathPrefix\x12\x1f\n" +
 	"\vfirst_index\x18\x04 \x01(\x05R\n" +
@@ -1789,7 +1899,7 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
 	"\tafter_seq\x18\x02 \x01(\x03R\bafterSeq\"?\n" +
 	"\rWatchResponse\x12.\n" +
-	"\x05event\x18\x01 \x01(\v2\x18.lubod.recorder.v1.EventR\x05event\"\x92\x04\n" +
+	"\x05event\x18\x01 \x01(\v2\x18.lubod.recorder.v1.EventR\x05event\"\xcd\x04\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12F\n" +
@@ -1799,25 +1909,30 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"\bprogress\x18\x06 \x01(\v2\x1b.lubod.recorder.v1.ProgressH\x00R\bprogress\x12I\n" +
 	"\x0erefresh_wanted\x18\a \x01(\v2 .lubod.recorder.v1.RefreshWantedH\x00R\rrefreshWanted\x12-\n" +
 	"\x04note\x18\b \x01(\v2\x17.lubod.recorder.v1.NoteH\x00R\x04note\x120\n" +
-	"\x05ended\x18\t \x01(\v2\x18.lubod.recorder.v1.EndedH\x00R\x05endedB\x06\n" +
+	"\x05ended\x18\t \x01(\v2\x18.lubod.recorder.v1.EndedH\x00R\x05ended\x129\n" +
+	"\btimeline\x18\n" +
+	" \x01(\v2\x1b.lubod.recorder.v1.TimelineH\x00R\btimelineB\x06\n" +
 	"\x04kind\"\x0e\n" +
 	"\fMediaArrived\"9\n" +
 	"\rSegmentOpened\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\"E\n" +
 	"\rSegmentClosed\x124\n" +
-	"\asegment\x18\x01 \x01(\v2\x1a.lubod.recorder.v1.SegmentR\asegment\"\x83\x02\n" +
+	"\asegment\x18\x01 \x01(\v2\x1a.lubod.recorder.v1.SegmentR\asegment\"\x86\x02\n" +
 	"\aSegment\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x12\n" +
-	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1d\n" +
-	"\n" +
-	"size_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12\x1f\n" +
-	"\vduration_ms\x18\x04 \x01(\x03R\n" +
+	"\x05index\x18\x01 \x01(\x05R\x05index\x124\n" +
+	"\x05files\x18\x02 \x03(\v2\x1e.lubod.recorder.v1.SegmentFileR\x05files\x12\x1f\n" +
+	"\vduration_ms\x18\x03 \x01(\x03R\n" +
 	"durationMs\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
-	"\bended_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1c\n" +
-	"\trecovered\x18\a \x01(\bR\trecovered\"L\n" +
+	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
+	"\bended_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1c\n" +
+	"\trecovered\x18\x06 \x01(\bR\trecovered\"q\n" +
+	"\vSegmentFile\x12/\n" +
+	"\x04role\x18\x01 \x01(\x0e2\x1b.lubod.recorder.v1.FileRoleR\x04role\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x03 \x01(\x03R\tsizeBytes\"L\n" +
 	"\bProgress\x12%\n" +
 	"\x0ereceived_bytes\x18\x01 \x01(\x03R\rreceivedBytes\x12\x19\n" +
 	"\bmedia_ms\x18\x02 \x01(\x03R\amediaMs\"'\n" +
@@ -1825,30 +1940,32 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\".\n" +
 	"\x04Note\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\x8d\x01\n" +
-	"\x05Ended\x124\n" +
-	"\x06reason\x18\x01 \x01(\x0e2\x1c.lubod.recorder.v1.EndReasonR\x06reason\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\x124\n" +
-	"\afailure\x18\x03 \x01(\v2\x1a.lubod.recorder.v1.FailureR\afailure\"\xfa\x01\n" +
-	"\aFailure\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\x12$\n" +
-	"\x0eretry_after_ms\x18\x03 \x01(\x03R\fretryAfterMs\x12\x14\n" +
-	"\x05cause\x18\x04 \x01(\tR\x05cause\x12\x12\n" +
-	"\x04code\x18\x05 \x01(\tR\x04code\x128\n" +
-	"\x04args\x18\x06 \x03(\v2$.lubod.recorder.v1.Failure.ArgsEntryR\x04args\x1a7\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xf2\x02\n" +
+	"\bTimeline\x123\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1f.lubod.recorder.v1.TimelineKindR\x04kind\x12/\n" +
+	"\x05cause\x18\x02 \x01(\x0e2\x19.lubod.common.v1.GapCauseR\x05cause\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x19\n" +
+	"\bmedia_ms\x18\x04 \x01(\x03R\amediaMs\x12\x1b\n" +
+	"\tlength_ms\x18\x05 \x01(\x03R\blengthMs\x12\x14\n" +
+	"\x05index\x18\x06 \x01(\x05R\x05index\x12\x12\n" +
+	"\x04code\x18\a \x01(\tR\x04code\x129\n" +
+	"\x04args\x18\b \x03(\v2%.lubod.recorder.v1.Timeline.ArgsEntryR\x04args\x1a7\n" +
 	"\tArgsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"E\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x01\n" +
+	"\x05Ended\x124\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x1c.lubod.recorder.v1.EndReasonR\x06reason\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x122\n" +
+	"\afailure\x18\x03 \x01(\v2\x18.lubod.common.v1.FailureR\afailure\"E\n" +
 	"\x12AcknowledgeRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x03R\x03seq\"\x15\n" +
-	"\x13AcknowledgeResponse\"d\n" +
+	"\x13AcknowledgeResponse\"b\n" +
 	"\x0eRefreshRequest\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\x123\n" +
-	"\astreams\x18\x02 \x03(\v2\x19.lubod.recorder.v1.StreamR\astreams\"\x11\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x121\n" +
+	"\astreams\x18\x02 \x03(\v2\x17.lubod.common.v1.StreamR\astreams\"\x11\n" +
 	"\x0fRefreshResponse\"-\n" +
 	"\fSplitRequest\x12\x1d\n" +
 	"\n" +
@@ -1873,10 +1990,22 @@ const file_lubod_recorder_v1_recorder_proto_rawDesc = "" +
 	"pathPrefix\"z\n" +
 	"\x0fRecoverResponse\x126\n" +
 	"\bsegments\x18\x01 \x03(\v2\x1a.lubod.recorder.v1.SegmentR\bsegments\x12/\n" +
-	"\x04left\x18\x02 \x03(\v2\x1b.lubod.recorder.v1.LeftoverR\x04left\"T\n" +
+	"\x04left\x18\x02 \x03(\v2\x1b.lubod.recorder.v1.LeftoverR\x04left\"R\n" +
 	"\bLeftover\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x124\n" +
-	"\afailure\x18\x02 \x01(\v2\x1a.lubod.recorder.v1.FailureR\afailure*\x82\x01\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x122\n" +
+	"\afailure\x18\x02 \x01(\v2\x18.lubod.common.v1.FailureR\afailure*x\n" +
+	"\bFileRole\x12\x19\n" +
+	"\x15FILE_ROLE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fFILE_ROLE_MEDIA\x10\x01\x12\x12\n" +
+	"\x0eFILE_ROLE_CHAT\x10\x02\x12\x13\n" +
+	"\x0fFILE_ROLE_COVER\x10\x03\x12\x13\n" +
+	"\x0fFILE_ROLE_AUDIO\x10\x04*\x97\x01\n" +
+	"\fTimelineKind\x12\x1d\n" +
+	"\x19TIMELINE_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12TIMELINE_KIND_LOST\x10\x01\x12\x19\n" +
+	"\x15TIMELINE_KIND_RESUMED\x10\x02\x12\x1a\n" +
+	"\x16TIMELINE_KIND_REPAIRED\x10\x03\x12\x19\n" +
+	"\x15TIMELINE_KIND_CHANGED\x10\x04*\x82\x01\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eEND_REASON_EOF\x10\x01\x12\x16\n" +
@@ -1905,88 +2034,96 @@ func file_lubod_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 	return file_lubod_recorder_v1_recorder_proto_rawDescData
 }
 
-var file_lubod_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_lubod_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_lubod_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_lubod_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_lubod_recorder_v1_recorder_proto_goTypes = []any{
-	(EndReason)(0),                // 0: lubod.recorder.v1.EndReason
-	(*Stream)(nil),                // 1: lubod.recorder.v1.Stream
-	(*StartRequest)(nil),          // 2: lubod.recorder.v1.StartRequest
-	(*StartResponse)(nil),         // 3: lubod.recorder.v1.StartResponse
-	(*WatchRequest)(nil),          // 4: lubod.recorder.v1.WatchRequest
-	(*WatchResponse)(nil),         // 5: lubod.recorder.v1.WatchResponse
-	(*Event)(nil),                 // 6: lubod.recorder.v1.Event
-	(*MediaArrived)(nil),          // 7: lubod.recorder.v1.MediaArrived
-	(*SegmentOpened)(nil),         // 8: lubod.recorder.v1.SegmentOpened
-	(*SegmentClosed)(nil),         // 9: lubod.recorder.v1.SegmentClosed
-	(*Segment)(nil),               // 10: lubod.recorder.v1.Segment
-	(*Progress)(nil),              // 11: lubod.recorder.v1.Progress
-	(*RefreshWanted)(nil),         // 12: lubod.recorder.v1.RefreshWanted
-	(*Note)(nil),                  // 13: lubod.recorder.v1.Note
-	(*Ended)(nil),                 // 14: lubod.recorder.v1.Ended
-	(*Failure)(nil),               // 15: lubod.recorder.v1.Failure
-	(*AcknowledgeRequest)(nil),    // 16: lubod.recorder.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),   // 17: lubod.recorder.v1.AcknowledgeResponse
-	(*RefreshRequest)(nil),        // 18: lubod.recorder.v1.RefreshRequest
-	(*RefreshResponse)(nil),       // 19: lubod.recorder.v1.RefreshResponse
-	(*SplitRequest)(nil),          // 20: lubod.recorder.v1.SplitRequest
-	(*SplitResponse)(nil),         // 21: lubod.recorder.v1.SplitResponse
-	(*StopRequest)(nil),           // 22: lubod.recorder.v1.StopRequest
-	(*StopResponse)(nil),          // 23: lubod.recorder.v1.StopResponse
-	(*ListRequest)(nil),           // 24: lubod.recorder.v1.ListRequest
-	(*ListResponse)(nil),          // 25: lubod.recorder.v1.ListResponse
-	(*SessionInfo)(nil),           // 26: lubod.recorder.v1.SessionInfo
-	(*RecoverRequest)(nil),        // 27: lubod.recorder.v1.RecoverRequest
-	(*RecoverResponse)(nil),       // 28: lubod.recorder.v1.RecoverResponse
-	(*Leftover)(nil),              // 29: lubod.recorder.v1.Leftover
-	nil,                           // 30: lubod.recorder.v1.Stream.HeadersEntry
-	nil,                           // 31: lubod.recorder.v1.Failure.ArgsEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(FileRole)(0),                 // 0: lubod.recorder.v1.FileRole
+	(TimelineKind)(0),             // 1: lubod.recorder.v1.TimelineKind
+	(EndReason)(0),                // 2: lubod.recorder.v1.EndReason
+	(*StartRequest)(nil),          // 3: lubod.recorder.v1.StartRequest
+	(*StartResponse)(nil),         // 4: lubod.recorder.v1.StartResponse
+	(*WatchRequest)(nil),          // 5: lubod.recorder.v1.WatchRequest
+	(*WatchResponse)(nil),         // 6: lubod.recorder.v1.WatchResponse
+	(*Event)(nil),                 // 7: lubod.recorder.v1.Event
+	(*MediaArrived)(nil),          // 8: lubod.recorder.v1.MediaArrived
+	(*SegmentOpened)(nil),         // 9: lubod.recorder.v1.SegmentOpened
+	(*SegmentClosed)(nil),         // 10: lubod.recorder.v1.SegmentClosed
+	(*Segment)(nil),               // 11: lubod.recorder.v1.Segment
+	(*SegmentFile)(nil),           // 12: lubod.recorder.v1.SegmentFile
+	(*Progress)(nil),              // 13: lubod.recorder.v1.Progress
+	(*RefreshWanted)(nil),         // 14: lubod.recorder.v1.RefreshWanted
+	(*Note)(nil),                  // 15: lubod.recorder.v1.Note
+	(*Timeline)(nil),              // 16: lubod.recorder.v1.Timeline
+	(*Ended)(nil),                 // 17: lubod.recorder.v1.Ended
+	(*AcknowledgeRequest)(nil),    // 18: lubod.recorder.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 19: lubod.recorder.v1.AcknowledgeResponse
+	(*RefreshRequest)(nil),        // 20: lubod.recorder.v1.RefreshRequest
+	(*RefreshResponse)(nil),       // 21: lubod.recorder.v1.RefreshResponse
+	(*SplitRequest)(nil),          // 22: lubod.recorder.v1.SplitRequest
+	(*SplitResponse)(nil),         // 23: lubod.recorder.v1.SplitResponse
+	(*StopRequest)(nil),           // 24: lubod.recorder.v1.StopRequest
+	(*StopResponse)(nil),          // 25: lubod.recorder.v1.StopResponse
+	(*ListRequest)(nil),           // 26: lubod.recorder.v1.ListRequest
+	(*ListResponse)(nil),          // 27: lubod.recorder.v1.ListResponse
+	(*SessionInfo)(nil),           // 28: lubod.recorder.v1.SessionInfo
+	(*RecoverRequest)(nil),        // 29: lubod.recorder.v1.RecoverRequest
+	(*RecoverResponse)(nil),       // 30: lubod.recorder.v1.RecoverResponse
+	(*Leftover)(nil),              // 31: lubod.recorder.v1.Leftover
+	nil,                           // 32: lubod.recorder.v1.Timeline.ArgsEntry
+	(*v1.Stream)(nil),             // 33: lubod.common.v1.Stream
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(v1.GapCause)(0),              // 35: lubod.common.v1.GapCause
+	(*v1.Failure)(nil),            // 36: lubod.common.v1.Failure
 }
 var file_lubod_recorder_v1_recorder_proto_depIdxs = []int32{
-	30, // 0: lubod.recorder.v1.Stream.headers:type_name -> lubod.recorder.v1.Stream.HeadersEntry
-	32, // 1: lubod.recorder.v1.Stream.expires_at:type_name -> google.protobuf.Timestamp
-	1,  // 2: lubod.recorder.v1.StartRequest.streams:type_name -> lubod.recorder.v1.Stream
-	6,  // 3: lubod.recorder.v1.WatchResponse.event:type_name -> lubod.recorder.v1.Event
-	32, // 4: lubod.recorder.v1.Event.at:type_name -> google.protobuf.Timestamp
-	7,  // 5: lubod.recorder.v1.Event.media_arrived:type_name -> lubod.recorder.v1.MediaArrived
-	8,  // 6: lubod.recorder.v1.Event.segment_opened:type_name -> lubod.recorder.v1.SegmentOpened
-	9,  // 7: lubod.recorder.v1.Event.segment_closed:type_name -> lubod.recorder.v1.SegmentClosed
-	11, // 8: lubod.recorder.v1.Event.progress:type_name -> lubod.recorder.v1.Progress
-	12, // 9: lubod.recorder.v1.Event.refresh_wanted:type_name -> lubod.recorder.v1.RefreshWanted
-	13, // 10: lubod.recorder.v1.Event.note:type_name -> lubod.recorder.v1.Note
-	14, // 11: lubod.recorder.v1.Event.ended:type_name -> lubod.recorder.v1.Ended
-	10, // 12: lubod.recorder.v1.SegmentClosed.segment:type_name -> lubod.recorder.v1.Segment
-	32, // 13: lubod.recorder.v1.Segment.started_at:type_name -> google.protobuf.Timestamp
-	32, // 14: lubod.recorder.v1.Segment.ended_at:type_name -> google.protobuf.Timestamp
-	0,  // 15: lubod.recorder.v1.Ended.reason:type_name -> lubod.recorder.v1.EndReason
-	15, // 16: lubod.recorder.v1.Ended.failure:type_name -> lubod.recorder.v1.Failure
-	31, // 17: lubod.recorder.v1.Failure.args:type_name -> lubod.recorder.v1.Failure.ArgsEntry
-	1,  // 18: lubod.recorder.v1.RefreshRequest.streams:type_name -> lubod.recorder.v1.Stream
-	26, // 19: lubod.recorder.v1.ListResponse.sessions:type_name -> lubod.recorder.v1.SessionInfo
-	10, // 20: lubod.recorder.v1.RecoverResponse.segments:type_name -> lubod.recorder.v1.Segment
-	29, // 21: lubod.recorder.v1.RecoverResponse.left:type_name -> lubod.recorder.v1.Leftover
-	15, // 22: lubod.recorder.v1.Leftover.failure:type_name -> lubod.recorder.v1.Failure
-	2,  // 23: lubod.recorder.v1.RecorderService.Start:input_type -> lubod.recorder.v1.StartRequest
-	4,  // 24: lubod.recorder.v1.RecorderService.Watch:input_type -> lubod.recorder.v1.WatchRequest
-	16, // 25: lubod.recorder.v1.RecorderService.Acknowledge:input_type -> lubod.recorder.v1.AcknowledgeRequest
-	18, // 26: lubod.recorder.v1.RecorderService.Refresh:input_type -> lubod.recorder.v1.RefreshRequest
-	20, // 27: lubod.recorder.v1.RecorderService.Split:input_type -> lubod.recorder.v1.SplitRequest
-	22, // 28: lubod.recorder.v1.RecorderService.Stop:input_type -> lubod.recorder.v1.StopRequest
-	24, // 29: lubod.recorder.v1.RecorderService.List:input_type -> lubod.recorder.v1.ListRequest
-	27, // 30: lubod.recorder.v1.RecorderService.Recover:input_type -> lubod.recorder.v1.RecoverRequest
-	3,  // 31: lubod.recorder.v1.RecorderService.Start:output_type -> lubod.recorder.v1.StartResponse
-	5,  // 32: lubod.recorder.v1.RecorderService.Watch:output_type -> lubod.recorder.v1.WatchResponse
-	17, // 33: lubod.recorder.v1.RecorderService.Acknowledge:output_type -> lubod.recorder.v1.AcknowledgeResponse
-	19, // 34: lubod.recorder.v1.RecorderService.Refresh:output_type -> lubod.recorder.v1.RefreshResponse
-	21, // 35: lubod.recorder.v1.RecorderService.Split:output_type -> lubod.recorder.v1.SplitResponse
-	23, // 36: lubod.recorder.v1.RecorderService.Stop:output_type -> lubod.recorder.v1.StopResponse
-	25, // 37: lubod.recorder.v1.RecorderService.List:output_type -> lubod.recorder.v1.ListResponse
-	28, // 38: lubod.recorder.v1.RecorderService.Recover:output_type -> lubod.recorder.v1.RecoverResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	33, // 0: lubod.recorder.v1.StartRequest.streams:type_name -> lubod.common.v1.Stream
+	7,  // 1: lubod.recorder.v1.WatchResponse.event:type_name -> lubod.recorder.v1.Event
+	34, // 2: lubod.recorder.v1.Event.at:type_name -> google.protobuf.Timestamp
+	8,  // 3: lubod.recorder.v1.Event.media_arrived:type_name -> lubod.recorder.v1.MediaArrived
+	9,  // 4: lubod.recorder.v1.Event.segment_opened:type_name -> lubod.recorder.v1.SegmentOpened
+	10, // 5: lubod.recorder.v1.Event.segment_closed:type_name -> lubod.recorder.v1.SegmentClosed
+	13, // 6: lubod.recorder.v1.Event.progress:type_name -> lubod.recorder.v1.Progress
+	14, // 7: lubod.recorder.v1.Event.refresh_wanted:type_name -> lubod.recorder.v1.RefreshWanted
+	15, // 8: lubod.recorder.v1.Event.note:type_name -> lubod.recorder.v1.Note
+	17, // 9: lubod.recorder.v1.Event.ended:type_name -> lubod.recorder.v1.Ended
+	16, // 10: lubod.recorder.v1.Event.timeline:type_name -> lubod.recorder.v1.Timeline
+	11, // 11: lubod.recorder.v1.SegmentClosed.segment:type_name -> lubod.recorder.v1.Segment
+	12, // 12: lubod.recorder.v1.Segment.files:type_name -> lubod.recorder.v1.SegmentFile
+	34, // 13: lubod.recorder.v1.Segment.started_at:type_name -> google.protobuf.Timestamp
+	34, // 14: lubod.recorder.v1.Segment.ended_at:type_name -> google.protobuf.Timestamp
+	0,  // 15: lubod.recorder.v1.SegmentFile.role:type_name -> lubod.recorder.v1.FileRole
+	1,  // 16: lubod.recorder.v1.Timeline.kind:type_name -> lubod.recorder.v1.TimelineKind
+	35, // 17: lubod.recorder.v1.Timeline.cause:type_name -> lubod.common.v1.GapCause
+	34, // 18: lubod.recorder.v1.Timeline.at:type_name -> google.protobuf.Timestamp
+	32, // 19: lubod.recorder.v1.Timeline.args:type_name -> lubod.recorder.v1.Timeline.ArgsEntry
+	2,  // 20: lubod.recorder.v1.Ended.reason:type_name -> lubod.recorder.v1.EndReason
+	36, // 21: lubod.recorder.v1.Ended.failure:type_name -> lubod.common.v1.Failure
+	33, // 22: lubod.recorder.v1.RefreshRequest.streams:type_name -> lubod.common.v1.Stream
+	28, // 23: lubod.recorder.v1.ListResponse.sessions:type_name -> lubod.recorder.v1.SessionInfo
+	11, // 24: lubod.recorder.v1.RecoverResponse.segments:type_name -> lubod.recorder.v1.Segment
+	31, // 25: lubod.recorder.v1.RecoverResponse.left:type_name -> lubod.recorder.v1.Leftover
+	36, // 26: lubod.recorder.v1.Leftover.failure:type_name -> lubod.common.v1.Failure
+	3,  // 27: lubod.recorder.v1.RecorderService.Start:input_type -> lubod.recorder.v1.StartRequest
+	5,  // 28: lubod.recorder.v1.RecorderService.Watch:input_type -> lubod.recorder.v1.WatchRequest
+	18, // 29: lubod.recorder.v1.RecorderService.Acknowledge:input_type -> lubod.recorder.v1.AcknowledgeRequest
+	20, // 30: lubod.recorder.v1.RecorderService.Refresh:input_type -> lubod.recorder.v1.RefreshRequest
+	22, // 31: lubod.recorder.v1.RecorderService.Split:input_type -> lubod.recorder.v1.SplitRequest
+	24, // 32: lubod.recorder.v1.RecorderService.Stop:input_type -> lubod.recorder.v1.StopRequest
+	26, // 33: lubod.recorder.v1.RecorderService.List:input_type -> lubod.recorder.v1.ListRequest
+	29, // 34: lubod.recorder.v1.RecorderService.Recover:input_type -> lubod.recorder.v1.RecoverRequest
+	4,  // 35: lubod.recorder.v1.RecorderService.Start:output_type -> lubod.recorder.v1.StartResponse
+	6,  // 36: lubod.recorder.v1.RecorderService.Watch:output_type -> lubod.recorder.v1.WatchResponse
+	19, // 37: lubod.recorder.v1.RecorderService.Acknowledge:output_type -> lubod.recorder.v1.AcknowledgeResponse
+	21, // 38: lubod.recorder.v1.RecorderService.Refresh:output_type -> lubod.recorder.v1.RefreshResponse
+	23, // 39: lubod.recorder.v1.RecorderService.Split:output_type -> lubod.recorder.v1.SplitResponse
+	25, // 40: lubod.recorder.v1.RecorderService.Stop:output_type -> lubod.recorder.v1.StopResponse
+	27, // 41: lubod.recorder.v1.RecorderService.List:output_type -> lubod.recorder.v1.ListResponse
+	30, // 42: lubod.recorder.v1.RecorderService.Recover:output_type -> lubod.recorder.v1.RecoverResponse
+	35, // [35:43] is the sub-list for method output_type
+	27, // [27:35] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_lubod_recorder_v1_recorder_proto_init() }
@@ -1994,7 +2131,7 @@ func file_lubod_recorder_v1_recorder_proto_init() {
 	if File_lubod_recorder_v1_recorder_proto != nil {
 		return
 	}
-	file_lubod_recorder_v1_recorder_proto_msgTypes[5].OneofWrappers = []any{
+	file_lubod_recorder_v1_recorder_proto_msgTypes[4].OneofWrappers = []any{
 		(*Event_MediaArrived)(nil),
 		(*Event_SegmentOpened)(nil),
 		(*Event_SegmentClosed)(nil),
@@ -2002,14 +2139,15 @@ func file_lubod_recorder_v1_recorder_proto_init() {
 		(*Event_RefreshWanted)(nil),
 		(*Event_Note)(nil),
 		(*Event_Ended)(nil),
+		(*Event_Timeline)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lubod_recorder_v1_recorder_proto_rawDesc), len(file_lubod_recorder_v1_recorder_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   31,
+			NumEnums:      3,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,5 +1,5 @@
 // lubod recorder contract, version 1: from a live stream to segment files on disk.
-// Version 1 never breaks: fields and calls are added, never changed or removed.
+// Version 1 never breaks; the rules for readers are in plugin/v1/plugin.proto.
 //
 // A recorder process outlives its host. The host numbers nothing itself: it remembers the sequence number of the
 // last event it has committed, asks for what came after it, and acknowledges what it has committed.
