@@ -19,7 +19,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serverCommand())
+	root.AddCommand(serverCommand(), userCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "lubod:", err)
 		os.Exit(1)

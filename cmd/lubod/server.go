@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lubod/lubod/host"
 )
@@ -20,20 +22,9 @@ func serverCommand() *cobra.Command {
 		Short: "Run the daemon / 运行守护进程",
 		Args:  cobra.NoArgs,
 	}
-	for _, setting := range host.Settings() {
-		if setting.Flag != "" {
-			command.Flags().String(setting.Flag, setting.Default, fmt.Sprintf("%s / %s [%s]", setting.Usage, setting.UsageZH, setting.Env))
-		}
-		if setting.Switch {
-			command.Flags().Lookup(setting.Flag).NoOptDefVal = "true"
-		}
-	}
+	given := settingFlags(command.Flags())
 	level := command.Flags().String("log-level", "info", "debug, info, warn or error / 日志级别")
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		given := func(name string) (string, bool) {
-			flag := command.Flags().Lookup(name)
-			return flag.Value.String(), flag.Changed
-		}
 		config, err := host.LoadConfig(given, os.Getenv)
 		if err != nil {
 			return err
@@ -46,6 +37,26 @@ func serverCommand() *cobra.Command {
 		return serve(command.Context(), config, logger)
 	}
 	return command
+}
+
+// settingFlags adds the flags of settings, of those that are named or of all, and returns what was given of them.
+func settingFlags(flags *pflag.FlagSet, names ...string) (given func(name string) (string, bool)) {
+	for _, setting := range host.Settings() {
+		if setting.Flag == "" || len(names) > 0 && !slices.Contains(names, setting.Flag) {
+			continue
+		}
+		flags.String(setting.Flag, setting.Default, fmt.Sprintf("%s / %s [%s]", setting.Usage, setting.UsageZH, setting.Env))
+		if setting.Switch {
+			flags.Lookup(setting.Flag).NoOptDefVal = "true"
+		}
+	}
+	return func(name string) (string, bool) {
+		flag := flags.Lookup(name)
+		if flag == nil {
+			return "", false
+		}
+		return flag.Value.String(), flag.Changed
+	}
 }
 
 // echo is how long after the first signal a second one counts as the same: some wrappers signal both the process and its

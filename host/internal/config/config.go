@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ type Config struct {
 	PluginsFile string
 	// DatabaseURL of a PostgreSQL server; empty: the host runs a private one under DataDir. May hold a password.
 	DatabaseURL string
+	// DatabaseURLFile is where DatabaseURL was read from; empty: it was given itself.
+	DatabaseURLFile string
 	// MemberURL, APIURL and PassportURL are the three hosts of Bilibili, without a slash at the end.
 	MemberURL   string
 	APIURL      string
@@ -68,6 +71,8 @@ type Setting struct {
 	// toggle takes the place of field and check for a switch.
 	toggle func(*Config) *bool
 	check  func(value string) (string, error)
+	// checkFlag, when not nil, says what is wrong with a value that stands on the command line.
+	checkFlag func(value string) error
 }
 
 // Settings lists every setting, in the order in which help shows them.
@@ -91,9 +96,15 @@ func Settings() []Setting {
 		},
 		{
 			Flag: "database-url", Env: DatabaseURLVariable,
-			Usage:   "PostgreSQL to use (postgres://user:password@host/name); empty: a private one in the data directory",
-			UsageZH: "使用的 PostgreSQL（postgres://用户:密码@主机/库名）；留空则在数据目录内运行内置数据库",
-			field:   func(c *Config) *string { return &c.DatabaseURL }, check: checkDatabaseURL,
+			Usage:   "PostgreSQL to use (postgres://user@host/name), without a password: see --database-url-file; empty: a private one in the data directory",
+			UsageZH: "使用的 PostgreSQL（postgres://用户@主机/库名），不含密码，见 --database-url-file；留空则在数据目录内运行内置数据库",
+			field:   func(c *Config) *string { return &c.DatabaseURL }, check: checkDatabaseURL, checkFlag: refusePassword,
+		},
+		{
+			Flag: "database-url-file", Env: DatabaseURLVariable + "_FILE",
+			Usage:   "file that holds the URL of --database-url, password included, which everybody on the machine could read in the list of processes otherwise",
+			UsageZH: "存放 --database-url 的文件，可含密码；写在命令行上的密码会被本机所有人在进程列表中看到",
+			field:   func(c *Config) *string { return &c.DatabaseURLFile }, check: func(value string) (string, error) { return value, nil },
 		},
 		{
 			Flag: "hosts", Env: "LUBOD_HOSTS",
@@ -176,10 +187,16 @@ func Load(flag func(name string) (string, bool), getenv func(name string) string
 		problems []error
 	)
 	for _, setting := range Settings() {
-		value, source := setting.value(flag, getenv)
-		if err := setting.take(&c, value); err != nil {
+		value, source, err := setting.value(flag, getenv)
+		if err == nil {
+			err = setting.take(&c, value)
+		}
+		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", source, err))
 		}
+	}
+	if err := c.readDatabaseURL(); err != nil {
+		problems = append(problems, fmt.Errorf("--database-url-file (or %s_FILE): %w", DatabaseURLVariable, err))
 	}
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
@@ -205,22 +222,61 @@ func (s Setting) take(c *Config, value string) error {
 	return nil
 }
 
-// value returns the value that applies and the words that name where it came from.
-func (s Setting) value(flag func(string) (string, bool), getenv func(string) string) (value, source string) {
+// readDatabaseURL takes the URL out of its file.
+func (c *Config) readDatabaseURL() error {
+	if c.DatabaseURLFile == "" {
+		return nil
+	}
+	if c.DatabaseURL != "" {
+		return errors.New("a URL is given as well; give one of the two")
+	}
+	text, err := os.ReadFile(c.DatabaseURLFile)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if c.DatabaseURL, err = checkDatabaseURL(strings.TrimSpace(string(text))); err == nil && c.DatabaseURL == "" {
+		err = errors.New("is empty")
+	}
+	if err != nil {
+		return fmt.Errorf("%s %w", c.DatabaseURLFile, err)
+	}
+	return nil
+}
+
+// refusePassword keeps the password of a database off the command line.
+func refusePassword(value string) error {
+	address, err := url.Parse(value)
+	if err != nil {
+		return nil //nolint:nilerr // checkDatabaseURL says it
+	}
+	_, inUser := address.User.Password()
+	query := address.Query()
+	if inUser || query.Has("password") || query.Has("sslpassword") {
+		return errors.New("holds a password, and everybody on this machine can read it in the list of processes; put the URL into the variable " +
+			DatabaseURLVariable + ", or into a file that --database-url-file names")
+	}
+	return nil
+}
+
+// value returns the value that applies and the words that name where it came from; err is what is wrong with its being there.
+func (s Setting) value(flag func(string) (string, bool), getenv func(string) string) (value, source string, err error) {
 	names := s.Env
 	if s.Flag != "" {
 		names = "--" + s.Flag + " (or " + s.Env + ")"
 		if value, given := flag(s.Flag); given {
-			return value, names
+			if s.checkFlag != nil {
+				err = s.checkFlag(value)
+			}
+			return value, names, err
 		}
 	}
 	if value := getenv(s.Env); value != "" {
 		if s.Flag != "" {
 			names = s.Env + " (or --" + s.Flag + ")"
 		}
-		return value, names
+		return value, names, nil
 	}
-	return s.Default, names
+	return s.Default, names, nil
 }
 
 func checkListen(value string) (string, error) {

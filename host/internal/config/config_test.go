@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -85,6 +86,53 @@ func TestLoadNamesEveryMistakeWithFlagAndVariable(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Error("the password of the database is in the error")
+	}
+}
+
+// The list of processes shows what stands on the command line to everybody on the machine.
+func TestPasswordOfTheDatabaseStaysOffTheCommandLine(t *testing.T) {
+	const secret = "hunter2"
+	for _, url := range []string{"postgres://lubod:hunter2@db/lubod", "postgres://lubod@db/lubod?password=hunter2", "postgresql://db/lubod?sslpassword=hunter2"} {
+		_, err := Load(lookup(map[string]string{"database-url": url}), environment(nil))
+		if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "LUBOD_DATABASE_URL") || !strings.Contains(err.Error(), "--database-url-file") {
+			t.Errorf("%s on the command line: %v", url, err)
+		}
+		if got, err := Load(lookup(nil), environment(map[string]string{"LUBOD_DATABASE_URL": url})); err != nil || got.DatabaseURL != url {
+			t.Errorf("%s as a variable: %v", url, err)
+		}
+		file := filepath.Join(t.TempDir(), "url")
+		if err := os.WriteFile(file, []byte(url+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for name, load := range map[string]func() (Config, error){
+			"flag": func() (Config, error) {
+				return Load(lookup(map[string]string{"database-url-file": file}), environment(nil))
+			},
+			"variable": func() (Config, error) {
+				return Load(lookup(nil), environment(map[string]string{"LUBOD_DATABASE_URL_FILE": file}))
+			},
+		} {
+			if got, err := load(); err != nil || got.DatabaseURL != url {
+				t.Errorf("%s in a file named by a %s: %v", url, name, err)
+			}
+		}
+		_, err = Load(lookup(map[string]string{"database-url-file": file}), environment(map[string]string{"LUBOD_DATABASE_URL": url}))
+		if err == nil || !strings.Contains(err.Error(), "one of the two") || strings.Contains(err.Error(), secret) {
+			t.Errorf("both: %v", err)
+		}
+		if err := os.WriteFile(file, []byte("hunter2"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err = Load(lookup(map[string]string{"database-url-file": file}), environment(nil))
+		if err == nil || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), secret) {
+			t.Errorf("a file without a URL: %v", err)
+		}
+	}
+	if _, err := Load(lookup(map[string]string{"database-url": "postgres://lubod@db/lubod"}), environment(nil)); err != nil {
+		t.Errorf("a URL without a password: %v", err)
+	}
+	if _, err := Load(lookup(map[string]string{"database-url-file": "/nowhere"}), environment(nil)); err == nil {
+		t.Error("a file that is not there is no mistake")
 	}
 }
 

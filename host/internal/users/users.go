@@ -10,7 +10,7 @@ import (
 )
 
 // ErrLast refuses to remove the only user: without any, whoever comes first could become one.
-var ErrLast = errors.New("the last user cannot be removed")
+var ErrLast = errors.New("the last user cannot be removed: without any, whoever comes first on this machine could become one; add another user before")
 
 // Remove deletes a user with sessions, tokens and devices. pgx.ErrNoRows: there is no such user.
 func Remove(ctx context.Context, database *db.DB, id int64) (removed db.DeleteUserRow, err error) {
