@@ -177,7 +177,7 @@ func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams
 
 const insertSession = `-- name: InsertSession :execrows
 INSERT INTO recorder_sessions (id, streamer_id, host_id, plugin, instance, path_prefix, first_index, room)
-SELECT $1, s.id, $2, $3, $4, $5, $6, $7 FROM streamers s
+SELECT $1, s.id, $2, $3, $4, $5, $6, $7::jsonb || jsonb_build_object('prefix', $5::text) FROM streamers s
 WHERE s.id = $8::bigint AND s.url = $9::text AND NOT s.paused FOR SHARE
 `
 
@@ -194,7 +194,8 @@ type InsertSessionParams struct {
 }
 
 // No row when the streamer was paused, deleted or given another URL meanwhile. The lock makes such a change wait for
-// this row, and then find the session to stop.
+// this row, and then find the session to stop. The room remembers the prefix that the recorder knows, which stays when the data
+// directory is moved.
 func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) (int64, error) {
 	result, err := q.db.Exec(ctx, insertSession,
 		arg.ID,

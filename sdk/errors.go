@@ -67,6 +67,9 @@ const (
 	CodeDiskKept   = "disk.kept"   // what was recorded is kept in {path}, and could not be finished: {cause}
 )
 
+// CodeOversized is that of an answer above the bound of the contract. {limit} is the bound.
+const CodeOversized = "plugin.oversized"
+
 // Error is an error that crosses the plugin boundary without losing its kind.
 type Error struct {
 	Kind    Kind

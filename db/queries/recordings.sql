@@ -1,8 +1,9 @@
 -- name: InsertSession :execrows
 -- No row when the streamer was paused, deleted or given another URL meanwhile. The lock makes such a change wait for
--- this row, and then find the session to stop.
+-- this row, and then find the session to stop. The room remembers the prefix that the recorder knows, which stays when the data
+-- directory is moved.
 INSERT INTO recorder_sessions (id, streamer_id, host_id, plugin, instance, path_prefix, first_index, room)
-SELECT $1, s.id, $2, $3, $4, $5, $6, $7 FROM streamers s
+SELECT $1, s.id, $2, $3, $4, $5, $6, sqlc.arg(room)::jsonb || jsonb_build_object('prefix', $5::text) FROM streamers s
 WHERE s.id = sqlc.arg(streamer_id)::bigint AND s.url = sqlc.arg(url)::text AND NOT s.paused FOR SHARE;
 
 -- name: OpenSessions :many

@@ -22,6 +22,13 @@ var (
 	_ Prober = (*Client)(nil)
 )
 
+// The most that a line may hand over: both are kept in rows. A checkpoint has some bytes for each part of a file, of which there
+// are at most ten thousand.
+const (
+	maxCheckpoint = 4 << 20
+	maxRemoteName = 4 << 10
+)
+
 // NewClient talks over a connection to a plugin process.
 func NewClient(conn grpc.ClientConnInterface) *Client {
 	return &Client{rpc: linev1.NewLineServiceClient(conn)}
@@ -59,10 +66,17 @@ func (c *Client) Upload(ctx context.Context, file File, report func(Progress) er
 		}
 		switch kind := msg.GetKind().(type) {
 		case *linev1.UploadResponse_Progress:
+			if len(kind.Progress.GetCheckpoint()) > maxCheckpoint || kind.Progress.GetAcknowledgedBytes() < 0 {
+				return Result{}, sdk.Errorf(sdk.Bug, "the line reports a checkpoint of %d bytes and %d acknowledged bytes; at most %d and at least 0 are possible",
+					len(kind.Progress.GetCheckpoint()), kind.Progress.GetAcknowledgedBytes(), maxCheckpoint)
+			}
 			if err := report(fromProgress(kind.Progress)); err != nil {
 				return Result{}, err
 			}
 		case *linev1.UploadResponse_Result:
+			if len(kind.Result.GetRemoteName()) > maxRemoteName {
+				return Result{}, sdk.Errorf(sdk.Bug, "the line names the stored file by %d bytes; at most %d are possible", len(kind.Result.GetRemoteName()), maxRemoteName)
+			}
 			return fromResult(kind.Result), nil
 		}
 	}

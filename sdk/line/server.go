@@ -133,6 +133,9 @@ func (r *reporter) report(p Progress) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
+	if len(p.Checkpoint) > maxCheckpoint {
+		return sdk.Errorf(sdk.Bug, "a checkpoint of %d bytes is above the bound of %d", len(p.Checkpoint), maxCheckpoint)
+	}
 	if p.AcknowledgedBytes < 0 {
 		return sdk.Errorf(sdk.Bug, "progress of %d bytes is negative", p.AcknowledgedBytes)
 	}

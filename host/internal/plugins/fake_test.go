@@ -27,7 +27,9 @@ func TestMain(m *testing.M) {
 	case "host":
 		fakeHost()
 	case "older":
-		fakeOlder()
+		fakeRaw(answerOlder)
+	case "hostile":
+		fakeRaw(answerHostile)
 	default:
 		fakePlugin(kind)
 	}

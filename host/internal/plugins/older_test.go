@@ -24,34 +24,44 @@ import (
 	"github.com/lubod/lubod/sdk/wire"
 )
 
-// fakeOlder is a recorder as it was built before version 1 of the contract was final: it tells no revision. Its messages are
-// written down as bytes, since nothing here speaks that contract any more.
-func fakeOlder() {
+// fakeRaw is a plugin that was not made with the SDK: its messages are written down as bytes.
+func fakeRaw(answer func(method string, asked []byte) ([]byte, error)) {
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  wire.Handshake(),
-		VersionedPlugins: map[int]plugin.PluginSet{1: {"lubod": olderPlugin{}}},
+		VersionedPlugins: map[int]plugin.PluginSet{1: {"lubod": rawPlugin{}}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.UnknownServiceHandler(answerOlder))...)
+			return grpc.NewServer(append(opts, grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+				return exchangeRaw(stream, answer)
+			}))...)
 		},
 	})
 }
 
-type olderPlugin struct{ plugin.NetRPCUnsupportedPlugin }
+type rawPlugin struct{ plugin.NetRPCUnsupportedPlugin }
 
-func (olderPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error { return nil }
+func (rawPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error { return nil }
 
-func (olderPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+func (rawPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
 	return nil, errors.New("this is the plugin's side")
 }
 
-func answerOlder(_ any, stream grpc.ServerStream) error {
-	var asked, answer emptypb.Empty
+func exchangeRaw(stream grpc.ServerStream, answer func(method string, asked []byte) ([]byte, error)) error {
+	var asked, answered emptypb.Empty
 	if err := stream.RecvMsg(&asked); err != nil {
 		return err
 	}
 	method, _ := grpc.MethodFromServerStream(stream)
-	var fields []byte
-	switch filepath.Base(method) {
+	fields, err := answer(filepath.Base(method), asked.ProtoReflect().GetUnknown())
+	if err != nil {
+		return err
+	}
+	answered.ProtoReflect().SetUnknown(fields)
+	return stream.SendMsg(&answered)
+}
+
+// answerOlder is a recorder as it was built before version 1 of the contract was final: it tells no revision.
+func answerOlder(method string, asked []byte) (fields []byte, err error) {
+	switch method {
 	case "Describe":
 		fields = text(fields, 1, os.Getenv("FAKE_NAME"))
 		fields = text(fields, 2, "1.0.0")
@@ -60,13 +70,12 @@ func answerOlder(_ any, stream grpc.ServerStream) error {
 	case "List":
 		fields = text(fields, 1, string(text(nil, 1, "session-of-old")))
 	case "Stop":
-		note(os.Getenv("FAKE_STOPPED"), string(asked.ProtoReflect().GetUnknown()[2:]))
+		note(os.Getenv("FAKE_STOPPED"), string(asked[2:]))
 	case "Configure", "Health", "Drain":
 	default:
-		return grpcstatus.Errorf(codes.Unimplemented, "%s", method)
+		return nil, grpcstatus.Errorf(codes.Unimplemented, "%s", method)
 	}
-	answer.ProtoReflect().SetUnknown(fields)
-	return stream.SendMsg(&answer)
+	return fields, nil
 }
 
 func text(to []byte, field protowire.Number, value string) []byte {

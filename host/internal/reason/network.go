@@ -13,6 +13,7 @@ var network = catalogue{
 	sdk.CodeHTML:        {"{where} answered with an HTML page instead of media", "{where} 返回的是网页而不是媒体流", Action{Edit, "streamer"}},
 	sdk.CodeCompressed:  {"{where} answered with a compressed body ({encoding}) instead of media", "{where} 返回的是压缩内容（{encoding}）而不是媒体流", Action{Edit, "streamer"}},
 	sdk.CodeNotMedia:    {"{where} sends something that is no media that can be recorded: {cause}", "{where} 发送的不是可录制的媒体流：{cause}", Action{Edit, "streamer"}},
+	sdk.CodeOversized:   {"the plugin's answer is larger than {limit}, and was not read", "插件的应答超过 {limit}，未被读取", Action{Edit, "plugins"}},
 	sdk.CodeSilent:      {"{where} takes the connection and sends nothing", "{where} 接受连接但不发送任何数据", Action{Wait, ""}},
 	sdk.CodeAddress:     {"{where} is not asked, because of where it leads: {cause}; see --allow-addresses and --local-sources", "{where} 指向不允许访问的地址：{cause}；见 --allow-addresses 和 --local-sources", Action{Edit, "streamer"}},
 	sdk.CodeUnreachable: {"{where} cannot be reached: {cause}", "{where} 无法访问：{cause}", Action{Wait, ""}},

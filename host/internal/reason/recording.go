@@ -10,6 +10,7 @@ const (
 	RecordingRefused    = "recording.refused"
 	RecordingVanished   = "recording.vanished"
 	RecordingNothing    = "recording.nothing"
+	RecordingUntrusted  = "recording.untrusted"
 )
 
 var recordings = catalogue{
@@ -18,6 +19,7 @@ var recordings = catalogue{
 	RecordingUnreadable: {"{files}: there is no media in it that could be saved; what was finished is published", "{files}：其中没有可挽救的媒体内容；已完成的部分照常发布", Action{Open, "recording"}},
 	RecordingRefused:    {"{files} cannot be taken over: the database refuses it: {cause}", "{files} 无法收录：数据库拒绝写入：{cause}", Action{Open, "recording"}},
 	RecordingVanished:   {"{files} disappeared before it was taken over", "{files} 在收录之前消失了", Action{Open, "recording"}},
+	RecordingUntrusted:  {"the recorder told of {files}, and {problem}: it is neither published nor touched", "录制器报告了 {files}，但{problem}：不会发布，也不会改动它", Action{Edit, "plugins"}},
 	RecordingNothing:    {"the recorder died, and no file is left of what it received", "录制器异常退出，已接收的内容没有留下任何文件", Action{Open, "recording"}},
 
 	sdk.CodeDiskFull:   {"no space is left for {path}", "磁盘空间不足，无法写入 {path}", Action{FreeSpace, "host"}},

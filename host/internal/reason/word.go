@@ -12,6 +12,10 @@ const (
 	WordObject  = "word.object"
 	WordNull    = "word.null"
 
+	WordFileElsewhere = "word.file_elsewhere"
+	WordFileIrregular = "word.file_irregular"
+	WordFileSize      = "word.file_size"
+
 	// WordRestriction and the name of a restriction make the word for it.
 	WordRestriction = "word.restriction_"
 )
@@ -24,6 +28,10 @@ var words = map[string]struct{ en, zh string }{
 	WordList:    {"a list", "列表"},
 	WordObject:  {"a JSON object", "JSON 对象"},
 	WordNull:    {"null", "null"},
+
+	WordFileElsewhere: {"it is no file of this session", "它不是该会话的文件"},
+	WordFileIrregular: {"it is no regular file", "它不是普通文件"},
+	WordFileSize:      {"it is not of the size that was told", "其大小与报告的不一致"},
 
 	WordRestriction + "password": {"it needs a password", "需要密码"},
 	WordRestriction + "paid":     {"it is for viewers who paid", "仅限付费观众"},

@@ -427,9 +427,12 @@ func (h *harness) closed(id string, index int) recorder.SegmentClosed {
 	return recorder.SegmentClosed{Segment: file(h.request(id).PathPrefix, index)}
 }
 
+// fileSize is that of every finished file.
+const fileSize = 1000
+
 func file(prefix string, index int) recorder.Segment {
 	return recorder.Segment{
-		Index: index, Path: fmt.Sprintf("%s_%03d.flv", prefix, index), SizeBytes: 1000, Duration: time.Second, StartedAt: time.Now(), EndedAt: time.Now(),
+		Index: index, Path: fmt.Sprintf("%s_%03d.flv", prefix, index), SizeBytes: fileSize, Duration: time.Second, StartedAt: time.Now(), EndedAt: time.Now(),
 	}
 }
 
@@ -468,7 +471,7 @@ func (h *harness) touch(path string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(path, bytes.Repeat([]byte("x"), fileSize), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
 }

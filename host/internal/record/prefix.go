@@ -120,18 +120,6 @@ func (s *Service) removeEmpty(folder string) {
 	}
 }
 
-// placeNow is where a file of a session is. A recorder that outlives its host knows the folder by the name that it had at the
-// beginning, and the data directory may have been moved since: the session's row follows it.
-func placeNow(path, prefix string) string {
-	if filepath.Dir(path) == filepath.Dir(prefix) {
-		return path
-	}
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return filepath.Join(filepath.Dir(prefix), filepath.Base(path))
-	}
-	return path
-}
-
 // free tells whether there is no file of a prefix.
 func free(prefix string) (bool, error) {
 	taken, err := filepath.Glob(escapeGlob(prefix) + "_*")

@@ -151,23 +151,3 @@ func TestPrefixBelowALinkedRecordingsFolder(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 }
-
-// A recorder goes on while the data directory is moved, and tells of its file by the old name.
-func TestFileOfARecorderThatDoesNotKnowOfTheMove(t *testing.T) {
-	base := t.TempDir()
-	for _, folder := range []string{"old", "new"} {
-		if err := os.Mkdir(filepath.Join(base, folder), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(base, "old", "made-since.flv"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{
-		"old/a_001.flv": "new/a_001.flv", "new/a_001.flv": "new/a_001.flv", "old/made-since.flv": "old/made-since.flv",
-	} {
-		if got := placeNow(filepath.Join(base, name), filepath.Join(base, "new", "a")); got != filepath.Join(base, want) {
-			t.Errorf("%s is at %s, want %s", name, got, want)
-		}
-	}
-}

@@ -269,6 +269,8 @@ type room struct {
 	StartedAt    time.Time `json:"started_at"`
 	// Unasked: nobody said that the room is live, because its address is itself the stream.
 	Unasked bool `json:"unasked,omitempty"`
+	// Prefix is that of the session as its recorder knows it. The row's follows the data directory when that is moved.
+	Prefix string `json:"prefix,omitempty"`
 }
 
 // errUnwanted means that the streamer was paused, deleted or given another URL meanwhile.

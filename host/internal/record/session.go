@@ -190,7 +190,11 @@ func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession,
 	case recorder.SegmentOpened:
 		tx.later(func() { logger.Info("segment opened", "path", payload.Path) })
 	case recorder.SegmentClosed:
-		return s.insertSegment(ctx, tx, &row, payload.Segment)
+		segment, why := trusted(row, payload.Segment)
+		if !why.IsZero() {
+			return s.refuse(ctx, tx, &row, segment, why)
+		}
+		return s.insertSegment(ctx, tx, &row, segment)
 	case recorder.Note:
 		tx.later(func() { logger.Info("recorder notes", "code", payload.Code, "text", payload.Text) })
 	case recorder.Ended:
@@ -257,7 +261,6 @@ func (s *Service) join(ctx context.Context, tx *change, row db.RecorderSession, 
 // insertSegment commits a closed file, and in the same transaction orders what is to be done with it.
 func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.RecorderSession, segment recorder.Segment) error {
 	q := s.DB.WithTx(tx)
-	segment.Path = placeNow(segment.Path, row.PathPrefix)
 	recordingID, err := s.recording(ctx, tx, row)
 	if err != nil {
 		return err
@@ -286,6 +289,15 @@ func (s *Service) insertSegment(ctx context.Context, tx *change, row *db.Recorde
 			"size_bytes", segment.SizeBytes, "duration", segment.Duration, "publish", publish, "recovered", segment.Recovered)
 	})
 	return s.Publisher.SegmentClosed(ctx, tx, id)
+}
+
+// refuse leaves a file alone that is not what a recorder may tell of. The rest of the session is recorded on.
+func (s *Service) refuse(ctx context.Context, tx *change, row *db.RecorderSession, segment recorder.Segment, why reason.Reason) error {
+	tx.later(func() {
+		s.about(row.StreamerID).Error("a file that a recorder told of is refused", "session", row.ID, "plugin", row.Plugin, "path", segment.Path,
+			"code", why.Code, "reason", why.Text(reason.English))
+	})
+	return s.note(ctx, tx, *row, outcome{why: why}, int32(segment.Index))
 }
 
 // publish decides whether a segment becomes part of the submission. What becomes of a piece below filtering_threshold is decided

@@ -356,7 +356,7 @@ func (s *Service) withoutRecorder(files []leftFile, why reason.Reason) outcome {
 // vanished is the outcome when nothing is left: all is well, unless there were files that became no segments.
 func (s *Service) vanished(ctx context.Context, row db.RecorderSession) (outcome, error) {
 	before := reason.Parse(row.Unsettled)
-	if before.Code == reason.RecordingVanished || before.Code == reason.RecordingNothing {
+	if before.Code == reason.RecordingVanished || before.Code == reason.RecordingNothing || before.Code == reason.RecordingUntrusted {
 		return outcome{why: before, slow: true}, nil
 	}
 	var known []db.SegmentsOfRecordingRow
@@ -389,7 +389,12 @@ func (s *Service) adopt(ctx context.Context, row db.RecorderSession, became outc
 		if err != nil {
 			return fmt.Errorf("lock session: %w", err)
 		}
-		for _, segment := range became.segments {
+		for _, told := range became.segments {
+			segment, untrusted := trusted(current, told)
+			if !untrusted.IsZero() {
+				committed = committed.but(outcome{why: untrusted, slow: true})
+				continue
+			}
 			err := s.insertApart(ctx, tx, &current, segment)
 			switch {
 			case db.Permanent(err):

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -103,7 +104,7 @@ func Decode(ctx context.Context, err error) error {
 }
 
 func typedError(st *status.Status, info *errdetails.ErrorInfo) error {
-	e := &sdk.Error{Kind: sdk.Kind(info.GetReason()), Message: st.Message()}
+	e := &sdk.Error{Kind: sdk.Kind(info.GetReason()), Message: text(st.Message())}
 	if _, known := kinds[e.Kind]; !known {
 		e.Kind = sdk.Bug
 	}
@@ -111,14 +112,14 @@ func typedError(st *status.Status, info *errdetails.ErrorInfo) error {
 		const longest = int64(1<<63-1) / int64(time.Millisecond)
 		e.RetryAfter = time.Duration(min(ms, longest)) * time.Millisecond
 	}
-	e.Cause = sdk.Cause(info.GetMetadata()[keyCause])
-	e.Code = info.GetMetadata()[keyCode]
+	e.Cause = sdk.Cause(bounded(info.GetMetadata()[keyCause], maxArg))
+	e.Code = bounded(info.GetMetadata()[keyCode], maxArg)
 	for key, value := range info.GetMetadata() {
-		if name, ok := strings.CutPrefix(key, keyArg); ok && e.Code != "" {
+		if name, ok := strings.CutPrefix(key, keyArg); ok && e.Code != "" && len(e.Args) < maxArgs {
 			if e.Args == nil {
 				e.Args = make(map[string]string)
 			}
-			e.Args[name] = value
+			e.Args[bounded(name, maxArg)] = bounded(value, maxArg)
 		}
 	}
 	return e
@@ -143,6 +144,9 @@ func encodeCode(metadata map[string]string, e *sdk.Error) {
 	}
 }
 
+// limit is handshake.MaxMessage for people.
+const limit = "16 MiB"
+
 // transportError reads a status that no author wrote: gRPC itself made it.
 func transportError(ctx context.Context, st *status.Status) error {
 	switch st.Code() {
@@ -158,9 +162,14 @@ func transportError(ctx context.Context, st *status.Status) error {
 		}
 		return down(st)
 	case codes.Unimplemented:
-		return &sdk.Error{Kind: sdk.Unsupported, Message: st.Message()}
+		return &sdk.Error{Kind: sdk.Unsupported, Message: text(st.Message())}
+	case codes.ResourceExhausted: // of gRPC itself: no author's error comes without its kind
+		return &sdk.Error{
+			Kind: sdk.Bug, Code: sdk.CodeOversized, Args: map[string]string{"limit": limit},
+			Message: "the plugin's answer is larger than " + limit + ": " + text(st.Message()), Err: st.Err(),
+		}
 	}
-	return &sdk.Error{Kind: sdk.Bug, Message: "call to plugin failed: " + st.Message(), Err: st.Err()}
+	return &sdk.Error{Kind: sdk.Bug, Message: "call to plugin failed: " + text(st.Message()), Err: st.Err()}
 }
 
 func down(st *status.Status) error {
@@ -190,6 +199,9 @@ func text(s string) string { return bounded(s, maxMessage) }
 
 func bounded(s string, most int) string {
 	if len(s) > most {
+		for most > 0 && !utf8.RuneStart(s[most]) { // no half a character
+			most--
+		}
 		s = s[:most] + "…"
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
