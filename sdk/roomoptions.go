@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,11 @@ func SharedRoomOptions() map[string]OptionType {
 		"user_agent": TypeString,
 	}
 }
+
+var optionPrefix = regexp.MustCompile(`^[a-z][a-z0-9]*_$`)
+
+// ValidOptionPrefix tells whether a text can be one of Info.OptionPrefixes: one word, and "_" behind it.
+func ValidOptionPrefix(prefix string) bool { return optionPrefix.MatchString(prefix) }
 
 // OwnsRoomOption tells whether a plugin may declare a room option: its name begins with one of the prefixes in
 // Info.OptionPrefixes, or is one that all plugins share, of the same type.

@@ -16,13 +16,14 @@ type Lease struct {
 	// Plugin is the label in plugins.hcl, Instance the id of this very process.
 	Plugin, Instance string
 
+	manager *Manager
 	inst    *instance
 	release func()
 }
 
 func (m *Manager) newLease(inst *instance) Lease {
 	return Lease{
-		Plugin: inst.label, Instance: inst.id, inst: inst,
+		Plugin: inst.label, Instance: inst.id, manager: m, inst: inst,
 		release: sync.OnceFunc(func() { inst.release(m.options.clock.Now()) }),
 	}
 }

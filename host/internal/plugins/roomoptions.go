@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"slices"
 
 	"github.com/lubod/lubod/host/internal/config"
 	"github.com/lubod/lubod/host/internal/settings"
@@ -14,29 +15,50 @@ func (m *Manager) WaitLoaded(ctx context.Context) error { return m.waitLoaded(ct
 // Options lists what the installed plugins say about their options, in the order of plugins.hcl, and the labels of those
 // that never came up.
 func (m *Manager) Options() (known []settings.PluginOptions, silent []string) {
-	type described struct {
-		block  config.Plugin
-		schema []sdk.Option
-	}
-	var all []described
 	m.mu.Lock()
+	var blocks []config.Plugin
 	for _, e := range m.entries {
 		if e.described {
-			all = append(all, described{e.block, e.about.Options})
+			blocks = append(blocks, e.block)
 		} else {
 			silent = append(silent, e.block.Name)
 		}
 	}
+	known = m.declaredLocked()
 	m.mu.Unlock()
-	for _, d := range all {
-		base, err := config.DecodeOptions(d.block, d.schema, m.options.Getenv)
-		if err != nil {
-			base = nil // it was good when the plugin was configured: a variable changed since
+	for i, block := range blocks {
+		base, err := config.DecodeOptions(block, known[i].Schema, m.options.Getenv)
+		if err == nil { // else a variable changed since the plugin was configured
+			known[i].Base = base
 		}
-		known = append(known, settings.PluginOptions{Plugin: d.block.Name, Schema: d.schema, Base: base})
 	}
 	return known, silent
 }
 
-// Schema is what the plugin says about its options.
-func (l *Lease) Schema() []sdk.Option { return l.inst.description().Options }
+// declaredLocked is what the plugins that are known say about their options, in the order of plugins.hcl.
+func (m *Manager) declaredLocked() []settings.PluginOptions {
+	var declared []settings.PluginOptions
+	for _, e := range m.entries {
+		if e.described {
+			declared = append(declared, settings.PluginOptions{Plugin: e.block.Name, Schema: e.about.Options, Prefixes: e.about.OptionPrefixes})
+		}
+	}
+	return declared
+}
+
+// Schema is what the plugin says about its options. Those that belong to another plugin are no room options: it never gets their
+// values.
+func (l *Lease) Schema() []sdk.Option {
+	about := l.inst.description()
+	l.manager.mu.Lock()
+	declared := l.manager.declaredLocked()
+	l.manager.mu.Unlock()
+	self := settings.PluginOptions{Plugin: l.Plugin, Schema: about.Options, Prefixes: about.OptionPrefixes}
+	at := slices.IndexFunc(declared, func(one settings.PluginOptions) bool { return one.Plugin == l.Plugin })
+	if at < 0 { // not in plugins.hcl any more
+		at, declared = len(declared), append(declared, self)
+	}
+	declared[at] = self
+	owned, _ := settings.Owned(declared)
+	return owned[at].Schema
+}

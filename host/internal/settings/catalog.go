@@ -23,6 +23,8 @@ type PluginOptions struct {
 	// Plugin is the label in plugins.hcl.
 	Plugin string
 	Schema []sdk.Option
+	// Prefixes begin the names of its room options.
+	Prefixes []string
 	// Base is what the plugin was configured with, one JSON object. It applies where nothing else is set.
 	Base []byte
 }
@@ -33,14 +35,14 @@ type Catalog struct {
 	entries map[string]*catalogEntry
 	// silent are plugins that never came up: nobody knows their options.
 	silent []string
+	// refused says, by the label of a plugin, why an option of it cannot be set.
+	refused map[string]string
 }
 
 type catalogEntry struct {
 	declared []declaration
 	// base is what applies where nothing is set; nil: nothing.
 	base json.RawMessage
-	// conflict says why the key cannot be set; empty when it can.
-	conflict string
 }
 
 type declaration struct {
@@ -50,8 +52,9 @@ type declaration struct {
 
 // NewCatalog joins what plugins declare, in the order of plugins.hcl.
 func NewCatalog(plugins []PluginOptions, silent []string) *Catalog {
-	c := &Catalog{entries: make(map[string]*catalogEntry), silent: silent}
-	for _, plugin := range plugins {
+	owned, refused := Owned(plugins)
+	c := &Catalog{entries: make(map[string]*catalogEntry), silent: silent, refused: refused}
+	for _, plugin := range owned {
 		var base map[string]json.RawMessage
 		if len(plugin.Base) > 0 && json.Unmarshal(plugin.Base, &base) != nil {
 			base = nil
@@ -65,51 +68,23 @@ func NewCatalog(plugins []PluginOptions, silent []string) *Catalog {
 	return c
 }
 
+// add joins a declaration with earlier ones of the same name, which is one that all plugins share.
 func (c *Catalog) add(d declaration, base json.RawMessage) {
 	entry := c.entries[d.option.Name]
 	if entry == nil {
 		entry = &catalogEntry{base: base}
 		c.entries[d.option.Name] = entry
 	}
-	switch {
-	case entry.conflict != "":
-	case slices.Contains(keys(), d.option.Name):
-		entry.conflict = fmt.Sprintf("%s has an option %q, which is the name of a setting of lubod itself: the plugin's cannot be set here", d.plugin, d.option.Name)
-	case len(entry.declared) > 0:
-		if first := entry.declared[0]; first.option.Type != d.option.Type || first.option.Secret != d.option.Secret || first.option.Format != d.option.Format {
-			entry.conflict = fmt.Sprintf("%s takes %s and %s takes %s under the same name %q: it cannot be set here; set it in plugins.hcl, or remove one of the plugins",
-				first.plugin, describeDeclared(first.option), d.plugin, describeDeclared(d.option), d.option.Name)
-		}
-	}
 	entry.declared = append(entry.declared, d)
 }
 
-func describeDeclared(option sdk.Option) string {
-	text := config.DescribeOption(option)
-	if option.Secret {
-		text += " (secret)"
-	}
-	return text
-}
-
-// Conflicts says, by the label of each plugin that takes part, which of its options cannot be set and why.
-func (c *Catalog) Conflicts() map[string]string {
-	found := make(map[string]string)
-	for _, key := range slices.Sorted(maps.Keys(c.entries)) {
-		entry := c.entries[key]
-		for _, d := range entry.declared {
-			if entry.conflict != "" && found[d.plugin] == "" {
-				found[d.plugin] = entry.conflict
-			}
-		}
-	}
-	return found
-}
+// Conflicts says, by the label of a plugin, which of its options cannot be set and why.
+func (c *Catalog) Conflicts() map[string]string { return c.refused }
 
 // option returns how a key is declared; nil when it cannot be set.
 func (c *Catalog) option(key string) *sdk.Option {
 	entry := c.entries[key]
-	if entry == nil || entry.conflict != "" {
+	if entry == nil {
 		return nil
 	}
 	return &entry.declared[0].option
@@ -135,9 +110,7 @@ func (c *Catalog) hidden(key string) bool {
 func (c *Catalog) Show(stored map[string]json.RawMessage) map[string]json.RawMessage {
 	shown := make(map[string]json.RawMessage, len(c.entries)+len(stored))
 	for key, entry := range c.entries {
-		if entry.conflict == "" {
-			shown[key] = c.mask(key, entry.base)
-		}
+		shown[key] = c.mask(key, entry.base)
 	}
 	for key, value := range stored {
 		shown[key] = c.mask(key, value)
@@ -205,7 +178,7 @@ func (c *Catalog) Accept(sent, stored map[string]json.RawMessage) (set map[strin
 func (c *Catalog) Unset(sent, stored map[string]json.RawMessage) []string {
 	var unset []string
 	for key, value := range sent {
-		if entry := c.entries[key]; entry != nil && entry.conflict == "" && stored[key] == nil && same(value, c.mask(key, entry.base)) {
+		if entry := c.entries[key]; entry != nil && stored[key] == nil && same(value, c.mask(key, entry.base)) {
 			unset = append(unset, key)
 		}
 	}
@@ -256,14 +229,9 @@ func mistake(option sdk.Option, raw json.RawMessage) string {
 }
 
 func (c *Catalog) unknown(key string) error {
-	if entry := c.entries[key]; entry != nil {
-		return &KeyError{key, entry.conflict}
-	}
 	known := slices.Clone(keys())
-	for name, entry := range c.entries {
-		if entry.conflict == "" {
-			known = append(known, name)
-		}
+	for name := range c.entries {
+		known = append(known, name)
 	}
 	slices.Sort(known)
 	text := "is not known here; allowed are " + strings.Join(known, ", ")

@@ -22,7 +22,7 @@ var roomSchema = []sdk.Option{
 }
 
 func xCatalog(base string) *Catalog {
-	return NewCatalog([]PluginOptions{{Plugin: "extractor-x", Schema: roomSchema, Base: []byte(base)}}, nil)
+	return NewCatalog([]PluginOptions{{Plugin: "extractor-x", Schema: roomSchema, Prefixes: []string{"x_"}, Base: []byte(base)}}, nil)
 }
 
 func object(t *testing.T, raw string) map[string]json.RawMessage {
@@ -136,35 +136,55 @@ func TestCatalogRefuses(t *testing.T) {
 	}
 }
 
-func TestPluginsThatDoNotAgreeAboutAKey(t *testing.T) {
-	c := NewCatalog([]PluginOptions{
-		{Plugin: "extractor-a", Schema: []sdk.Option{{Name: "k", Type: sdk.TypeInteger, Room: true}, {Name: "both", Type: sdk.TypeInteger, Maximum: "5", Room: true}}},
-		{Plugin: "extractor-b", Schema: []sdk.Option{
-			{Name: "k", Type: sdk.TypeString, Room: true}, {Name: "both", Type: sdk.TypeInteger, Minimum: "2", Room: true}, {Name: "delay", Type: sdk.TypeInteger, Room: true},
+// A later plugin takes nothing of an earlier one: neither its options nor the values of them.
+func TestRoomOptionsBelongToTheirPlugin(t *testing.T) {
+	plugins := []PluginOptions{
+		{Plugin: "extractor-a", Prefixes: []string{"a_"}, Schema: []sdk.Option{
+			{Name: "a_cookie", Type: sdk.TypeString, Secret: true, Format: sdk.FormatCookies, Room: true}, {Name: "user_agent", Type: sdk.TypeString, Room: true},
 		}},
-	}, []string{"extractor-c"})
+		{Plugin: "extractor-b", Prefixes: []string{"a_", "b_", ""}, Schema: []sdk.Option{
+			{Name: "a_cookie", Type: sdk.TypeString, Format: sdk.FormatCookies, Room: true}, // reads another's login
+			{Name: "b_x", Type: sdk.TypeInteger, Room: true},
+			{Name: "stray", Type: sdk.TypeInteger, Room: true},
+			{Name: "b_later", Type: sdk.TypeUnknown, Room: true},
+			{Name: "user_agent", Type: sdk.TypeString, Secret: true, Room: true}, // hides what others show
+		}},
+		{Plugin: "recorder-c", Schema: []sdk.Option{{Name: "delay", Type: sdk.TypeInteger, Room: true}, {Name: "user_agent", Type: sdk.TypeString, Pattern: "^[a-z]+$", Room: true}}},
+	}
+	c := NewCatalog(plugins, []string{"extractor-d"})
 	for sent, want := range map[string]string{
-		`{"k":1}`:     "k: extractor-a takes a whole number and extractor-b takes a text",
-		`{"delay":1}`: "delay: extractor-b has an option \"delay\", which is the name of a setting of lubod itself",
-		`{"both":1}`:  "both: is not possible; allowed is at least 2",
-		`{"both":6}`:  "both: is not possible; allowed is at most 5",
-		`{"other":6}`: "other: is not known here; allowed are both, delay, ",
+		`{"stray":1}`:        "stray: is not known here; allowed are a_cookie, b_x, delay, ",
+		`{"b_later":1}`:      "b_later: is not known here; ",
+		`{"user_agent":"A"}`: "user_agent: is not possible; it has to look like ",
 	} {
 		if _, _, err := c.Accept(object(t, sent), nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s…", sent, err, want)
 		}
 	}
-	if _, _, err := c.Accept(object(t, `{"other":1}`), nil); !strings.Contains(err.Error(), "extractor-c") {
+	if _, _, err := c.Accept(object(t, `{"other":1}`), nil); !strings.Contains(err.Error(), "extractor-d") {
 		t.Errorf("a plugin that does not run is not named: %v", err)
 	}
-	set, _, err := c.Accept(object(t, `{"both":3,"k":"********"}`), object(t, `{"k":"kept"}`))
+	set, _, err := c.Accept(object(t, `{"a_cookie":"s=1","b_x":3,"user_agent":"me","stray":"********"}`), object(t, `{"stray":"kept"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantJSON(t, set, `{"both":3,"k":"kept"}`)
-	wantJSON(t, c.Show(object(t, `{"k":"kept"}`)), `{"both":null,"k":"********"}`)
-	if got := c.Conflicts(); len(got) != 2 || !strings.Contains(got["extractor-a"], `"k"`) || got["extractor-b"] == "" {
+	wantJSON(t, set, `{"a_cookie":"s=1","b_x":3,"user_agent":"me","stray":"kept"}`)
+	wantJSON(t, c.Show(set), `{"a_cookie":"********","b_x":3,"user_agent":"me","stray":"********"}`)
+	got := c.Conflicts()
+	if len(got) != 2 || !strings.Contains(got["extractor-b"], `"a_"`) || !strings.Contains(got["recorder-c"], `"delay"`) {
 		t.Errorf("conflicts: %v", got)
+	}
+	owned, _ := Owned(plugins)
+	raw, err := json.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`{"a_cookie":"","user_agent":"me"}`, `{"b_x":3}`, `{"user_agent":"me"}`} {
+		handed, err := ForPlugin(owned[i].Schema, raw)
+		if err != nil || handed.Login != nil && i > 0 {
+			t.Errorf("%s: %+v, %v", owned[i].Plugin, handed, err)
+		}
+		wantJSON(t, handed.JSON, want)
 	}
 }
 

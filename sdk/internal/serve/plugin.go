@@ -70,12 +70,10 @@ func (p *Plugin) Check(options []sdk.Option) error {
 	return nil
 }
 
-var prefixPattern = regexp.MustCompile(`^[a-z][a-z0-9]*_$`)
-
 // checkOptions holds the names of room options against the prefixes. They share one list with those of all other plugins.
 func (p *Plugin) checkOptions(options []sdk.Option) error {
 	for _, prefix := range p.Info.OptionPrefixes {
-		if !prefixPattern.MatchString(prefix) {
+		if !sdk.ValidOptionPrefix(prefix) {
 			return fmt.Errorf("sdk.Info.OptionPrefixes: %q must be a word of lower-case letters and digits with _ behind it, such as %q", prefix, "acme_")
 		}
 	}
