@@ -43,8 +43,8 @@ func (p recorderProcess) Options(layers ...[]byte) json.RawMessage {
 func (p recorderProcess) Plugin() string   { return p.RecorderLease.Plugin }
 func (p recorderProcess) Instance() string { return p.RecorderLease.Instance }
 
-func (r recorders) Current(ctx context.Context) (record.Process, error) {
-	lease, err := r.manager.Recorder(ctx)
+func (r recorders) For(ctx context.Context, wanted record.Wanted) (record.Process, error) {
+	lease, err := r.manager.RecorderFor(ctx, plugins.RecorderWanted(wanted))
 	if err != nil {
 		return nil, err
 	}

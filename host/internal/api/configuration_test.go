@@ -11,7 +11,7 @@ import (
 
 var xOptions = settings.PluginOptions{
 	Prefixes: []string{"x_"},
-	Plugin: "extractor-x", Base: []byte(`{"x_qn":10,"x_api":"http://x"}`),
+	Plugin:   "extractor-x", Base: []byte(`{"x_qn":10,"x_api":"http://x"}`),
 	Schema: []sdk.Option{
 		{Name: "x_qn", Type: sdk.TypeInteger, Allowed: []string{"10", "20"}, Room: true},
 		{Name: "x_cookie", Type: sdk.TypeString, Secret: true, Format: sdk.FormatCookies, Room: true},

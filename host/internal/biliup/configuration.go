@@ -22,7 +22,7 @@ var userKeys = []string{
 // nothing. For an option of a plugin it removes what was set.
 var neverNull = []string{
 	"lines", "threads", "download_limit", "upload_limit", "delay", "event_loop_interval", "filtering_threshold",
-	"filename_prefix", "use_live_cover", "file_mode", "folder_mode", "time_zone", "trash_days",
+	"filename_prefix", "use_live_cover", "file_mode", "folder_mode", "time_zone", "trash_days", "downloader",
 }
 
 // Files are split per room here. These are what a room has that says nothing else.
@@ -119,7 +119,8 @@ func renamedOut(ours object) object {
 func configurationIn(theirs, known object) (ours object, ignored []string) {
 	ours = make(object)
 	set := func(shown, key string, value json.RawMessage) {
-		if _, ok := known[key]; !ok {
+		// The names of biliup's downloaders are no recorders here, and a room whose recorder there is not is not recorded.
+		if _, ok := known[key]; !ok || key == "downloader" {
 			if !isNull(value) {
 				ignored = append(ignored, shown)
 			}

@@ -65,6 +65,7 @@ func fakePlugin(kind string) {
 		info.Lines = strings.Split(envOr("FAKE_LINES", name), " ")
 		line.Serve(info, newFakeLine)
 	case "recorder":
+		info.Containers = strings.Fields(os.Getenv("FAKE_CONTAINERS"))
 		recorder.Serve(info, newFakeRecorder)
 	case "exits":
 		fmt.Fprintln(os.Stderr, "cannot find my shoes")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/wire"
 )
@@ -239,9 +240,68 @@ func (m *Manager) offersLocked(kind sdk.PluginKind, intro string, offer func(*en
 	return text
 }
 
-// Recorder leases the recorder that takes new sessions, the first of plugins.hcl. Errors: ErrNoRecorder, *DownError.
+// RecorderWanted is what a new session needs of a recorder.
+type RecorderWanted struct {
+	// Name is the label in plugins.hcl, or what stands behind "recorder-" in it; empty: the first recorder that takes one of
+	// Containers, of which the empty one is not known.
+	Name       string
+	Containers []string
+	// Key is that of IsolatedRecorder; empty: the process that everybody shares.
+	Key string
+}
+
+// RecorderFor leases a recorder for a new session. Errors: ErrNoRecorder, a reason that says which recorder there is not,
+// *DownError.
+func (m *Manager) RecorderFor(ctx context.Context, wanted RecorderWanted) (*RecorderLease, error) {
+	return m.leaseRecorder(ctx, func() (*slot, error) {
+		e, err := m.chosenRecorderLocked(wanted)
+		if err != nil || wanted.Key == "" {
+			return sharedSlot(e, err)
+		}
+		return m.isolatedLocked(e, wanted.Key), nil
+	})
+}
+
+// Recorder leases the first recorder of plugins.hcl. Errors: ErrNoRecorder, *DownError.
 func (m *Manager) Recorder(ctx context.Context) (*RecorderLease, error) {
-	return m.leaseRecorder(ctx, func() (*slot, error) { return sharedSlot(m.firstRecorderLocked()) })
+	return m.RecorderFor(ctx, RecorderWanted{})
+}
+
+func (m *Manager) chosenRecorderLocked(wanted RecorderWanted) (*entry, error) {
+	if wanted.Name != "" {
+		named := m.firstLocked(sdk.KindRecorder, func(e *entry) bool { return e.block.Name == wanted.Name || e.block.ShortName() == wanted.Name })
+		if named == nil {
+			return nil, reason.New(reason.RoomNoSuchRecorder, "recorder", wanted.Name).Err()
+		}
+		return named, nil
+	}
+	if len(wanted.Containers) == 0 {
+		return m.firstRecorderLocked()
+	}
+	takes := func(e *entry) bool {
+		return slices.ContainsFunc(wanted.Containers, func(container string) bool { return takesContainer(e.about, container) })
+	}
+	if found := m.firstLocked(sdk.KindRecorder, func(e *entry) bool { return e.described && takes(e) }); found != nil {
+		return found, nil
+	}
+	// Of one that never came up nobody knows what it takes: why it did not is said, and it is tried again.
+	if silent := m.firstLocked(sdk.KindRecorder, func(e *entry) bool { return !e.described }); silent != nil {
+		return silent, nil
+	}
+	if _, err := m.firstRecorderLocked(); err != nil {
+		return nil, err
+	}
+	return nil, reason.New(reason.RoomNoRecorder, "containers", strings.Join(wanted.Containers, ", ")).Err()
+}
+
+func takesContainer(about sdk.Description, container string) bool {
+	return container == "" || len(about.Containers) == 0 ||
+		slices.ContainsFunc(about.Containers, func(one string) bool { return strings.EqualFold(one, container) })
+}
+
+// Takes tells whether the recorder reads a container; an empty one is not known.
+func (l *RecorderLease) Takes(container string) bool {
+	return takesContainer(l.inst.description(), container)
 }
 
 // RecorderOf leases the recorder of a label, whether it is the first or not: what it recorded is finished by it. Errors:
@@ -250,14 +310,11 @@ func (m *Manager) RecorderOf(ctx context.Context, label string) (*RecorderLease,
 	return m.leaseRecorder(ctx, func() (*slot, error) { return sharedSlot(m.recorderLocked(label)) })
 }
 
-// IsolatedRecorder is RecorderOf, or Recorder for an empty label, in a process that only those use who name the same key: what
+// IsolatedRecorder is RecorderOf in a process that only those use who name the same key: what
 // brings it down brings nobody else down. It ends some time after it is not used any more.
 func (m *Manager) IsolatedRecorder(ctx context.Context, label, key string) (*RecorderLease, error) {
 	return m.leaseRecorder(ctx, func() (*slot, error) {
-		e, err := m.firstRecorderLocked()
-		if label != "" {
-			e, err = m.recorderLocked(label)
-		}
+		e, err := m.recorderLocked(label)
 		if err != nil || key == "" {
 			return sharedSlot(e, err)
 		}

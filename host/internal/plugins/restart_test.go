@@ -232,7 +232,7 @@ func TestIsolatedRecorderDiesAlone(t *testing.T) {
 	}
 	defer shared.Release()
 	for range 3 {
-		alone, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+		alone, err := m.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +267,7 @@ func TestIsolatedRecorderEndsWhenNothingUsesIt(t *testing.T) {
 	w.options.clock, w.options.pingInterval = clock, 10*time.Millisecond
 	w.install("recorder-r")
 	m := w.load(`plugin "recorder-r" {}`)
-	alone, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+	alone, err := m.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func TestIsolatedRecorderThatDiesUnusedStaysAway(t *testing.T) {
 	w.options.clock = clock
 	w.install("recorder-r")
 	m := w.load(`plugin "recorder-r" {}`)
-	alone, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+	alone, err := m.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func TestIsolatedRecorderThatDiesUnusedStaysAway(t *testing.T) {
 	if s := status(t, m, "recorder-r"); len(s.Isolated) != 0 || s.State != Ready || s.LastError != "" {
 		t.Errorf("status = %+v", s)
 	}
-	again, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+	again, err := m.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 	if err != nil || again.Instance == alone.Instance {
 		t.Fatalf("IsolatedRecorder = %+v, %v", again, err)
 	}
@@ -317,7 +317,7 @@ func TestIsolatedRecorderIsFoundAgain(t *testing.T) {
 			w := newWorld(t)
 			w.install("recorder-r")
 			first := w.load(`plugin "recorder-r" {}`)
-			alone, err := first.IsolatedRecorder(w.ctx(), "", "room-7")
+			alone, err := first.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,7 +353,7 @@ func TestIsolatedRecorderOfOtherOptionsIsNotTakenOver(t *testing.T) {
 	w := newWorld(t)
 	w.install("recorder-r")
 	first := w.load(`plugin "recorder-r" {}`)
-	alone, err := first.IsolatedRecorder(w.ctx(), "", "room-7")
+	alone, err := first.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,7 +364,7 @@ func TestIsolatedRecorderOfOtherOptionsIsNotTakenOver(t *testing.T) {
 	first.Close()
 
 	second := w.load("plugin \"recorder-r\" {\n options {\n count = 2\n }\n }")
-	fresh, err := second.IsolatedRecorder(w.ctx(), "", "room-7")
+	fresh, err := second.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 	if err != nil || fresh.Instance == alone.Instance {
 		t.Fatalf("IsolatedRecorder = %+v, %v", fresh, err)
 	}
@@ -383,7 +383,7 @@ func TestReplacedIsolatedRecorderFinishesItsSessions(t *testing.T) {
 	w := newWorld(t)
 	w.install("recorder-r", "FAKE_VERSION=1")
 	m := w.load(`plugin "recorder-r" {}`)
-	alone, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+	alone, err := m.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +395,7 @@ func TestReplacedIsolatedRecorderFinishesItsSessions(t *testing.T) {
 	if err := m.Apply(w.ctx(), w.plugins(`plugin "recorder-r" {}`)); err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := m.IsolatedRecorder(w.ctx(), "", "room-7")
+	fresh, err := m.IsolatedRecorder(w.ctx(), "recorder-r", "room-7")
 	if err != nil || fresh.Version() != "2" {
 		t.Fatalf("IsolatedRecorder = %+v, %v", fresh, err)
 	}

@@ -13,6 +13,9 @@ const (
 	RoomNotStarted  = "room.not_started"
 	RoomNoTemplate  = "room.no_template"
 	RoomRestricted  = "room.restricted"
+
+	RoomNoRecorder     = "room.no_recorder"
+	RoomNoSuchRecorder = "room.no_such_recorder"
 )
 
 var rooms = catalogue{
@@ -26,5 +29,9 @@ var rooms = catalogue{
 	RoomBroke:       {"recording broke: {cause}", "录制中断：{cause}", Action{Wait, ""}},
 	RoomNoTemplate:  {"there is no template \"{template}\": nothing that is recorded of the room is published until there is", "没有名为“{template}”的模板：创建之前，该房间的录像不会投稿", Action{Edit, "template"}},
 	RoomRestricted:  {"the room is live, and not for this account: {restriction}", "正在直播，但当前账号无权观看：{restriction}", Action{Login, "configuration"}},
-	RoomNotStarted:  {"record: {cause}", "无法开始录制：{cause}", Action{Wait, ""}},
+	RoomNoRecorder:  {"the room is live, and no installed recorder takes {containers}", "正在直播，但没有已安装的录制器支持 {containers}", Action{Edit, "plugins"}},
+
+	RoomNoSuchRecorder: {"the room is live, and no recorder is called {recorder} (setting downloader)", "正在直播，但没有名为 {recorder} 的录制器（设置项 downloader）", Action{Edit, "configuration"}},
+
+	RoomNotStarted: {"record: {cause}", "无法开始录制：{cause}", Action{Wait, ""}},
 }

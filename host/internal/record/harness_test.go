@@ -63,6 +63,8 @@ func (p *fakeProcess) Plugin() string   { return "recorder-fake" }
 func (p *fakeProcess) Instance() string { return p.instance }
 func (p *fakeProcess) Release()         {}
 
+func (p *fakeProcess) Takes(container string) bool { return container != "strange" }
+
 func (p *fakeProcess) Options(settings ...[]byte) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"layers":[%s]}`, bytes.Join(settings, []byte(","))))
 }
@@ -204,6 +206,7 @@ func (p *fakeProcess) kill() {
 // fakeRecorders knows some processes; the last one that lives is current.
 type fakeRecorders struct {
 	processes []*fakeProcess
+	wanted    []Wanted
 	// alone makes a process for a key; nil: everybody shares one.
 	alone func(plugin, key string) (*fakeProcess, error)
 }
@@ -211,6 +214,14 @@ type fakeRecorders struct {
 func (f *fakeRecorders) Of(ctx context.Context, plugin, key string) (Process, error) {
 	if f.alone != nil {
 		return f.alone(plugin, key)
+	}
+	return f.Current(ctx)
+}
+
+func (f *fakeRecorders) For(ctx context.Context, wanted Wanted) (Process, error) {
+	f.wanted = append(f.wanted, wanted)
+	if wanted.Key != "" {
+		return f.Of(ctx, wanted.Name, wanted.Key)
 	}
 	return f.Current(ctx)
 }

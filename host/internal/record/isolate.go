@@ -1,9 +1,15 @@
 package record
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"sync"
+
+	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/sdk/extractor"
+	"github.com/lubod/lubod/sdk/recorder"
 )
 
 const (
@@ -65,11 +71,34 @@ func (s *suspects) key(streamerID int64) string {
 }
 
 // processFor is the recorder process for a new session of a room.
-func (s *Service) processFor(ctx context.Context, streamerID int64) (Process, error) {
-	if key := s.suspects.key(streamerID); key != "" {
-		return s.Recorders.Of(ctx, "", key)
+func (s *Service) processFor(ctx context.Context, streamer db.Streamer, status extractor.Status) (Process, error) {
+	configuration, err := s.configuration(ctx, s.DB.Queries, &streamer.ID)
+	if err != nil {
+		return nil, err
 	}
-	return s.Recorders.Current(ctx)
+	wanted := Wanted{Name: configuration.Downloader, Key: s.suspects.key(streamer.ID)}
+	for _, stream := range status.Streams {
+		if !slices.Contains(wanted.Containers, stream.Container) {
+			wanted.Containers = append(wanted.Containers, stream.Container)
+		}
+	}
+	return s.Recorders.For(ctx, wanted)
+}
+
+// taken are the streams that a recorder can read, those of a lower priority number first. All of them when it says that it
+// reads none: it was chosen by name, and knows best why not.
+func taken(process Process, streams []recorder.Stream) []recorder.Stream {
+	var good []recorder.Stream
+	for _, stream := range streams {
+		if process.Takes(stream.Container) {
+			good = append(good, stream)
+		}
+	}
+	if len(good) == 0 {
+		good = slices.Clone(streams)
+	}
+	slices.SortStableFunc(good, func(a, b recorder.Stream) int { return cmp.Compare(a.Priority, b.Priority) })
+	return good
 }
 
 // recoverer is the recorder process that finishes the files of a lost session: one of the plugin that wrote them. Another one

@@ -2,6 +2,8 @@ package record
 
 import (
 	"fmt"
+	"github.com/google/go-cmp/cmp"
+	"github.com/lubod/lubod/sdk/extractor"
 	"os"
 	"slices"
 	"strings"
@@ -169,5 +171,32 @@ func TestSuspectsShareProcessesWhenThereAreMany(t *testing.T) {
 	}
 	if s.crashed(0) || s.key(0) != "" {
 		t.Error("a deleted room is suspected")
+	}
+}
+
+func TestRecorderIsChosenByTheRoomAndGetsWhatItReads(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.exec(`UPDATE configuration SET value = '{"downloader": "other"}'`)
+	h.exec(`UPDATE streamers SET override = '{"downloader": "fake"}'`)
+	h.reread()
+	s := h.start()
+	status := live
+	status.Streams = []extractor.Stream{
+		{URL: "http://cdn/0", Container: "strange"}, {URL: "http://cdn/1", Container: "flv", Priority: 2}, {URL: "http://cdn/2", Container: "hls", Priority: 1},
+		{URL: "http://cdn/3", Container: "flv", Priority: 2},
+	}
+	if err := s.Start(t.Context(), h.streamer, status); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Wanted{{Name: "fake", Containers: []string{"strange", "flv", "hls"}}}, h.recorders.wanted); diff != "" {
+		t.Errorf("wanted (-want +got):\n%s", diff)
+	}
+	var urls []string
+	for _, stream := range h.request(h.lastSession()).Streams {
+		urls = append(urls, stream.URL)
+	}
+	if got := strings.Join(urls, " "); got != "http://cdn/2 http://cdn/1 http://cdn/3" {
+		t.Errorf("the recorder gets %s", got)
 	}
 }

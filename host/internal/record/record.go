@@ -26,17 +26,28 @@ import (
 
 // Recorders gives access to running recorder processes.
 type Recorders interface {
-	// Current is the process for new sessions.
-	Current(ctx context.Context) (Process, error)
+	// For is the process for a new session.
+	For(ctx context.Context, wanted Wanted) (Process, error)
 	// Instance is one certain process, also one that an earlier host launched. ErrGone when it is dead.
 	Instance(ctx context.Context, plugin, instance string) (Process, error)
-	// Of is a process of the named plugin, also of one that takes no new sessions; empty: of the one that does. With a key it
-	// is one that only those rooms use that name the same key. ErrUninstalled when there is no such plugin any more.
+	// Of is a process of the named plugin, also of one that takes no new sessions. With a key it is one that only those rooms use
+	// that name the same key. ErrUninstalled when there is no such plugin any more.
 	Of(ctx context.Context, plugin, key string) (Process, error)
+}
+
+// Wanted is what a new session needs of a recorder.
+type Wanted struct {
+	// Name is that of the recorder; empty: the first that takes one of Containers, of which the empty one is not known.
+	Name       string
+	Containers []string
+	// Key: only those rooms use the process that name the same; empty: it is everybody's.
+	Key string
 }
 
 // Process is one pinned recorder process.
 type Process interface {
+	// Takes tells whether the recorder can read a container; an empty one is not known.
+	Takes(container string) bool
 	Plugin() string
 	Instance() string
 	// Options are those of the given settings, general ones first, that this recorder takes for one session; nil: none.
@@ -283,7 +294,7 @@ func (s *Service) Start(ctx context.Context, streamer db.Streamer, status extrac
 	if err != nil {
 		return err
 	}
-	process, err := s.processFor(ctx, streamer.ID)
+	process, err := s.processFor(ctx, streamer, status)
 	if err != nil {
 		return fmt.Errorf("start recorder: %w", err)
 	}
@@ -328,6 +339,7 @@ func (s *Service) begin(ctx context.Context, process Process, streamer db.Stream
 		return err
 	}
 	request.Options = process.Options(settings.Global, settings.Override)
+	request.Streams = taken(process, request.Streams)
 	if err := process.Start(ctx, request); err != nil {
 		return fmt.Errorf("the recorder did not confirm the session: %w", err)
 	}

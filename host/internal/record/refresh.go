@@ -63,7 +63,7 @@ func (s *Service) refresh(ctx context.Context, logger *slog.Logger, process Proc
 	for try := range refreshTries {
 		streams, err := s.resolveAgain(ctx, followed, roomJSON)
 		if err == nil {
-			err = process.Refresh(ctx, followed.id.String(), streams)
+			err = process.Refresh(ctx, followed.id.String(), taken(process, streams))
 		}
 		switch {
 		case err == nil:

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -48,6 +49,9 @@ type Configuration struct {
 	FolderMode string `json:"folder_mode"`
 	// TimeZone is whose clock names, titles and time windows follow; empty: the machine's. See Zone.
 	TimeZone string `json:"time_zone"`
+	// Downloader names the recorder, as plugins.hcl does or without "recorder-"; empty: the first that takes the room's streams.
+	// The name is biliup's.
+	Downloader string `json:"downloader"`
 	// TrashDays is how long removed files are kept; 0: they are removed at once.
 	TrashDays int `json:"trash_days"`
 }
@@ -131,6 +135,8 @@ func (c Configuration) SubmitVia() string {
 	return submitSpellings[*c.SubmitAPI]
 }
 
+var downloaderName = regexp.MustCompile(`^[a-z0-9-]{0,100}$`)
+
 func (c Configuration) validate() error {
 	for _, limit := range []struct {
 		key             string
@@ -164,6 +170,9 @@ func (c Configuration) validate() error {
 	}
 	if _, err := zone(c.TimeZone); err != nil {
 		return &KeyError{"time_zone", err.Error()}
+	}
+	if !downloaderName.MatchString(c.Downloader) {
+		return &KeyError{"downloader", "must be the name of a recorder, such as \"recorder-native\", or empty"}
 	}
 	if c.SubmitAPI != nil && submitSpellings[*c.SubmitAPI] == "" {
 		problem := fmt.Sprintf(`must be null, "app", "web" or "b-cut-android", not %.40q`, *c.SubmitAPI)
