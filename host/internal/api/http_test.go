@@ -25,6 +25,14 @@ import (
 )
 
 // TestOnlyTheseAnswerWithoutASession holds the list of what is open to everybody; a new entry is a decision.
+// wrongBodies are wrong in all ways in which a body can be.
+func wrongBodies() map[string]string {
+	return map[string]string{
+		"another object": `{"x":1}`, "no object": `[]`, "no JSON": `{"a":`, "nothing": "", "too large": `"` + strings.Repeat("x", maxBodyBytes) + `"`, "no text": "\xff", "a key twice": `{"a":1,"a":2}`,
+	}
+}
+
+// Who is not logged in does not learn what is wrong with a request, whatever that is, at any operation of the contract.
 func TestOnlyTheseAnswerWithoutASession(t *testing.T) {
 	h := newHarness(t, dbtest.New(t))
 	public := map[string]bool{
@@ -39,13 +47,31 @@ func TestOnlyTheseAnswerWithoutASession(t *testing.T) {
 			if public[method+" "+path] {
 				continue
 			}
-			// The body is wrong on purpose: who is not logged in does not learn about it.
-			h.call(t, method, strings.ReplaceAll(path, "{id}", "1"), `{"x":1}`).refused(t, 401, "log in")
+			for what, body := range wrongBodies() {
+				if a := h.call(t, method, strings.ReplaceAll(path, "{id}", "no number")+"?page=no+number", body); a.status != 401 || !strings.Contains(string(a.body), "log in") {
+					t.Errorf("%s %s with %s answered %d %.200s, want 401", method, path, what, a.status, a.body)
+				}
+			}
+			h.call(t, method, strings.ReplaceAll(path, "{id}", "1"), "x", "Content-Type", "text/plain").refused(t, 401, "log in")
 		}
 	}
 	const pages = 3
 	if routes := len(h.server.echo.Routes()); routes != operations+pages {
 		t.Errorf("%d routes for %d operations of the contract: one is outside of its checks", routes, operations)
+	}
+}
+
+// What is public at times only is held to the same when it is not.
+func TestPublicOperationsThatAreClosed(t *testing.T) {
+	h := newHarness(t, dbtest.New(t))
+	h.register(t, "admin", "password123")
+	closed := newBrowser(t, serve(t, h.startWith(t, Deps{QRLogin: QRLoginUsers})))
+	for what, body := range wrongBodies() {
+		for _, path := range []string{"/users/register", "/login_by_qrcode"} {
+			if a := closed.api(t, "POST", path, body); a.status != 401 {
+				t.Errorf("%s with %s answered %d %.200s, want 401", path, what, a.status, a.body)
+			}
+		}
 	}
 }
 

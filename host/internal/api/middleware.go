@@ -119,6 +119,9 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		ctx, err := s.recognize(c.Request(), op)
+		if err == nil {
+			err = s.mayKnock(ctx, op)
+		}
 		if err != nil {
 			return err
 		}
@@ -144,6 +147,26 @@ func (s *Server) recognize(r *http.Request, op *operation) (context.Context, err
 		return nil, &problem{status: http.StatusUnauthorized, code: codeUnauthenticated, why: reason.New(reason.APILogIn)}
 	}
 	return ctx, nil
+}
+
+// mayKnock refuses those who are not logged in where an operation is public only at times, before anything of the request is
+// looked at.
+func (s *Server) mayKnock(ctx context.Context, op *operation) error {
+	who := callerOf(ctx)
+	if who.userID != 0 {
+		return nil
+	}
+	switch op.route.Operation.OperationID {
+	case "registerUser":
+		exists, err := s.db.AnyUser(ctx)
+		if err == nil && exists {
+			err = registrationClosed()
+		}
+		return err
+	case "getQRCode", "loginByQRCode":
+		return s.mayUseQR(who)
+	}
+	return nil
 }
 
 // check holds the request against the contract.

@@ -112,7 +112,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		default:
 			c.argument = argument
 			if err := one.handle(c); err != nil {
-				c.fail(err)
+				c.fail(c.unlessStranger(one, err))
 			}
 			return
 		}
@@ -123,6 +123,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.fail(&refusal{status: http.StatusNotFound, code: "not_found", why: reason.New(reason.APINoPath, "path", strings.Trim(fmt.Sprintf("%.200q", r.URL.Path), `"`))})
+}
+
+// public are the operations that the API answers to some who are not logged in; it says to whom, and when.
+var public = []string{"/v1/users/register", "/v1/users/login", "/v1/users/biliup", "/v1/logout", "/v1/get_qrcode", "/v1/login_by_qrcode"}
+
+// unlessStranger keeps from those who are not logged in what is wrong with a request. The API, which was not asked then, does so
+// by itself.
+func (c *call) unlessStranger(one route, err error) error {
+	var r *refusal
+	if !errors.As(err, &r) || r.said != "" || r.status != http.StatusBadRequest || slices.Contains(public, one.path) {
+		return err
+	}
+	if strange := c.mustBeLoggedIn(); strange != nil {
+		return strange
+	}
+	return err
 }
 
 // contain keeps a panic to the request that caused it.

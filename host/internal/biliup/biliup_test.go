@@ -502,6 +502,29 @@ func TestNobodyIsRegistered(t *testing.T) {
 	}
 }
 
+// Who is not logged in does not learn what is wrong with a body, on any path.
+func TestStrangersLearnNothingOfBodies(t *testing.T) {
+	api := newStub(t)
+	api.answers = map[string]string{"GET /api/v1/users/biliup": `404 {"error":"nobody is logged in","code":"not_logged_in"}`}
+	for _, path := range []string{"POST /api/v1/streamers", "PUT /api/v1/streamers", "PUT /api/v1/configuration", "POST /api/v1/upload_streamers", "POST /api/v1/uploads", "POST /api/v1/users"} {
+		api.answers[path] = `401 {"error":"log in first","code":"unauthenticated"}`
+	}
+	for _, read := range []string{"streamers", "configuration", "upload_streamers", "status", "videos", "users", "streamer_info"} {
+		api.answers["GET /api/v1/"+read] = `401 {"error":"log in first","code":"unauthenticated"}`
+	}
+	for _, one := range table() {
+		if one.method != http.MethodPost && one.method != http.MethodPut || slices.Contains(public, one.path) {
+			continue
+		}
+		path := strings.ReplaceAll(one.path, "{id}", "x")
+		for _, body := range []string{`{"x":1}`, `[]`, `{"files":1}`, `{"files":["a"]}`, `{"files":["a"],"params":1}`, `{"data":1}`, `{"override":{"file_size":1e99}}`, `{"user":[]}`, `{"id":"x"}`} {
+			if w := send(t, api.handler(t, ""), one.method, path, body); w.Code != http.StatusUnauthorized && w.Code != http.StatusNotFound {
+				t.Errorf("%s %s with %s answered %d %s", one.method, path, body, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 func TestAPanicStaysInItsRequest(t *testing.T) {
 	h := newStub(t).handler(t, "")
 	h.api = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret") })
