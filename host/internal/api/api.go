@@ -185,6 +185,8 @@ type Server struct {
 	headerTimeout time.Duration
 	// readTimeout is how long a request may take to arrive.
 	readTimeout time.Duration
+	// strangerIdle is how long a connection of nobody known may rest.
+	strangerIdle time.Duration
 	// watchFiles is how long files that are to be published, and changed just now, are looked at.
 	watchFiles time.Duration
 	// writersOf tells of those that this does not have to be done for.
@@ -226,7 +228,7 @@ func New(deps Deps) (*Server, error) {
 		outgoing: deps.Outgoing, proxying: make(chan struct{}, proxySlots),
 		spec: loaded.spec, operations: loaded.operations, origins: origins, sessions: newSessions(deps.DB), passwords: users.NewPasswords(),
 		attempts: newThrottle(time.Now), setupToken: newSetupToken(),
-		readTimeout: readTimeout, headerTimeout: headerTimeout, watchFiles: watchFiles, writersOf: folders.WritersOf, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
+		readTimeout: readTimeout, headerTimeout: headerTimeout, strangerIdle: strangerIdle, watchFiles: watchFiles, writersOf: folders.WritersOf, pages: drawn, hostNames: deps.Hosts, hosts: newHostNames(deps.Hosts, false),
 		events: deps.Events, logs: deps.Logs, health: deps.Health, heartbeat: heartbeatInterval, logClients: newClients(maxLogClients),
 	}
 	if s.events == nil {
@@ -287,6 +289,8 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		ReadTimeout:       s.readTimeout,
 		WriteTimeout:      reloadTimeout + 30*time.Second,
 		IdleTimeout:       idleTimeout,
+		ConnState:         watchState,
+		ConnContext:       withConnection,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -297,7 +301,9 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		s.cleanSessions(cleanCtx)
 	}()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(newBoundedListener(listener, maxConnections, maxConnectionsEach)) }()
+	go func() {
+		served <- server.Serve(newConnections(listener, maxConnections, maxConnectionsEach, s.strangerIdle))
+	}()
 	defer func() {
 		stopCleaning()
 		<-cleaned

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -141,58 +144,153 @@ func TestAttackBySlowHeaders(t *testing.T) {
 	}
 }
 
-func TestAttackByManyConnections(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bounded := newBoundedListener(inner, 1, 2)
-	accepted := make(chan net.Conn)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			conn, err := bounded.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- conn
+// crowd opens connections on which nothing, or no end of a head, is ever sent.
+func crowd(t *testing.T, address string, n int, sent string) []net.Conn {
+	t.Helper()
+	all := make([]net.Conn, n)
+	for i := range all {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_, err = io.WriteString(conn, sent)
 		}
-	}()
-	for range 2 {
-		conn, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		all[i] = conn
+	}
+	return all
+}
+
+// However many connections strangers hold, users are answered: on connections that they have, resting or not, and on new ones.
+func TestAttackByManyConnections(t *testing.T) {
+	for name, sent := range map[string]string{"silent": "", "slow heads": "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "} {
+		t.Run(name, func(t *testing.T) {
+			h := newLoggedIn(t)
+			address := strings.TrimPrefix(h.base, "http://")
+			session := sessionCookie + "=" + h.sessionToken(t)
+			ask := func(conn net.Conn) {
+				t.Helper()
+				if _, err := io.WriteString(conn, "GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nCookie: "+session+"\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second)) // only ends a test that fails
+				response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				_ = response.Body.Close()
+				if response.StatusCode != 200 {
+					t.Errorf("a user is answered %d", response.StatusCode)
+				}
+			}
+			resting := crowd(t, address, 1, "")[0]
+			ask(resting)
+			stream, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = stream.Close() })
+			if _, err := io.WriteString(stream, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nCookie: "+session+"\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			events := bufio.NewReader(stream)
+			if line, err := events.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+				t.Fatalf("the stream begins with %q, %v", line, err)
+			}
+			crowd(t, address, maxConnections+100, sent)
+			ask(crowd(t, address, 1, "")[0])
+			ask(resting)
+			h.api(t, "POST", "/tokens", `{"name":"x"}`).must(t, 200)
+			if _, err := events.ReadByte(); err != nil {
+				t.Errorf("the stream of a user was cut: %v", err)
+			}
+		})
+	}
+}
+
+// A connection on which nobody known asks for anything is closed soon; one of a user rests longer.
+func TestRestingConnectionsOfStrangersAreClosed(t *testing.T) {
+	h := newLoggedIn(t)
+	server := h.start(t)
+	server.strangerIdle = 50 * time.Millisecond
+	address := strings.TrimPrefix(serve(t, server), "http://")
+	session := sessionCookie + "=" + h.sessionToken(t)
+	for _, test := range []struct{ path, cookie string }{{"/healthz", ""}, {"/api/v1/tokens", ""}, {"/api/v1/tokens", session}} {
+		conn := crowd(t, address, 1, "GET "+test.path+" HTTP/1.1\r\nHost: localhost\r\nCookie: "+test.cookie+"\r\n\r\n")[0]
+		reader := bufio.NewReader(conn)
+		response, err := http.ReadResponse(reader, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = conn.Close() })
-	}
-	first := <-accepted
-	if len(bounded.slots) != cap(bounded.slots) {
-		t.Errorf("%d of %d slots are in use", len(bounded.slots), cap(bounded.slots))
-	}
-	select {
-	case <-accepted:
-		t.Error("a second connection was accepted")
-	default:
-	}
-	_ = first.Close()
-	_ = (<-accepted).Close() // has room now
-
-	subscriber := &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
-	neighbour := &net.TCPAddr{IP: net.ParseIP("2001:db8::2")} // of the same subscriber
-	for _, remote := range []net.Addr{subscriber, neighbour} {
-		if _, ok := bounded.enter(remote); !ok {
-			t.Errorf("%s is refused", remote)
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if test.cookie == "" {
+			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second)) // only ends a test that fails
+			if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
+				t.Errorf("%s of a stranger: %v, want it closed", test.path, err)
+			}
+			continue
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err := reader.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s of a user: %v, want it open", test.path, err)
 		}
 	}
-	if _, ok := bounded.enter(neighbour); ok {
-		t.Error("one subscriber has more connections than are allowed")
+}
+
+// fakeConn is a connection from elsewhere.
+type fakeConn struct {
+	net.Conn
+	remote net.Addr
+	closed bool
+}
+
+func (c *fakeConn) RemoteAddr() net.Addr { return c.remote }
+func (c *fakeConn) Close() error         { c.closed = true; return nil }
+
+// One more connection takes the place of the one that is missed least; when all are missed, it is refused.
+func TestWhichConnectionGoes(t *testing.T) {
+	l := newConnections(nil, 4, 2, time.Minute)
+	enter := func(address string, known, busy bool) (*fakeConn, *connection, bool) {
+		raw := &fakeConn{remote: &net.TCPAddr{IP: net.ParseIP(address)}}
+		c := &connection{Conn: raw, all: l, address: subscriber(raw.remote)}
+		ok := l.enter(c)
+		c.known, c.busy = known, busy
+		return raw, c, ok
 	}
-	if _, ok := bounded.enter(&net.TCPAddr{IP: net.ParseIP("192.0.2.1")}); !ok {
-		t.Error("another subscriber is refused")
+	stream, first, _ := enter("127.0.0.1", true, true)
+	resting, _, _ := enter("127.0.0.1", true, false)
+	// Two of one subscriber, whatever its host: a third takes the place of the older one.
+	older, _, _ := enter("2001:db8::1", false, false)
+	newer, _, _ := enter("2001:db8::2", false, true)
+	third, _, _ := enter("2001:db8::3", false, true)
+	if !older.closed || newer.closed || third.closed {
+		t.Error("the resting one of a subscriber with too many does not go")
 	}
-	if err := bounded.Close(); err != nil {
-		t.Error(err)
+	// Full: strangers go first, the oldest of them first, then a resting user.
+	users := make([]*fakeConn, 0, 3)
+	for range 3 {
+		user, _, ok := enter("127.0.0.1", true, true)
+		if users = append(users, user); !ok {
+			t.Error("a user is refused")
+		}
 	}
-	<-ended
+	if !newer.closed || !third.closed || !resting.closed || stream.closed {
+		t.Errorf("closed: %v %v %v %v", newer.closed, third.closed, resting.closed, stream.closed)
+	}
+	if _, _, ok := enter("127.0.0.1", false, false); ok {
+		t.Error("there was room where everything is in use")
+	}
+	_ = first.Close()
+	_ = first.Close()
+	if _, _, ok := enter("127.0.0.1", false, false); !ok {
+		t.Error("a closed one left no room")
+	}
+	for _, user := range users {
+		if user.closed {
+			t.Error("what a user waits for was cut")
+		}
+	}
 }

@@ -1,105 +1,201 @@
 package api
 
 import (
-	"errors"
+	"container/list"
+	"context"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 const (
 	// maxConnections bounds what connections cost in memory and file descriptors.
 	maxConnections = 1000
-	// maxConnectionsEach keeps one subscriber from using them all up. Not for this machine: a proxy may be there.
+	// maxConnectionsEach keeps one subscriber from using up what is for those who are not logged in. Not for this machine: a proxy
+	// may be there.
 	maxConnectionsEach = 200
+	// strangerIdle is how long a connection may rest on which nobody logged in has asked for anything.
+	strangerIdle = 15 * time.Second
 )
 
-// boundedListener accepts so many connections at a time. What is too much in all waits in the queue of the system; what
-// is too much of one subscriber is closed.
-type boundedListener struct {
+// connections accepts so many at a time. One more takes the place of another, so that whoever opens many keeps nobody out: first
+// go those of strangers that rest, the oldest first, then those of strangers at all, then resting ones of users. What is being
+// answered to somebody who is logged in stays.
+type connections struct {
 	net.Listener
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
-	each   int
+	total, each int
+	idle        time.Duration
 
-	mu        sync.Mutex
-	addresses map[string]int
+	mu sync.Mutex
+	// open holds *connection, the oldest first.
+	open *list.List
 }
 
-func newBoundedListener(listener net.Listener, total, each int) *boundedListener {
-	return &boundedListener{
-		Listener: listener, slots: make(chan struct{}, total), closed: make(chan struct{}), each: each, addresses: make(map[string]int),
-	}
+func newConnections(listener net.Listener, total, each int, idle time.Duration) *connections {
+	return &connections{Listener: listener, total: total, each: each, idle: idle, open: list.New()}
 }
 
-// Accept waits for a connection and for room for it.
-func (l *boundedListener) Accept() (net.Conn, error) {
+// connection is one of them.
+type connection struct {
+	net.Conn
+	all *connections
+	// address is that of the subscriber; empty: this machine.
+	address string
+
+	// The others are guarded by all.mu.
+	place *list.Element
+	// busy is one on which a request is under way, once its head is there.
+	busy bool
+	// rests is one that was answered just now: the next limit is for the next request.
+	rests bool
+	// known is one whose last request came from somebody who is logged in.
+	known bool
+}
+
+// Accept waits for a connection, and makes room for it.
+func (l *connections) Accept() (net.Conn, error) {
 	for {
-		select {
-		case l.slots <- struct{}{}:
-		case <-l.closed:
-			return nil, net.ErrClosed
-		}
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			<-l.slots
 			return nil, err
 		}
-		address, ok := l.enter(conn.RemoteAddr())
-		if ok {
-			return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { l.leave(address) })}, nil
+		c := &connection{Conn: conn, all: l, address: subscriber(conn.RemoteAddr())}
+		if l.enter(c) {
+			return c, nil
 		}
 		_ = conn.Close()
-		<-l.slots
 	}
 }
 
-// Close ends Accept, also one that waits for room.
-func (l *boundedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	if err := l.Listener.Close(); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-// enter counts a connection for its subscriber; the empty address is not counted.
-func (l *boundedListener) enter(remote net.Addr) (address string, ok bool) {
-	tcp, isTCP := remote.(*net.TCPAddr)
-	if !isTCP || tcp.IP.IsLoopback() {
-		return "", true
-	}
-	ip, _ := netip.AddrFromSlice(tcp.IP)
-	address = throttleAddress(ip.Unmap())
+// enter takes a connection in; false: there is no other to be closed for it.
+func (l *connections) enter(c *connection) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.addresses[address] >= l.each {
-		return address, false
+	var closing []*connection
+	if c.address != "" && l.strangers(c.address) >= l.each {
+		if victim := l.victim(c.address); victim != nil {
+			closing = append(closing, victim)
+			l.remove(victim)
+		}
 	}
-	l.addresses[address]++
-	return address, true
+	full := false
+	if l.open.Len() >= l.total {
+		if victim := l.victim(""); victim != nil {
+			closing = append(closing, victim)
+			l.remove(victim)
+		} else {
+			full = true
+		}
+	}
+	if !full {
+		c.place = l.open.PushBack(c)
+	}
+	l.mu.Unlock()
+	for _, victim := range closing {
+		_ = victim.Conn.Close() // the server notices
+	}
+	return !full
 }
 
-func (l *boundedListener) leave(address string) {
-	<-l.slots
-	if address == "" {
-		return
+// strangers counts the connections of a subscriber on which nobody is logged in.
+func (l *connections) strangers(address string) (n int) {
+	for element := l.open.Front(); element != nil; element = element.Next() {
+		if c := element.Value.(*connection); c.address == address && !c.known {
+			n++
+		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.addresses[address]--; l.addresses[address] == 0 {
-		delete(l.addresses, address)
-	}
+	return n
 }
 
-type boundedConn struct {
-	net.Conn
-	release func()
+// victim is what goes next: of one subscriber, and then no user's, or of all. nil: everything is needed.
+func (l *connections) victim(address string) *connection {
+	var found *connection
+	best := 3
+	for element := l.open.Front(); element != nil; element = element.Next() {
+		c := element.Value.(*connection)
+		rank := c.rank()
+		if address != "" && (c.address != address || c.known) {
+			continue
+		}
+		if rank < best {
+			found, best = c, rank
+		}
+	}
+	return found
+}
+
+func (c *connection) rank() int {
+	switch {
+	case !c.known && !c.busy:
+		return 0
+	case !c.known:
+		return 1
+	case !c.busy:
+		return 2
+	}
+	return 3
+}
+
+func (l *connections) remove(c *connection) {
+	if c.place != nil {
+		l.open.Remove(c.place)
+		c.place = nil
+	}
 }
 
 // Close makes room for another connection.
-func (c *boundedConn) Close() error {
-	defer c.release()
+func (c *connection) Close() error {
+	c.all.mu.Lock()
+	c.all.remove(c)
+	c.all.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// SetReadDeadline is called by the server first when it begins to wait for the next request. It has one limit for that, whoever
+// asks; later ones are for the request.
+func (c *connection) SetReadDeadline(until time.Time) error {
+	c.all.mu.Lock()
+	resting := c.rests && !c.known
+	c.rests = false
+	c.all.mu.Unlock()
+	if limit := time.Now().Add(c.all.idle); resting && until.After(limit) {
+		until = limit
+	}
+	return c.Conn.SetReadDeadline(until)
+}
+
+// watchState is for http.Server.ConnState.
+func watchState(conn net.Conn, state http.ConnState) {
+	if c, ok := conn.(*connection); ok {
+		c.all.mu.Lock()
+		defer c.all.mu.Unlock()
+		c.busy, c.rests = state == http.StateActive || state == http.StateHijacked, state == http.StateIdle
+	}
+}
+
+type connectionKey struct{}
+
+// withConnection is for http.Server.ConnContext.
+func withConnection(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, conn)
+}
+
+// noteCaller tells the connection of a request whether it came from somebody who is logged in.
+func noteCaller(ctx context.Context, known bool) {
+	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
+		c.all.mu.Lock()
+		defer c.all.mu.Unlock()
+		c.known = known
+	}
+}
+
+// subscriber is the key by which connections of one subscriber are counted; empty for this machine.
+func subscriber(remote net.Addr) string {
+	tcp, isTCP := remote.(*net.TCPAddr)
+	if !isTCP || tcp.IP.IsLoopback() {
+		return ""
+	}
+	ip, _ := netip.AddrFromSlice(tcp.IP)
+	return throttleAddress(ip.Unmap())
 }

@@ -119,6 +119,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		ctx, err := s.recognize(c.Request(), op)
+		noteCaller(c.Request().Context(), err == nil && callerOf(ctx).userID != 0)
 		if err == nil {
 			err = s.mayKnock(ctx, op)
 		}
