@@ -385,6 +385,8 @@ type Upload struct {
 	Reason []byte
 	// The last try failed since something that a person provides is missing: it is tried again when that may have come.
 	Missing bool
+	// Why it goes, or went, over another line than the configuration names; NULL: it does not.
+	LineReason []byte
 }
 
 // People who may use the HTTP API.

@@ -12,7 +12,7 @@ import (
 
 const getSegmentWithUpload = `-- name: GetSegmentWithUpload :one
 SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason, u.line_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.id = $1
 `
@@ -26,6 +26,7 @@ type GetSegmentWithUploadRow struct {
 	UploadAttempts    int32
 	UploadError       string
 	UploadReason      []byte
+	LineReason        []byte
 }
 
 func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmentWithUploadRow, error) {
@@ -55,6 +56,7 @@ func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmen
 		&i.UploadAttempts,
 		&i.UploadError,
 		&i.UploadReason,
+		&i.LineReason,
 	)
 	return i, err
 }
@@ -146,7 +148,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 
 const listSegments = `-- name: ListSegments :many
 SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason, u.line_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index
 `
@@ -160,6 +162,7 @@ type ListSegmentsRow struct {
 	UploadAttempts    int32
 	UploadError       string
 	UploadReason      []byte
+	LineReason        []byte
 }
 
 func (q *Queries) ListSegments(ctx context.Context, recordingID int64) ([]ListSegmentsRow, error) {
@@ -195,6 +198,7 @@ func (q *Queries) ListSegments(ctx context.Context, recordingID int64) ([]ListSe
 			&i.UploadAttempts,
 			&i.UploadError,
 			&i.UploadReason,
+			&i.LineReason,
 		); err != nil {
 			return nil, err
 		}
@@ -258,7 +262,7 @@ func (q *Queries) OpenRecordings(ctx context.Context) ([]OpenRecordingsRow, erro
 }
 
 const openUploads = `-- name: OpenUploads :many
-SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error, u.reason
+SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error, u.reason, u.line_reason
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500
 `
@@ -275,6 +279,7 @@ type OpenUploadsRow struct {
 	Attempts          int32
 	Error             string
 	Reason            []byte
+	LineReason        []byte
 }
 
 // What a person gave up is not open any more.
@@ -299,6 +304,7 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]OpenUploadsRow, error) {
 			&i.Attempts,
 			&i.Error,
 			&i.Reason,
+			&i.LineReason,
 		); err != nil {
 			return nil, err
 		}

@@ -96,7 +96,7 @@ func (q *Queries) InsertUpload(ctx context.Context, segmentID int64) (int32, err
 }
 
 const lockFailedUploads = `-- name: LockFailedUploads :many
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data FROM segments g JOIN uploads u ON u.segment_id = g.id
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, u.line_reason, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data FROM segments g JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 AND g.publish = $2::text AND u.state = $3::text ORDER BY g.index FOR UPDATE OF g, u
 `
 
@@ -138,6 +138,7 @@ func (q *Queries) LockFailedUploads(ctx context.Context, arg LockFailedUploadsPa
 			&i.Upload.Claim,
 			&i.Upload.Reason,
 			&i.Upload.Missing,
+			&i.Upload.LineReason,
 			&i.Segment.ID,
 			&i.Segment.RecordingID,
 			&i.Segment.Index,
@@ -166,7 +167,7 @@ func (q *Queries) LockFailedUploads(ctx context.Context, arg LockFailedUploadsPa
 }
 
 const lockUpload = `-- name: LockUpload :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.streamer_id
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, u.line_reason, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.streamer_id
 FROM segments g JOIN uploads u ON u.segment_id = g.id JOIN recordings r ON r.id = g.recording_id WHERE g.id = $1 FOR UPDATE OF g, u
 `
 
@@ -197,6 +198,7 @@ func (q *Queries) LockUpload(ctx context.Context, id int64) (LockUploadRow, erro
 		&i.Upload.Claim,
 		&i.Upload.Reason,
 		&i.Upload.Missing,
+		&i.Upload.LineReason,
 		&i.Segment.ID,
 		&i.Segment.RecordingID,
 		&i.Segment.Index,
@@ -245,7 +247,7 @@ func (q *Queries) ReleaseUpload(ctx context.Context, arg ReleaseUploadParams) er
 }
 
 const restartUpload = `-- name: RestartUpload :one
-UPDATE uploads SET state = $2::text, attempts = 0, error = '', reason = NULL, missing = false, round = round + 1, updated_at = now()
+UPDATE uploads SET state = $2::text, attempts = 0, error = '', reason = NULL, line_reason = NULL, missing = false, round = round + 1, updated_at = now()
 WHERE segment_id = $1 AND state = ANY ($3::text[]) RETURNING round
 `
 
@@ -324,17 +326,18 @@ func (q *Queries) SetbackUpload(ctx context.Context, arg SetbackUploadParams) (i
 }
 
 const startUpload = `-- name: StartUpload :execrows
-UPDATE uploads SET state = $2::text, missing = false, line = $3::text, account_file = $4::text,
-    checkpoint = CASE WHEN line = $3::text AND account_file = $4::text THEN checkpoint END,
-    acknowledged_bytes = CASE WHEN line = $3::text AND account_file = $4::text THEN acknowledged_bytes ELSE 0 END,
+UPDATE uploads SET state = $2::text, missing = false, line = $3::text, line_reason = $4::jsonb, account_file = $5::text,
+    checkpoint = CASE WHEN line = $3::text AND account_file = $5::text THEN checkpoint END,
+    acknowledged_bytes = CASE WHEN line = $3::text AND account_file = $5::text THEN acknowledged_bytes ELSE 0 END,
     updated_at = now()
-WHERE segment_id = $1 AND claim = $5::uuid AND state = ANY ($6::text[])
+WHERE segment_id = $1 AND claim = $6::uuid AND state = ANY ($7::text[])
 `
 
 type StartUploadParams struct {
 	SegmentID   int64
 	State       string
 	Line        string
+	LineReason  []byte
 	AccountFile string
 	Claim       uuid.UUID
 	Before      []string
@@ -347,6 +350,7 @@ func (q *Queries) StartUpload(ctx context.Context, arg StartUploadParams) (int64
 		arg.SegmentID,
 		arg.State,
 		arg.Line,
+		arg.LineReason,
 		arg.AccountFile,
 		arg.Claim,
 		arg.Before,
@@ -389,7 +393,7 @@ func (q *Queries) TemplateByName(ctx context.Context, templateName string) (Temp
 }
 
 const uploadWork = `-- name: UploadWork :one
-SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason
+SELECT u.id, u.segment_id, u.state, u.account_file, u.line, u.checkpoint, u.acknowledged_bytes, u.remote_name, u.remote_id, u.attempts, u.error, u.updated_at, u.round, u.claim, u.reason, u.missing, u.line_reason, g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.segment_id = $1
 `
@@ -420,6 +424,7 @@ func (q *Queries) UploadWork(ctx context.Context, segmentID int64) (UploadWorkRo
 		&i.Upload.Claim,
 		&i.Upload.Reason,
 		&i.Upload.Missing,
+		&i.Upload.LineReason,
 		&i.Segment.ID,
 		&i.Segment.RecordingID,
 		&i.Segment.Index,

@@ -11,7 +11,7 @@ WHERE r.state <> 'ended' ORDER BY r.id DESC LIMIT 500;
 
 -- name: OpenUploads :many
 -- What a person gave up is not open any more.
-SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error, u.reason
+SELECT u.segment_id, g.recording_id, r.kind, g.path, g.size_bytes, u.state, u.line, u.acknowledged_bytes, u.attempts, u.error, u.reason, u.line_reason
 FROM uploads u JOIN segments g ON g.id = u.segment_id JOIN recordings r ON r.id = g.recording_id
 WHERE u.state <> 'uploaded' AND g.publish = 'wanted' ORDER BY u.id LIMIT 500;
 
@@ -42,12 +42,12 @@ ORDER BY r.id DESC LIMIT sqlc.arg(max_rows)::integer;
 
 -- name: ListSegments :many
 SELECT sqlc.embed(g), u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason, u.line_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.recording_id = $1 ORDER BY g.index;
 
 -- name: GetSegmentWithUpload :one
 SELECT sqlc.embed(g), u.id AS upload_id, coalesce(u.state, '')::text AS upload_state, coalesce(u.line, '')::text AS line,
-       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason
+       coalesce(u.acknowledged_bytes, 0)::bigint AS acknowledged_bytes, coalesce(u.attempts, 0)::integer AS upload_attempts, coalesce(u.error, '')::text AS upload_error, u.reason AS upload_reason, u.line_reason
 FROM segments g LEFT JOIN uploads u ON u.segment_id = g.id
 WHERE g.id = $1;

@@ -17,7 +17,7 @@ RETURNING u.claim::uuid AS holder;
 -- name: StartUpload :execrows
 -- A checkpoint belongs to one line and one account: with another one the transfer starts over. What went wrong before is
 -- shown until something arrives again.
-UPDATE uploads SET state = sqlc.arg(state)::text, missing = false, line = sqlc.arg(line)::text, account_file = sqlc.arg(account_file)::text,
+UPDATE uploads SET state = sqlc.arg(state)::text, missing = false, line = sqlc.arg(line)::text, line_reason = sqlc.narg(line_reason)::jsonb, account_file = sqlc.arg(account_file)::text,
     checkpoint = CASE WHEN line = sqlc.arg(line)::text AND account_file = sqlc.arg(account_file)::text THEN checkpoint END,
     acknowledged_bytes = CASE WHEN line = sqlc.arg(line)::text AND account_file = sqlc.arg(account_file)::text THEN acknowledged_bytes ELSE 0 END,
     updated_at = now()
@@ -61,7 +61,7 @@ WHERE g.recording_id = $1 AND g.publish = sqlc.arg(publish)::text AND u.state = 
 
 -- name: RestartUpload :one
 -- A new round, counted from zero, from the last checkpoint on. The claim of a worker that still lives stays.
-UPDATE uploads SET state = sqlc.arg(state)::text, attempts = 0, error = '', reason = NULL, missing = false, round = round + 1, updated_at = now()
+UPDATE uploads SET state = sqlc.arg(state)::text, attempts = 0, error = '', reason = NULL, line_reason = NULL, missing = false, round = round + 1, updated_at = now()
 WHERE segment_id = $1 AND state = ANY (sqlc.arg(before)::text[]) RETURNING round;
 
 -- name: ForgetCheckpoint :exec

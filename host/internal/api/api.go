@@ -70,8 +70,6 @@ type Uploads interface {
 type Plugins interface {
 	// AcceptsURL returns nil when an extractor takes the URL; the error lists what is taken.
 	AcceptsURL(ctx context.Context, url string) error
-	// LineNames lists the upload lines that plugins serve.
-	LineNames(ctx context.Context) ([]string, error)
 	// WaitLoaded returns once it is known what is installed.
 	WaitLoaded(ctx context.Context) error
 	// Options are those that can be set while plugins run, as far as it is known at the moment.

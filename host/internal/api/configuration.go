@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -64,25 +62,16 @@ func (s *Server) UpdateConfiguration(ctx context.Context, request UpdateConfigur
 	if err := s.waitPlugins(ctx); err != nil {
 		return nil, err
 	}
-	before, err := s.db.GetConfiguration(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// Plugins are asked before the row is locked: they may have to be started first.
-	lines, err := s.knownLines(ctx, *request.Body, before)
-	if err != nil {
-		return nil, err
-	}
 	var shown Configuration
 	var keys []string
 	catalog := s.plugins.Options()
-	err = s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+	err := s.db.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
 		locked, err := q.LockConfiguration(ctx)
 		if err != nil {
 			return err
 		}
 		// Against what is stored now: a mask that was sent back stands for that.
-		changes, err := s.changes(*request.Body, locked, catalog, lines)
+		changes, err := s.changes(*request.Body, locked, catalog)
 		if err != nil {
 			return err
 		}
@@ -119,7 +108,7 @@ func (c changes) keys() []string {
 }
 
 // changes are those that a body makes to the configuration that is stored.
-func (s *Server) changes(raw json.RawMessage, before []byte, catalog *settings.Catalog, lines lineNames) (changes, error) {
+func (s *Server) changes(raw json.RawMessage, before []byte, catalog *settings.Catalog) (changes, error) {
 	_, sent, err := settings.Split(raw)
 	if err != nil {
 		return changes{}, keyProblem(err)
@@ -140,28 +129,22 @@ func (s *Server) changes(raw json.RawMessage, before []byte, catalog *settings.C
 			return changes{}, err
 		}
 	}
-	return s.settings(raw, before, catalog, lines)
+	return s.settings(raw, before, catalog)
 }
 
 // settings checks an object of configuration keys against what is stored.
-func (s *Server) settings(raw json.RawMessage, before []byte, catalog *settings.Catalog, lines lineNames) (changes, error) {
+func (s *Server) settings(raw json.RawMessage, before []byte, catalog *settings.Catalog) (changes, error) {
 	own, sent, err := settings.Split(raw)
 	if err != nil {
 		return changes{}, keyProblem(err)
 	}
-	merged, err := settings.DefaultConfiguration().Merge(own)
-	if err != nil {
+	if _, err := settings.DefaultConfiguration().Merge(own); err != nil {
 		return changes{}, keyProblem(err)
 	}
 	set := make(map[string]json.RawMessage)
 	if len(own) > 0 {
 		if err := json.Unmarshal(own, &set); err != nil {
 			return changes{}, explainDecode(err)
-		}
-	}
-	if _, ok := set["lines"]; ok {
-		if err := lines.has(merged.Lines); err != nil {
-			return changes{}, err
 		}
 	}
 	_, stored, err := settings.Split(before)
@@ -203,33 +186,4 @@ func keyProblem(err error) error {
 		return invalid(key.Key, said(err, reason.APIRefused).With("text", key.Problem))
 	}
 	return invalid("", said(err, reason.APIRefused))
-}
-
-// lineNames are the lines that may be named: nil when that is not known and not needed.
-type lineNames []string
-
-// knownLines asks for the lines that there are when a body names one. A line that is set already is not checked again: its
-// plugin may be away at the moment. One that biliup had needs no plugin.
-func (s *Server) knownLines(ctx context.Context, raw json.RawMessage, before []byte) (lineNames, error) {
-	var wanted, current struct {
-		Lines string `json:"lines"`
-	}
-	if err := json.Unmarshal(raw, &wanted); err != nil || wanted.Lines == "" {
-		return nil, nil //nolint:nilerr // a mistake in it is found later, in its own words
-	}
-	if len(before) > 0 && json.Unmarshal(before, &current) == nil && current.Lines == wanted.Lines || wanted.Lines == settings.LineAuto || settings.IsFormerLine(wanted.Lines) {
-		return lineNames{wanted.Lines}, nil
-	}
-	names, err := s.plugins.LineNames(ctx)
-	if err != nil {
-		return nil, &problem{status: http.StatusServiceUnavailable, code: codeUnavailable, field: "lines", why: reason.New(reason.APILinesUnknown), cause: err}
-	}
-	return append(lineNames{settings.LineAuto}, names...), nil
-}
-
-func (l lineNames) has(line string) error {
-	if slices.Contains(l, line) {
-		return nil
-	}
-	return invalid("lines", reason.New(reason.APINoLine, "line", quoted(line), "lines", strings.Join(l, ", ")))
 }

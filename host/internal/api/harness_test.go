@@ -63,7 +63,6 @@ func (f *fakeUploads) PublishingChanged()    { f.publishing() }
 
 type fakePlugins struct {
 	accepts func(ctx context.Context, url string) error
-	lines   func(ctx context.Context) ([]string, error)
 	status  func() []PluginStatus
 	reload  func(ctx context.Context) error
 	options func() *settings.Catalog
@@ -73,7 +72,6 @@ func (f *fakePlugins) WaitLoaded(context.Context) error { return nil }
 func (f *fakePlugins) Options() *settings.Catalog       { return f.options() }
 
 func (f *fakePlugins) AcceptsURL(ctx context.Context, url string) error { return f.accepts(ctx, url) }
-func (f *fakePlugins) LineNames(ctx context.Context) ([]string, error)  { return f.lines(ctx) }
 func (f *fakePlugins) Status() []PluginStatus                           { return f.status() }
 func (f *fakePlugins) Reload(ctx context.Context) error                 { return f.reload(ctx) }
 
@@ -158,7 +156,6 @@ func newHarness(t testing.TB, database *db.DB) *harness {
 			}
 			return nil
 		},
-		lines:   func(context.Context) ([]string, error) { return []string{"bda2", "qn"}, nil },
 		status:  func() []PluginStatus { return nil },
 		reload:  func(context.Context) error { return nil },
 		options: func() *settings.Catalog { return settings.NewCatalog(nil, nil) },

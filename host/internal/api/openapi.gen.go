@@ -1000,6 +1000,9 @@ type OpenUpload struct {
 	Kind RecordingKind `json:"kind"`
 	Line string        `json:"line"`
 
+	// LineReason Why it goes, or went, over another line than the configuration names; absent: it does not.
+	LineReason *Why `json:"line_reason,omitempty"`
+
 	// ReasonArgs What the text of the reason names, by placeholder.
 	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
 
@@ -1735,6 +1738,9 @@ type Upload struct {
 	Error string `json:"error"`
 	Line  string `json:"line"`
 
+	// LineReason Why it goes, or went, over another line than the configuration names; absent: it does not.
+	LineReason *Why `json:"line_reason,omitempty"`
+
 	// ReasonArgs What the text of the reason names, by placeholder.
 	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
 
@@ -1788,6 +1794,21 @@ type Video struct {
 
 	// UpdateTime When it changed last, in seconds since 1970.
 	UpdateTime int64 `json:"updateTime"`
+}
+
+// Why defines model for Why.
+type Why struct {
+	// Action What helps.
+	Action Action `json:"action"`
+
+	// Args What the text of the reason names, by placeholder.
+	Args *ReasonArgs `json:"args,omitempty"`
+
+	// Code The reason as a word for programs, finer than any other, which stays; absent when there is none.
+	Code string `json:"code"`
+
+	// Text In the language that was asked for.
+	Text string `json:"text"`
 }
 
 // ID defines model for ID.

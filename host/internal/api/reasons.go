@@ -57,6 +57,15 @@ func tell(in reason.Language, why reason.Reason) told {
 	return t
 }
 
+// why is the reason that a column holds; nil when there is none.
+func why(in reason.Language, column []byte) *Why {
+	t := tell(in, reason.Parse(column))
+	if t.code == nil {
+		return nil
+	}
+	return &Why{Text: t.text, Code: *t.code, Args: t.args, Action: *t.action}
+}
+
 // because is the reason of a row: the column that holds it, beside the text that may be older than the column.
 func because(column []byte, text string) reason.Reason {
 	if text == "" {

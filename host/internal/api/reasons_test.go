@@ -48,7 +48,6 @@ func TestRefusalsHaveACodeArgumentsAndAnAction(t *testing.T) {
 		{"POST", "/streamer_info/9/retry", "", reason.APINoRecording, ReasonArgs{"id": "9"}},
 		{"POST", "/segments/9/waive", "", reason.APINoSegment, ReasonArgs{"id": "9"}},
 		{"PUT", "/streamers", `{"id":1,"override":{"threads":0}}`, reason.APIBetween, ReasonArgs{"min": "1", "max": "64"}},
-		{"PUT", "/configuration", `{"lines":"fast"}`, reason.APINoLine, ReasonArgs{"line": "fast", "lines": "AUTO, bda2, qn"}},
 		{"PUT", "/users/password", `{"current_password":"wrong","new_password":"password456"}`, reason.APIWrongPassword, nil},
 		{"POST", "/uploads", order([]string{"no\nfile.flv"}), reason.APIFileUnknown, ReasonArgs{"file": `no\nfile.flv`}},
 		{"GET", "/nothing", "", reason.APINoPath, ReasonArgs{"path": "/api/v1/nothing"}},

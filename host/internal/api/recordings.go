@@ -65,17 +65,17 @@ func (s *Server) ListSegments(ctx context.Context, request ListSegmentsRequestOb
 
 func segment(in reason.Language, row db.ListSegmentsRow) Segment {
 	g := row.Segment
-	why := tell(in, because(g.ReasonData, g.Reason))
+	left := tell(in, because(g.ReasonData, g.Reason))
 	s := Segment{
 		ID: g.ID, StreamerInfoID: g.RecordingID, FilePath: g.Path, FileSize: g.SizeBytes, Duration: float64(g.DurationMs) / 1000, Index: g.Index,
 		StartTime: g.StartedAt.UTC(), EndTime: g.EndedAt.UTC(), Publish: SegmentPublish(g.Publish), Upload: orNull[Upload](nil), RemovedAt: utc(g.RemovedAt),
-		Reason: why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
+		Reason: left.text, ReasonCode: left.code, ReasonArgs: left.args, Action: left.action,
 	}
 	if row.UploadID != nil {
 		failed := tell(in, because(row.UploadReason, row.UploadError))
 		s.Upload.Set(Upload{
 			State: UploadState(row.UploadState), Line: row.Line, AcknowledgedBytes: row.AcknowledgedBytes, Attempts: row.UploadAttempts,
-			Error: failed.text, ReasonCode: failed.code, ReasonArgs: failed.args, Action: failed.action,
+			Error: failed.text, ReasonCode: failed.code, ReasonArgs: failed.args, Action: failed.action, LineReason: why(in, row.LineReason),
 		})
 	}
 	return s

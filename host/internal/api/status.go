@@ -100,11 +100,11 @@ func (s *Server) statusUploads(ctx context.Context) ([]OpenUpload, error) {
 	}
 	uploads := make([]OpenUpload, 0, len(rows))
 	for _, u := range rows {
-		why := tell(languageOf(ctx), because(u.Reason, u.Error))
+		failed := tell(languageOf(ctx), because(u.Reason, u.Error))
 		uploads = append(uploads, OpenUpload{
 			SegmentID: u.SegmentID, StreamerInfoID: u.RecordingID, Kind: RecordingKind(u.Kind), FilePath: u.Path, FileSize: u.SizeBytes,
 			State: UploadState(u.State), Line: u.Line, AcknowledgedBytes: u.AcknowledgedBytes, Attempts: u.Attempts,
-			Error: why.text, ReasonCode: why.code, ReasonArgs: why.args, Action: why.action,
+			Error: failed.text, ReasonCode: failed.code, ReasonArgs: failed.args, Action: failed.action, LineReason: why(languageOf(ctx), u.LineReason),
 		})
 	}
 	return uploads, nil

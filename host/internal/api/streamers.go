@@ -313,14 +313,10 @@ func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byt
 	if len(raw) == 0 {
 		return []byte("{}"), nil
 	}
-	lines, err := s.knownLines(ctx, raw, before)
-	if err != nil {
-		return nil, err
-	}
 	if err := s.waitPlugins(ctx); err != nil {
 		return nil, err
 	}
-	checked, err := s.settings(raw, before, s.plugins.Options(), lines)
+	checked, err := s.settings(raw, before, s.plugins.Options())
 	if err != nil {
 		var p *problem
 		if errors.As(err, &p) && p.status == 400 {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/lubod/lubod/host/internal/reason"
 )
 
 func TestConfigurationKeepsWhatItDoesNotName(t *testing.T) {
@@ -29,7 +31,6 @@ func TestConfigurationMistakes(t *testing.T) {
 	before := h.api(t, "GET", "/configuration", "").body
 	for body, words := range map[string][]string{
 		`{"line":"bda2"}`:                  {"line: is not known here", "lines"},
-		`{"lines":"nope"}`:                 {`lines: there is no upload line "nope"`, "AUTO, bda2, qn"},
 		`{"lines":""}`:                     {"lines: must not be empty"},
 		`{"lines":null}`:                   {"lines: must be a text, not null"},
 		`{"threads":"5"}`:                  {"threads: must be a whole number, not a text"},
@@ -53,15 +54,12 @@ func TestConfigurationMistakes(t *testing.T) {
 	if got := h.notes.take(); got != "" {
 		t.Errorf("announced %q", got)
 	}
-	h.plugins.lines = func(context.Context) ([]string, error) { return nil, errors.New("no line plugin runs") }
-	h.api(t, "PUT", "/configuration", `{"lines":"bda2"}`).refused(t, 503, "lines")
-	h.api(t, "PUT", "/configuration", `{"lines":"AUTO"}`).must(t, 200)
 }
 
-// Settings that come from biliup may name a line that is closed. What was put is what is shown.
-func TestALineThatBiliupHadIsTaken(t *testing.T) {
+// A line may be named whose plugin is not there (any more). What was put is what is shown.
+func TestALineThatNothingServesIsTaken(t *testing.T) {
 	h := newLoggedIn(t)
-	for _, name := range []string{"kodo", "cos", "cos-internal", "gcs", "bos", "ws"} {
+	for _, name := range []string{"kodo", "cos-internal", "nope"} {
 		var put, got struct{ Lines string }
 		var room struct{ Override struct{ Lines string } }
 		body := fmt.Sprintf(`{"lines":%q}`, name)
@@ -89,6 +87,10 @@ func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	left := reason.New(reason.UploadLineAuto, "line", "kodo", "lines", "bda2")
+	if _, err := h.db.Pool.Exec(t.Context(), "UPDATE uploads SET line_reason = $1 WHERE state = 'uploading'", left.JSON()); err != nil {
+		t.Fatal(err)
+	}
 	got := h.api(t, "GET", "/status", "").must(t, 200)
 	template := `{"id":1,"template_name":"默认模板","title":"{{title}}","tid":171,"tag":"","copyright":1,"source":"","desc":"","dynamic":"","cover":"",
 		"dolby":0,"hires":0,"no_reprint":0,"open_elec":0,"user_cookie":""}`
@@ -105,7 +107,8 @@ func TestStatusShowsEverythingThatIsUnderWay(t *testing.T) {
 			 "live_streamer":{"id":2,"url":"https://a.example/2","template_name":null,"remark":"","split_time":3600,"split_size":2048,"override":{}`+noOptions+`}}],
 		"recordings":[{"id":2,"streamer_id":1,"url":"https://a.example/1","remark":"","stream_title":"直播标题","state":"recording","start_time":"2025-01-10T12:00:00Z","segments":2,"size_bytes":2000}],
 		"uploads":[
-			{"segment_id":2,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part1.flv","file_size":1000,"state":"uploading","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":""},
+			{"segment_id":2,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part1.flv","file_size":1000,"state":"uploading","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"",
+			 "line_reason":{"text":"no plugin serves the line \"kodo\", which therefore means AUTO; there are bda2","code":"upload.line_auto","args":{"line":"kodo","lines":"bda2"},"action":{"kind":"edit","target":"configuration"}}},
 			{"segment_id":3,"streamer_info_id":2,"kind":"room","file_path":"/data/recordings/2_part2.flv","file_size":1000,"state":"failed","line":"bda2","acknowledged_bytes":500,"attempts":2,"error":"the file is gone","reason_code":"error.other","reason_args":{"text":"the file is gone"},"action":{"kind":"open"}}],
 		"submissions":[`+submission(open, "waiting")+`,`+submission(done, "accepted")+`],"hooks":[]}`)
 }

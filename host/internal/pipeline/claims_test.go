@@ -132,7 +132,7 @@ func TestLateResultsAreLost(t *testing.T) {
 	ctx := t.Context()
 	final := Setback{Verdict: Verdict{Final: true}, Text: "x"}
 	for fact, err := range map[string]error{
-		"started":    r.UploadStarted(ctx, segment, late, "l", "a"),
+		"started":    r.UploadStarted(ctx, segment, late, LineChoice{Name: "l"}, "a"),
 		"stored":     r.Uploaded(ctx, recording, segment, late, Stored{RemoteName: "n"}),
 		"failed":     r.UploadFailed(ctx, segment, late, final),
 		"sent":       r.SubmissionSent(ctx, row, late, Sent{}, func(context.Context, *db.Queries) error { return nil }),
@@ -172,7 +172,7 @@ func TestStoredAfterItWasGivenUpIsNotPublished(t *testing.T) {
 	first, second := r.closed(recording), r.closed(recording)
 	r.store(recording, first)
 	claim := uuid.New()
-	if err := errors.Join(r.ClaimUpload(t.Context(), jobs.Transfer{SegmentID: second}, claim, nil), r.UploadStarted(t.Context(), second, claim, "l", "a")); err != nil {
+	if err := errors.Join(r.ClaimUpload(t.Context(), jobs.Transfer{SegmentID: second}, claim, nil), r.UploadStarted(t.Context(), second, claim, LineChoice{Name: "l"}, "a")); err != nil {
 		t.Fatal(err)
 	}
 	r.end(recording)

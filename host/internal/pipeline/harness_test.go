@@ -130,7 +130,7 @@ func (r *rig) store(recording, segment int64) {
 	defer end()
 	err := errors.Join(
 		r.ClaimUpload(r.t.Context(), jobs.Transfer{SegmentID: segment, Round: r.round("uploads", "segment_id", segment)}, claim, r.jobs.Claims.Living(claim)),
-		r.UploadStarted(r.t.Context(), segment, claim, "l", "a"),
+		r.UploadStarted(r.t.Context(), segment, claim, LineChoice{Name: "l"}, "a"),
 		r.Uploaded(r.t.Context(), recording, segment, claim, Stored{RemoteName: fmt.Sprint("n", segment)}),
 	)
 	if err != nil {

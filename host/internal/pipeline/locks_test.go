@@ -90,7 +90,7 @@ func (c *crowd) transfers(ctx context.Context, recording int64) error {
 	if err := c.ClaimUpload(ctx, jobs.Transfer{SegmentID: segment, Round: round}, claim, c.jobs.Claims.Living(claim)); err != nil {
 		return err
 	}
-	if err := c.UploadStarted(ctx, segment, claim, "l", "a"); err != nil {
+	if err := c.UploadStarted(ctx, segment, claim, LineChoice{Name: "l"}, "a"); err != nil {
 		return err
 	}
 	if rand.IntN(3) == 0 {

@@ -51,6 +51,8 @@ type Verdict struct {
 	Wait time.Duration
 	// Counted failures are bounded.
 	Counted bool
+	// Skipped are further failures that a counted one stands for: a line that refuses a file is not asked again.
+	Skipped int
 	// Final failures wait for a person, and nothing is tried before.
 	Final bool
 	// Unknown means that the archive may exist: it is looked for before any other submit.
@@ -129,6 +131,9 @@ func (p Pace) Scaled(factor float64) Pace {
 	p.Follow = follow
 	return p
 }
+
+// FailuresPerLine is how often a line may fail with a file before another one is tried.
+const FailuresPerLine = 3
 
 const (
 	// maxFailures is how often one transfer may fail for reasons of its own before a person has to look. With the waits
@@ -254,13 +259,17 @@ func (p Pace) judgeTransfer(failure Failure, before int) Verdict {
 		return Verdict{Wait: max(failure.RetryAfter, p.Throttled)}
 	case sdk.Challenged, sdk.Forbidden, sdk.InvalidOption:
 		return Verdict{Wait: max(p.Operator, p.RetryMax/2), Person: true}
-	case sdk.NotFound, sdk.Corrupt, sdk.Unsupported:
+	case sdk.NotFound, sdk.Corrupt:
 		return Verdict{Final: true, Person: true}
 	}
-	if before+1 >= maxFailures {
+	verdict := Verdict{Wait: Backoff(p.Retry, p.RetryMax, before), Counted: true}
+	if failure.Kind == sdk.Unsupported { // by this line: another one may take it
+		verdict.Skipped = FailuresPerLine - 1 - before%FailuresPerLine
+	}
+	if before+1+verdict.Skipped >= maxFailures {
 		return Verdict{Final: true, Person: true}
 	}
-	return Verdict{Wait: Backoff(p.Retry, p.RetryMax, before), Counted: true}
+	return verdict
 }
 
 func (p Pace) judgeBilibili(subject Subject, failure Failure, before int) Verdict {

@@ -74,11 +74,37 @@ func TestALookUpIsNeverGivenUp(t *testing.T) {
 	}
 }
 
+// A line that refuses a file counts as one that failed as often as a line may: the next try is over another one.
+func TestARefusalOfALineIsItsLast(t *testing.T) {
+	pace, failures, lines := DefaultPace(), 0, 0
+	for {
+		verdict := pace.Judge(Transfer, Failure{Kind: sdk.Unsupported}, failures, 0)
+		if verdict.Final {
+			break
+		}
+		if !verdict.Counted || verdict.Wait <= 0 {
+			t.Fatalf("after %d failures: %+v", failures, verdict)
+		}
+		failures += 1 + verdict.Skipped
+		if lines++; failures != lines*FailuresPerLine {
+			t.Fatalf("%d lines refused, which counts as %d failures", lines, failures)
+		}
+	}
+	if lines != 9 {
+		t.Errorf("%d lines are tried again, want 9 and a last one", lines)
+	}
+	for failed, want := range map[int]int{0: 2, 1: 1, 2: 0, 3: 2} {
+		if got := pace.Judge(Transfer, Failure{Kind: sdk.Unsupported}, failed, 0).Skipped; got != want {
+			t.Errorf("after %d failures a refusal skips %d more, want %d", failed, got, want)
+		}
+	}
+}
+
 func TestTransfers(t *testing.T) {
 	pace := DefaultPace()
 	for kind, final := range map[sdk.Kind]bool{
 		sdk.Unavailable: false, sdk.Bug: false, sdk.RateLimited: false, sdk.LoginRequired: false, sdk.Challenged: false, sdk.Forbidden: false,
-		sdk.InvalidOption: false, sdk.NotFound: true, sdk.Corrupt: true, sdk.Unsupported: true,
+		sdk.InvalidOption: false, sdk.NotFound: true, sdk.Corrupt: true, sdk.Unsupported: false,
 	} {
 		if got := pace.Judge(Transfer, Failure{Kind: kind}, 0, 0); got.Final != final {
 			t.Errorf("%s: %+v", kind, got)

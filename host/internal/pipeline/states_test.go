@@ -268,7 +268,9 @@ func TestUploadsChangeAsTheTableSays(t *testing.T) {
 		}}
 	}
 	hold(t, r, uploadStates, "uploads.state", segment, "segment_id", &claim, map[string]change{
-		"started": {to: string(UploadUploading), told: func(ctx context.Context) error { return r.UploadStarted(ctx, segment, claim, "l", "a") }},
+		"started": {to: string(UploadUploading), told: func(ctx context.Context) error {
+			return r.UploadStarted(ctx, segment, claim, LineChoice{Name: "l"}, "a")
+		}},
 		"stored": {to: string(UploadUploaded), told: func(ctx context.Context) error {
 			return r.Uploaded(ctx, recording, segment, claim, Stored{RemoteName: "n"})
 		}},

@@ -47,10 +47,16 @@ func (p *Pipeline) ClaimUpload(ctx context.Context, job jobs.Transfer, claim uui
 	return claimed(claim, holder, err)
 }
 
+// LineChoice is the line that an upload goes over, and why it is not the configured one; the zero Why: it is.
+type LineChoice struct {
+	Name string
+	Why  reason.Reason
+}
+
 // UploadStarted is told that a line begins with a segment. ErrLost: it was given up, or taken away, meanwhile.
-func (p *Pipeline) UploadStarted(ctx context.Context, segmentID int64, claim uuid.UUID, line, account string) error {
+func (p *Pipeline) UploadStarted(ctx context.Context, segmentID int64, claim uuid.UUID, line LineChoice, account string) error {
 	return held(p.DB.StartUpload(ctx, db.StartUploadParams{
-		SegmentID: segmentID, Claim: claim, State: string(UploadUploading), Line: line, AccountFile: account, Before: before(uploadStates, UploadUploading),
+		SegmentID: segmentID, Claim: claim, State: string(UploadUploading), Line: line.Name, LineReason: line.Why.JSON(), AccountFile: account, Before: before(uploadStates, UploadUploading),
 	}))
 }
 
@@ -99,7 +105,7 @@ func (p *Pipeline) UploadFailed(ctx context.Context, segmentID int64, claim uuid
 		state = UploadFailed
 	}
 	if setback.Verdict.Final || setback.Verdict.Counted {
-		counted = 1
+		counted = 1 + int32(setback.Verdict.Skipped)
 	}
 	return held(p.DB.SetbackUpload(ctx, db.SetbackUploadParams{
 		SegmentID: segmentID, Claim: claim, State: string(state), Error: setback.Text, Reason: setback.Reason, Counted: counted, Missing: setback.Verdict.Missing, Before: before(uploadStates, state),

@@ -96,8 +96,6 @@ const (
 	APIQRExpired            = "api.qr_expired"
 	APIPluginsStarting      = "api.plugins_starting"
 	APIPluginsRefused       = "api.plugins_refused"
-	APILinesUnknown         = "api.lines_unknown"
-	APINoLine               = "api.no_line"
 	APIEventsAway           = "api.events_away"
 	APIEventsFull           = "api.events_full"
 	APILogFull              = "api.log_full"
@@ -239,8 +237,6 @@ var requests = catalogue{
 	APIQRExpired:            {"there is no such login, or its QR code has expired; begin a new one with GET /api/v1/qrcode", "没有此次登录，或二维码已过期；请通过 GET /api/v1/qrcode 重新开始", Action{Retry, ""}},
 	APIPluginsStarting:      {"the plugins are still being started; try again in some seconds", "插件仍在启动；请几秒后重试", Action{Wait, ""}},
 	APIPluginsRefused:       {"nothing was changed: {cause}", "未作任何更改：{cause}", Action{Edit, "plugins"}},
-	APILinesUnknown:         {"the plugins could not be asked for the lines that there are; try again, or see /api/v1/plugins", "无法向插件询问有哪些线路；请重试，或查看 /api/v1/plugins", Action{Retry, ""}},
-	APINoLine:               {"there is no upload line \"{line}\"; there are {lines}", "没有上传线路“{line}”；可用线路：{lines}", Action{Edit, ""}},
 	APIEventsAway:           {"events cannot be read at the moment; try again in some seconds", "暂时无法读取事件；请几秒后重试", Action{Wait, ""}},
 	APIEventsFull:           {"too many clients read events already; close one of them", "读取事件的客户端过多；请关闭其中一个", Action{Edit, ""}},
 	APILogFull:              {"too many clients read the log already; close one of them", "读取日志的客户端过多；请关闭其中一个", Action{Edit, ""}},

@@ -10,7 +10,8 @@ const (
 	UploadLogin        = "upload.login_refused"
 	UploadLineDown     = "upload.line_down"
 	UploadNoLine       = "upload.no_line"
-	UploadLineUnknown  = "upload.line_unknown"
+	UploadLineAuto     = "upload.line_auto"
+	UploadLineLeft     = "upload.line_left"
 	UploadFileGone     = "upload.file_gone"
 	UploadFileChanged  = "upload.file_changed"
 	UploadFileUnread   = "upload.file_unreadable"
@@ -24,11 +25,14 @@ var uploads = catalogue{
 	UploadField:        {"template \"{template}\": {cause}; change it to publish this recording", "模板“{template}”：{cause}；修改后即可投稿", Action{Edit, "template"}},
 	UploadNoAccount: {"template \"{template}\" names no account; set user_cookie, put a cookies.json into the data directory, or have exactly one account in /api/v1/users",
 		"模板“{template}”没有指定账号；请设置 user_cookie，或在数据目录放入 cookies.json，或在 /api/v1/users 中只保留一个账号", Action{Edit, "template"}},
-	UploadAccount:     {"{cause}", "账号不可用：{cause}", Action{Login, "account"}},
-	UploadLogin:       {"the login in \"{file}\" was refused, and is checked before the next try: {cause}", "“{file}”中的登录被拒绝，下次尝试前会先检查：{cause}", Action{Login, "account"}},
-	UploadLineDown:    {"line {line}: {cause}", "线路 {line}：{cause}", Action{Wait, "plugins"}},
-	UploadNoLine:      {"no line plugin is running; name one in plugins.hcl", "没有运行中的线路插件；请在 plugins.hcl 中配置一个", Action{Edit, "plugins"}},
-	UploadLineUnknown: {"no running plugin serves the line \"{line}\"; set lines to one of {lines}", "没有运行中的插件提供线路“{line}”；请把 lines 设为其中之一：{lines}", Action{Edit, "configuration"}},
+	UploadAccount:  {"{cause}", "账号不可用：{cause}", Action{Login, "account"}},
+	UploadLogin:    {"the login in \"{file}\" was refused, and is checked before the next try: {cause}", "“{file}”中的登录被拒绝，下次尝试前会先检查：{cause}", Action{Login, "account"}},
+	UploadLineDown: {"line {line}: {cause}", "线路 {line}：{cause}", Action{Wait, "plugins"}},
+	UploadNoLine:   {"no line plugin is running; name one in plugins.hcl", "没有运行中的线路插件；请在 plugins.hcl 中配置一个", Action{Edit, "plugins"}},
+	UploadLineAuto: {"no plugin serves the line \"{line}\", which therefore means AUTO; there are {lines}",
+		"没有插件提供线路“{line}”，因此按 AUTO 处理；可用线路：{lines}", Action{Edit, "configuration"}},
+	UploadLineLeft: {"the line {line} did not take the file ({cause}); others follow it, in the order of AUTO",
+		"线路 {line} 未能接收该文件（{cause}）；改按 AUTO 的顺序使用其他线路", Action{Wait, "configuration"}},
 	UploadFileGone: {"the file is gone: put it back at {path} and retry (POST /api/v1/segments/{segment}/retry), or give it up (POST /api/v1/segments/{segment}/waive)",
 		"文件不见了：请放回 {path} 后重试（POST /api/v1/segments/{segment}/retry），或放弃它（POST /api/v1/segments/{segment}/waive）", Action{Retry, "segment/{segment}"}},
 	UploadFileChanged: {"the file changed after it was ordered ({then} then, {now} now): retry to send it as it is now (POST /api/v1/segments/{segment}/retry), or give it up (POST /api/v1/segments/{segment}/waive)",

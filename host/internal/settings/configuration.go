@@ -62,17 +62,10 @@ const MaxUploadLimit = 100
 // LineAuto is the value of Lines that lets the host choose.
 const LineAuto = "AUTO"
 
-// formerLines are names that biliup takes or took for lines, and that its users therefore have in their settings: those of
-// interfaces that Bilibili closed, those that its line plugins may leave out, and old spellings. To biliup each of them means
-// "the fastest one" today.
-var formerLines = []string{"kodo", "cos", "cos-internal", "gcs", "bos", "ws", "qn", "cs-bda2", "cs-qn"}
-
-// IsFormerLine tells whether a name that no plugin serves means LineAuto all the same.
-func IsFormerLine(name string) bool { return slices.Contains(formerLines, name) }
-
-// Line is the line that Lines means where these are served; LineAuto lets the host choose.
+// Line is the line that Lines means where these are served. A name that no plugin serves, such as that of an interface that
+// Bilibili closed, means LineAuto, by which the host chooses.
 func (c Configuration) Line(served []string) string {
-	if IsFormerLine(c.Lines) && !slices.Contains(served, c.Lines) {
+	if !slices.Contains(served, c.Lines) {
 		return LineAuto
 	}
 	return c.Lines

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,9 +13,6 @@ import (
 	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 )
-
-// failuresPerLine is how often a line may fail before another one is tried.
-const failuresPerLine = 3
 
 // rankingAge is how long a measurement of the lines is believed.
 const rankingAge = 30 * time.Minute
@@ -56,39 +54,57 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// chooseLine picks the line for the next try. A transfer that was interrupted goes on where it was; one that keeps
-// failing moves on to the next best line.
-func (s *Service) chooseLine(ctx context.Context, configuration settings.Configuration, upload db.Upload) (string, error) {
+// chooseLine picks the line for the next try, and says why it is not the one of the configuration. A transfer that was
+// interrupted goes on where it was; one that keeps failing, or is refused, moves on to the next best line.
+func (s *Service) chooseLine(ctx context.Context, configuration settings.Configuration, upload db.Upload) (pipeline.LineChoice, error) {
 	names, err := s.Lines.Names(ctx)
 	if err != nil {
-		return "", fmt.Errorf("list lines: %w", err)
+		return pipeline.LineChoice{}, fmt.Errorf("list lines: %w", err)
 	}
-	if pipeline.UploadState(upload.State) == pipeline.UploadUploading && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line) {
-		return upload.Line, nil
+	resumable := len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line)
+	if resumable && pipeline.UploadState(upload.State) == pipeline.UploadUploading {
+		return pipeline.LineChoice{Name: upload.Line, Why: reason.Parse(upload.LineReason)}, nil
 	}
-	turn := int(upload.Attempts) / failuresPerLine
 	wanted := configuration.Line(names)
-	fixed := wanted != settings.LineAuto
+	fixed, turn := wanted != settings.LineAuto, int(upload.Attempts)/pipeline.FailuresPerLine
+	why := whyLine(configuration, names, upload)
 	switch {
-	case fixed && !slices.Contains(names, wanted):
-		return "", missing(reason.New(reason.UploadLineUnknown, "line", wanted, "lines", fmt.Sprint(names)))
 	case fixed && turn == 0:
-		return wanted, nil
-	case !fixed && !turns(upload.Attempts) && len(upload.Checkpoint) > 0 && slices.Contains(names, upload.Line):
-		return upload.Line, nil // it may fail a little more before all that it took is thrown away
+		return pipeline.LineChoice{Name: wanted}, nil
+	case !fixed && !turns(upload.Attempts) && resumable:
+		return pipeline.LineChoice{Name: upload.Line, Why: why}, nil // it may fail a little more before all that it took is thrown away
 	}
 	ranked, err := s.rankLines(ctx, names)
 	if err != nil {
-		return "", err
+		return pipeline.LineChoice{}, err
 	}
 	if fixed {
 		ranked = append([]string{wanted}, without(ranked, wanted)...)
 	}
-	return ranked[turn%len(ranked)], nil
+	choice := pipeline.LineChoice{Name: ranked[turn%len(ranked)]}
+	if choice.Name != wanted {
+		choice.Why = why
+	}
+	return choice, nil
+}
+
+// whyLine is why an upload goes over another line than the configuration names: none serves that one, or it did not take the
+// file. What the row says of that already stays: its last failure is that of another line.
+func whyLine(configuration settings.Configuration, names []string, upload db.Upload) reason.Reason {
+	wanted := configuration.Lines
+	switch known := reason.Parse(upload.LineReason); {
+	case wanted == settings.LineAuto:
+		return reason.Reason{}
+	case !slices.Contains(names, wanted):
+		return reason.New(reason.UploadLineAuto, "line", wanted, "lines", strings.Join(names, ", "))
+	case known.Code == reason.UploadLineLeft && known.Args["line"] == wanted:
+		return known
+	}
+	return reason.New(reason.UploadLineLeft, "line", wanted, "cause", upload.Error)
 }
 
 // turns tells whether the last failure was one too many for its line.
-func turns(attempts int32) bool { return attempts > 0 && attempts%failuresPerLine == 0 }
+func turns(attempts int32) bool { return attempts > 0 && attempts%pipeline.FailuresPerLine == 0 }
 
 func without(names []string, left string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == left })

@@ -73,7 +73,6 @@ func TestEachFailureOfATransferHasAReason(t *testing.T) {
 			h.configure(map[string]any{})
 			h.lines.names = func() []string { return nil }
 		}},
-		"line unknown": {reason.UploadLineUnknown, func(h *harness, _ *Service, _ int64) { h.lines.names = func() []string { return []string{"qn"} } }},
 		"file gone": {reason.UploadFileGone, func(h *harness, _ *Service, segment int64) {
 			if err := os.Remove(byHand(h, segment)); err != nil {
 				h.t.Fatal(err)

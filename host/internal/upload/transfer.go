@@ -106,10 +106,11 @@ func (t transfer) send(ctx context.Context) (line.Result, error) {
 	if err != nil {
 		return line.Result{}, err
 	}
-	name, err := t.chooseLine(ctx, configuration, work.Upload)
+	choice, err := t.chooseLine(ctx, configuration, work.Upload)
 	if err != nil {
 		return line.Result{}, err
 	}
+	name := choice.Name
 	lease, err := t.Lines.Lease(ctx, name)
 	if err != nil {
 		// The plugin manager starts plugins again by itself; that one is down says nothing about this file.
@@ -123,10 +124,13 @@ func (t transfer) send(ctx context.Context) (line.Result, error) {
 	if name != work.Upload.Line || account.File != work.Upload.AccountFile {
 		checkpoint = nil
 	}
-	if err := t.Pipeline.UploadStarted(ctx, work.Segment.ID, t.claim, name, account.File); err != nil {
+	if err := t.Pipeline.UploadStarted(ctx, work.Segment.ID, t.claim, choice, account.File); err != nil {
 		return line.Result{}, fmt.Errorf("mark upload: %w", err)
 	}
 	logger := t.log().With("line", name)
+	if !choice.Why.IsZero() {
+		logger.Info("this is not the configured line", "configured", configuration.Lines, "reason", choice.Why.Text(reason.English))
+	}
 	logger.Info("transfer starts", "path", work.Segment.Path, "size_bytes", work.Segment.SizeBytes, "resumed", len(checkpoint) > 0)
 	result, err := lease.Upload(ctx, line.File{
 		Line: name, Path: work.Segment.Path, Name: filepath.Base(work.Segment.Path),

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
+	"github.com/lubod/lubod/host/internal/pipeline"
+	"github.com/lubod/lubod/host/internal/reason"
 	"github.com/lubod/lubod/host/internal/settings"
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/line"
@@ -199,6 +201,9 @@ func TestInterruptedTransferGoesOnFromItsCheckpointOnItsLine(t *testing.T) {
 	if last := h.begun()[1]; last.Line != "bda2" || string(last.Checkpoint) != "half" {
 		t.Errorf("went on over %s from %q, want bda2 from half", last.Line, last.Checkpoint)
 	}
+	if why := h.upload(segment).LineReason; why != nil {
+		t.Errorf("it is the line that was configured when it began, and still %s", why)
+	}
 }
 
 // failing is a line that reports a checkpoint and fails so many times.
@@ -218,7 +223,7 @@ func (h *harness) failing(times int, cause error) func(context.Context, line.Fil
 func TestFailingLineIsLeftWithItsCheckpoint(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.lines.upload = h.failing(failuresPerLine, sdk.Errorf(sdk.Unavailable, "broken"))
+	h.lines.upload = h.failing(pipeline.FailuresPerLine, sdk.Errorf(sdk.Unavailable, "broken"))
 	s := h.service()
 	segment := h.closed(s, h.recording("recording"), 1)
 	h.start(s)
@@ -234,24 +239,71 @@ func TestFailingLineIsLeftWithItsCheckpoint(t *testing.T) {
 	if want := []string{"", "at bda2", "at bda2", ""}; !slices.Equal(checkpoints, want) {
 		t.Errorf("checkpoints = %v, want %v", checkpoints, want)
 	}
+	if why := reason.Parse(h.upload(segment).LineReason); why.Code != reason.UploadLineLeft || why.Args["cause"] != "broken" {
+		t.Errorf("the line's reason is %+v", why)
+	}
 }
 
-// Whoever comes from biliup may have a line in the settings that is closed: that is no reason to upload nothing.
-func TestALineThatBiliupHadMeansTheFastest(t *testing.T) {
+// A stored name may be that of a line that is closed, or whose plugin was taken out: that is no reason to upload nothing.
+func TestALineThatNothingServesMeansAuto(t *testing.T) {
 	t.Parallel()
-	for _, lines := range []map[string]any{{"lines": "kodo"}, {"lines": "qn"}} {
+	for configured, want := range map[string]string{
+		"kodo": "ws", // the best that was measured
+		"nope": "ws",
+		"qn":   "qn", // which a plugin serves here
+	} {
 		h := newHarness(t)
-		h.configure(lines)
-		want := "ws" // the best that was measured
-		if lines["lines"] == "qn" {
-			want = "qn" // which a plugin serves here
-		}
+		h.configure(map[string]any{"lines": configured})
 		s := h.service()
 		segment := h.closed(s, h.recording("recording"), 1)
 		h.start(s)
-		if upload := h.untilUpload(segment, "uploaded"); upload.Line != want {
-			t.Errorf("%v: uploaded over %s, want %s", lines, upload.Line, want)
+		upload := h.untilUpload(segment, "uploaded")
+		if upload.Line != want {
+			t.Errorf("%s: uploaded over %s, want %s", configured, upload.Line, want)
 		}
+		why := reason.Parse(upload.LineReason)
+		if configured == want {
+			if !why.IsZero() {
+				t.Errorf("%s: it is the configured line, and still %s", configured, upload.LineReason)
+			}
+			continue
+		}
+		if why.Code != reason.UploadLineAuto || why.Args["line"] != configured || why.Args["lines"] != "bda2, qn, ws" {
+			t.Errorf("%s: the line's reason is %s", configured, upload.LineReason)
+		}
+	}
+}
+
+// A line that a server refuses is not asked again and again: the order of AUTO follows, and the row says why, also when
+// something else went wrong after that.
+func TestALineThatRefusesIsFollowedByTheOrderOfAuto(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.lines.upload = func(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
+		switch {
+		case file.Line == "bda2":
+			h.began(file)
+			return line.Result{}, sdk.Errorf(sdk.Unsupported, "bilibili does not offer it")
+		case len(h.begun()) == 1:
+			h.began(file)
+			return line.Result{}, sdk.Errorf(sdk.Unavailable, "broken")
+		}
+		return h.store(ctx, file, report)
+	}
+	s := h.service()
+	segment := h.closed(s, h.recording("recording"), 1)
+	h.start(s)
+	upload := h.untilUpload(segment, "uploaded")
+	var lines []string
+	for _, file := range h.begun() {
+		lines = append(lines, file.Line)
+	}
+	if want := []string{"bda2", "ws", "ws"}; !slices.Equal(lines, want) {
+		t.Errorf("lines = %v, want %v", lines, want)
+	}
+	why := reason.Parse(upload.LineReason)
+	if why.Code != reason.UploadLineLeft || why.Args["line"] != "bda2" || why.Args["cause"] != "bilibili does not offer it" {
+		t.Errorf("the line's reason is %s", upload.LineReason)
 	}
 }
 
@@ -309,7 +361,7 @@ func TestFinalFailureHoldsTheSubmission(t *testing.T) {
 				}
 				return h.store(ctx, file, report)
 			}
-			if kind == sdk.Unavailable { // the last of many tries
+			if kind == sdk.Unavailable || kind == sdk.Unsupported { // the last of many tries
 				h.exec("UPDATE uploads SET attempts = $1 WHERE segment_id = $2", []any{29, bad})
 			}
 			h.start(s)
@@ -365,11 +417,6 @@ func TestMissingThingsAreNamedAndPickedUp(t *testing.T) {
 			breaks: func(h *harness) { h.exec("UPDATE templates SET user_cookie = 'new.json'", nil) },
 			mends:  func(h *harness) { h.cookies("new.json", "sess") },
 			says:   `"new.json"`,
-		},
-		"line": {
-			breaks: func(h *harness) { h.configure(map[string]any{"lines": "nowhere"}) },
-			mends:  func(h *harness) { h.configure(map[string]any{"lines": "qn"}) },
-			says:   "[bda2 qn ws]",
 		},
 	}
 	for name, test := range tests {
