@@ -149,7 +149,7 @@ func (q *Queries) ManualFiles(ctx context.Context, recordingID int64) ([]ManualF
 }
 
 const recordedFiles = `-- name: RecordedFiles :many
-SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason FROM segments g JOIN recordings r ON r.id = g.recording_id
+SELECT g.id, g.recording_id, g.index, g.path, g.size_bytes, g.duration_ms, g.started_at, g.ended_at, g.publish, g.reason, g.created_at, g.modified_at, g.recorded_path, g.removed_at, g.ready_at, g.reason_data, r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason, r.broadcast_id FROM segments g JOIN recordings r ON r.id = g.recording_id
 WHERE g.path = ANY($1::text[]) AND g.modified_at IS NULL
 `
 
@@ -206,6 +206,7 @@ func (q *Queries) RecordedFiles(ctx context.Context, paths []string) ([]Recorded
 			&i.Recording.Hooks,
 			&i.Recording.Publish,
 			&i.Recording.Reason,
+			&i.Recording.BroadcastID,
 		); err != nil {
 			return nil, err
 		}

@@ -217,6 +217,28 @@ type Recording struct {
 	Publish *string
 	// Why files of the recording are missing or could not be taken over yet; NULL when all is well.
 	Reason []byte
+	// The name of the broadcast on its platform; empty: it has none, or does not tell.
+	BroadcastID string
+}
+
+// What recorders told of stretches of a broadcast, committed with their events.
+type RecordingTimeline struct {
+	ID          int64
+	RecordingID int64
+	SessionID   uuid.UUID
+	Seq         int64
+	// lost: media stopped arriving at "at"; resumed: the stretch of length_ms before "at" is missing; repaired: length_ms around "at" were left out; changed: nothing is missing.
+	Kind  string
+	Cause string
+	At    time.Time
+	// How much media the session had received by then.
+	MediaMs int64
+	// How long the stretch is; 0: not known yet, or nothing is missing.
+	LengthMs int64
+	// The segment that ends or begins here; 0: none.
+	Index int32
+	Code  string
+	Args  []byte
 }
 
 type Segment struct {
@@ -290,6 +312,12 @@ type Streamer struct {
 	Reason []byte
 	// never: nothing of the room is ever published, so that hooks may remove its files. NULL: they are kept until they are public.
 	Publish *string
+	// The extractor that takes the URL, as plugins.hcl names it; empty: not known yet.
+	Platform string
+	// The name of the room as it stands in the URL; empty: the extractor finds none there.
+	RoomKey string
+	// The name of the room on its platform, whatever the URL looks like; empty until a poll tells it.
+	RoomID string
 }
 
 type Submission struct {

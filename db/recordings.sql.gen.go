@@ -116,9 +116,9 @@ func (q *Queries) GetSession(ctx context.Context, id uuid.UUID) (RecorderSession
 }
 
 const insertRecording = `-- name: InsertRecording :one
-INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at, publish)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10, (SELECT s.publish FROM streamers s WHERE s.id = $1))
-RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason
+INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at, broadcast_id, publish)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10, $11, (SELECT s.publish FROM streamers s WHERE s.id = $1))
+RETURNING id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason, broadcast_id
 `
 
 type InsertRecordingParams struct {
@@ -132,6 +132,7 @@ type InsertRecordingParams struct {
 	CoverURL     string
 	Category     string
 	StartedAt    time.Time
+	BroadcastID  string
 }
 
 // What the room says of publishing is copied: editing it changes nothing that was recorded.
@@ -147,6 +148,7 @@ func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams
 		arg.CoverURL,
 		arg.Category,
 		arg.StartedAt,
+		arg.BroadcastID,
 	)
 	var i Recording
 	err := row.Scan(
@@ -171,6 +173,7 @@ func (q *Queries) InsertRecording(ctx context.Context, arg InsertRecordingParams
 		&i.Hooks,
 		&i.Publish,
 		&i.Reason,
+		&i.BroadcastID,
 	)
 	return i, err
 }
@@ -214,6 +217,43 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) (i
 	return result.RowsAffected(), nil
 }
 
+const insertTimeline = `-- name: InsertTimeline :exec
+INSERT INTO recording_timeline (recording_id, session_id, seq, kind, cause, at, media_ms, length_ms, index, code, args)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT ON CONSTRAINT recording_timeline_event_key DO NOTHING
+`
+
+type InsertTimelineParams struct {
+	RecordingID int64
+	SessionID   uuid.UUID
+	Seq         int64
+	Kind        string
+	Cause       string
+	At          time.Time
+	MediaMs     int64
+	LengthMs    int64
+	Index       int32
+	Code        string
+	Args        []byte
+}
+
+func (q *Queries) InsertTimeline(ctx context.Context, arg InsertTimelineParams) error {
+	_, err := q.db.Exec(ctx, insertTimeline,
+		arg.RecordingID,
+		arg.SessionID,
+		arg.Seq,
+		arg.Kind,
+		arg.Cause,
+		arg.At,
+		arg.MediaMs,
+		arg.LengthMs,
+		arg.Index,
+		arg.Code,
+		arg.Args,
+	)
+	return err
+}
+
 const linkSession = `-- name: LinkSession :exec
 UPDATE recorder_sessions SET recording_id = $2 WHERE id = $1
 `
@@ -229,7 +269,7 @@ func (q *Queries) LinkSession(ctx context.Context, arg LinkSessionParams) error 
 }
 
 const lockExpiredRecordings = `-- name: LockExpiredRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason, r.broadcast_id FROM recordings r LEFT JOIN streamers s ON s.id = r.streamer_id
 WHERE r.state = 'waiting'
   AND (r.resume_until <= $1::timestamptz OR s.id IS NULL OR s.url <> r.url)
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.streamer_id = r.streamer_id AND o.ended_at IS NULL)
@@ -271,6 +311,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 			&i.Hooks,
 			&i.Publish,
 			&i.Reason,
+			&i.BroadcastID,
 		); err != nil {
 			return nil, err
 		}
@@ -283,7 +324,7 @@ func (q *Queries) LockExpiredRecordings(ctx context.Context, now time.Time) ([]R
 }
 
 const lockOpenRecording = `-- name: LockOpenRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason, broadcast_id FROM recordings WHERE streamer_id = $1::bigint AND state <> 'ended' FOR UPDATE
 `
 
 func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Recording, error) {
@@ -311,12 +352,13 @@ func (q *Queries) LockOpenRecording(ctx context.Context, streamerID int64) (Reco
 		&i.Hooks,
 		&i.Publish,
 		&i.Reason,
+		&i.BroadcastID,
 	)
 	return i, err
 }
 
 const lockRecording = `-- name: LockRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason FROM recordings WHERE id = $1 FOR UPDATE
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason, broadcast_id FROM recordings WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error) {
@@ -344,6 +386,7 @@ func (q *Queries) LockRecording(ctx context.Context, id int64) (Recording, error
 		&i.Hooks,
 		&i.Publish,
 		&i.Reason,
+		&i.BroadcastID,
 	)
 	return i, err
 }
@@ -464,7 +507,7 @@ func (q *Queries) OpenSessions(ctx context.Context, hostID uuid.UUID) ([]Recorde
 }
 
 const orphanedRecordings = `-- name: OrphanedRecordings :many
-SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason FROM recordings r
+SELECT r.id, r.streamer_id, r.host_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.cover_url, r.category, r.state, r.resume_until, r.started_at, r.ended_at, r.created_at, r.kind, r.params, r.request_key, r.hooks, r.publish, r.reason, r.broadcast_id FROM recordings r
 WHERE r.host_id = $1 AND r.state = 'recording'
   AND NOT EXISTS (SELECT 1 FROM recorder_sessions o WHERE o.recording_id = r.id AND o.ended_at IS NULL)
 `
@@ -501,6 +544,7 @@ func (q *Queries) OrphanedRecordings(ctx context.Context, hostID uuid.UUID) ([]R
 			&i.Hooks,
 			&i.Publish,
 			&i.Reason,
+			&i.BroadcastID,
 		); err != nil {
 			return nil, err
 		}
@@ -513,16 +557,19 @@ func (q *Queries) OrphanedRecordings(ctx context.Context, hostID uuid.UUID) ([]R
 }
 
 const resumeRecording = `-- name: ResumeRecording :exec
-UPDATE recordings SET state = 'recording', resume_until = NULL, host_id = $2 WHERE id = $1 AND state <> 'ended'
+UPDATE recordings SET state = 'recording', resume_until = NULL, host_id = $2,
+    broadcast_id = coalesce(nullif(broadcast_id, ''), $3::text)
+WHERE id = $1 AND state <> 'ended'
 `
 
 type ResumeRecordingParams struct {
-	ID     int64
-	HostID uuid.UUID
+	ID          int64
+	HostID      uuid.UUID
+	BroadcastID string
 }
 
 func (q *Queries) ResumeRecording(ctx context.Context, arg ResumeRecordingParams) error {
-	_, err := q.db.Exec(ctx, resumeRecording, arg.ID, arg.HostID)
+	_, err := q.db.Exec(ctx, resumeRecording, arg.ID, arg.HostID, arg.BroadcastID)
 	return err
 }
 
@@ -693,7 +740,7 @@ func (q *Queries) WaitRecording(ctx context.Context, arg WaitRecordingParams) er
 }
 
 const watchedStreamers = `-- name: WatchedStreamers :many
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE NOT paused ORDER BY id
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id FROM streamers WHERE NOT paused ORDER BY id
 `
 
 func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
@@ -727,6 +774,9 @@ func (q *Queries) WatchedStreamers(ctx context.Context) ([]Streamer, error) {
 			&i.Postprocessor,
 			&i.Reason,
 			&i.Publish,
+			&i.Platform,
+			&i.RoomKey,
+			&i.RoomID,
 		); err != nil {
 			return nil, err
 		}

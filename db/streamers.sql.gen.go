@@ -16,7 +16,7 @@ WITH kept AS (
     FROM streamers s WHERE s.id = $1 AND r.streamer_id = s.id
       AND NOT EXISTS (SELECT 1 FROM hook_runs h WHERE h.recording_id = r.id AND h.stage = 'postprocessor')
 )
-DELETE FROM streamers WHERE streamers.id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
+DELETE FROM streamers WHERE streamers.id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id
 `
 
 // Its recordings keep its hooks: what is due of them later still runs.
@@ -45,12 +45,58 @@ func (q *Queries) DeleteStreamer(ctx context.Context, id int64) (Streamer, error
 		&i.Postprocessor,
 		&i.Reason,
 		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
+	)
+	return i, err
+}
+
+const earlierStreamerOfRoom = `-- name: EarlierStreamerOfRoom :one
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id FROM streamers WHERE id < $1 AND platform = $2 AND room_id = $3 AND NOT paused ORDER BY id LIMIT 1
+`
+
+type EarlierStreamerOfRoomParams struct {
+	ID       int64
+	Platform string
+	RoomID   string
+}
+
+// The first watched streamer of the same room that was there before.
+func (q *Queries) EarlierStreamerOfRoom(ctx context.Context, arg EarlierStreamerOfRoomParams) (Streamer, error) {
+	row := q.db.QueryRow(ctx, earlierStreamerOfRoom, arg.ID, arg.Platform, arg.RoomID)
+	var i Streamer
+	err := row.Scan(
+		&i.ID,
+		&i.URL,
+		&i.TemplateName,
+		&i.Remark,
+		&i.SplitTime,
+		&i.SplitSize,
+		&i.Override,
+		&i.Paused,
+		&i.LastError,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
+		&i.Reason,
+		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
 	)
 	return i, err
 }
 
 const getStreamer = `-- name: GetStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE id = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id FROM streamers WHERE id = $1
 `
 
 func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -78,15 +124,18 @@ func (q *Queries) GetStreamer(ctx context.Context, id int64) (Streamer, error) {
 		&i.Postprocessor,
 		&i.Reason,
 		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
 	)
 	return i, err
 }
 
 const insertStreamer = `-- name: InsertStreamer :one
 INSERT INTO streamers (url, template_name, remark, split_time, split_size, override, filename_prefix, format, time_range, excluded_keywords,
-    preprocessor, segment_processor, downloaded_processor, postprocessor, publish)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
+    preprocessor, segment_processor, downloaded_processor, postprocessor, publish, platform, room_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id
 `
 
 type InsertStreamerParams struct {
@@ -105,6 +154,8 @@ type InsertStreamerParams struct {
 	DownloadedProcessor []byte
 	Postprocessor       []byte
 	Publish             *string
+	Platform            string
+	RoomKey             string
 }
 
 func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) (Streamer, error) {
@@ -124,6 +175,8 @@ func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) 
 		arg.DownloadedProcessor,
 		arg.Postprocessor,
 		arg.Publish,
+		arg.Platform,
+		arg.RoomKey,
 	)
 	var i Streamer
 	err := row.Scan(
@@ -148,12 +201,15 @@ func (q *Queries) InsertStreamer(ctx context.Context, arg InsertStreamerParams) 
 		&i.Postprocessor,
 		&i.Reason,
 		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
 	)
 	return i, err
 }
 
 const lockStreamer = `-- name: LockStreamer :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE id = $1 FOR UPDATE
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id FROM streamers WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) {
@@ -181,12 +237,37 @@ func (q *Queries) LockStreamer(ctx context.Context, id int64) (Streamer, error) 
 		&i.Postprocessor,
 		&i.Reason,
 		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
 	)
 	return i, err
 }
 
+const nameRoom = `-- name: NameRoom :exec
+UPDATE streamers SET platform = $3, room_id = $4 WHERE id = $1 AND url = $2
+`
+
+type NameRoomParams struct {
+	ID       int64
+	URL      string
+	Platform string
+	RoomID   string
+}
+
+// Only for the URL that was asked about.
+func (q *Queries) NameRoom(ctx context.Context, arg NameRoomParams) error {
+	_, err := q.db.Exec(ctx, nameRoom,
+		arg.ID,
+		arg.URL,
+		arg.Platform,
+		arg.RoomID,
+	)
+	return err
+}
+
 const setStreamerPaused = `-- name: SetStreamerPaused :one
-UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
+UPDATE streamers SET paused = $2, updated_at = now() WHERE id = $1 RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id
 `
 
 type SetStreamerPausedParams struct {
@@ -219,12 +300,15 @@ func (q *Queries) SetStreamerPaused(ctx context.Context, arg SetStreamerPausedPa
 		&i.Postprocessor,
 		&i.Reason,
 		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
 	)
 	return i, err
 }
 
 const streamerByURL = `-- name: StreamerByURL :one
-SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish FROM streamers WHERE url = $1
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id FROM streamers WHERE url = $1
 `
 
 func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, error) {
@@ -252,6 +336,55 @@ func (q *Queries) StreamerByURL(ctx context.Context, url string) (Streamer, erro
 		&i.Postprocessor,
 		&i.Reason,
 		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
+	)
+	return i, err
+}
+
+const streamerOfRoom = `-- name: StreamerOfRoom :one
+SELECT id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id FROM streamers
+WHERE id <> $1::bigint AND platform = $2::text
+    AND (room_id = $3::text OR room_key = $3::text) AND $3::text <> ''
+ORDER BY id LIMIT 1
+`
+
+type StreamerOfRoomParams struct {
+	Besides  int64
+	Platform string
+	Room     string
+}
+
+// The first other streamer of the same room, however its URL is spelled.
+func (q *Queries) StreamerOfRoom(ctx context.Context, arg StreamerOfRoomParams) (Streamer, error) {
+	row := q.db.QueryRow(ctx, streamerOfRoom, arg.Besides, arg.Platform, arg.Room)
+	var i Streamer
+	err := row.Scan(
+		&i.ID,
+		&i.URL,
+		&i.TemplateName,
+		&i.Remark,
+		&i.SplitTime,
+		&i.SplitSize,
+		&i.Override,
+		&i.Paused,
+		&i.LastError,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.FilenamePrefix,
+		&i.Format,
+		&i.TimeRange,
+		&i.ExcludedKeywords,
+		&i.Preprocessor,
+		&i.SegmentProcessor,
+		&i.DownloadedProcessor,
+		&i.Postprocessor,
+		&i.Reason,
+		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
 	)
 	return i, err
 }
@@ -286,7 +419,7 @@ WITH open_uploads AS (
 ), open_sessions AS (
     SELECT streamer_id, min(plugin) AS plugin FROM recorder_sessions WHERE ended_at IS NULL AND streamer_id IS NOT NULL GROUP BY streamer_id
 )
-SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor, streamers.reason, streamers.publish,
+SELECT streamers.id, streamers.url, streamers.template_name, streamers.remark, streamers.split_time, streamers.split_size, streamers.override, streamers.paused, streamers.last_error, streamers.created_at, streamers.updated_at, streamers.filename_prefix, streamers.format, streamers.time_range, streamers.excluded_keywords, streamers.preprocessor, streamers.segment_processor, streamers.downloaded_processor, streamers.postprocessor, streamers.reason, streamers.publish, streamers.platform, streamers.room_key, streamers.room_id,
        EXISTS (SELECT 1 FROM recordings r WHERE r.streamer_id = streamers.id AND r.state = 'recording') AS recording,
        (coalesce(ou.working, false) OR coalesce(os.working, false))::boolean AS uploading,
        (streamers.template_name IS NOT NULL AND t.id IS NULL)::boolean AS template_missing,
@@ -358,6 +491,9 @@ func (q *Queries) StreamerStates(ctx context.Context, id *int64) ([]StreamerStat
 			&i.Streamer.Postprocessor,
 			&i.Streamer.Reason,
 			&i.Streamer.Publish,
+			&i.Streamer.Platform,
+			&i.Streamer.RoomKey,
+			&i.Streamer.RoomID,
 			&i.Recording,
 			&i.Uploading,
 			&i.TemplateMissing,
@@ -387,9 +523,10 @@ const updateStreamer = `-- name: UpdateStreamer :one
 UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
     filename_prefix = $8, format = $9, time_range = $10, excluded_keywords = $11,
     preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15, publish = $16,
+    platform = $17, room_key = $18, room_id = CASE WHEN url = $2 THEN room_id ELSE '' END,
     last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, reason = CASE WHEN url = $2 THEN reason END, updated_at = now()
 WHERE id = $1
-RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish
+RETURNING id, url, template_name, remark, split_time, split_size, override, paused, last_error, created_at, updated_at, filename_prefix, format, time_range, excluded_keywords, preprocessor, segment_processor, downloaded_processor, postprocessor, reason, publish, platform, room_key, room_id
 `
 
 type UpdateStreamerParams struct {
@@ -409,6 +546,8 @@ type UpdateStreamerParams struct {
 	DownloadedProcessor []byte
 	Postprocessor       []byte
 	Publish             *string
+	Platform            string
+	RoomKey             string
 }
 
 // What went wrong with another URL says nothing about the new one.
@@ -430,6 +569,8 @@ func (q *Queries) UpdateStreamer(ctx context.Context, arg UpdateStreamerParams) 
 		arg.DownloadedProcessor,
 		arg.Postprocessor,
 		arg.Publish,
+		arg.Platform,
+		arg.RoomKey,
 	)
 	var i Streamer
 	err := row.Scan(
@@ -454,6 +595,9 @@ func (q *Queries) UpdateStreamer(ctx context.Context, arg UpdateStreamerParams) 
 		&i.Postprocessor,
 		&i.Reason,
 		&i.Publish,
+		&i.Platform,
+		&i.RoomKey,
+		&i.RoomID,
 	)
 	return i, err
 }

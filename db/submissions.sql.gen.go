@@ -151,7 +151,7 @@ func (q *Queries) FollowedArchive(ctx context.Context, arg FollowedArchiveParams
 }
 
 const getRecording = `-- name: GetRecording :one
-SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason FROM recordings WHERE id = $1
+SELECT id, streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, resume_until, started_at, ended_at, created_at, kind, params, request_key, hooks, publish, reason, broadcast_id FROM recordings WHERE id = $1
 `
 
 func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error) {
@@ -179,6 +179,7 @@ func (q *Queries) GetRecording(ctx context.Context, id int64) (Recording, error)
 		&i.Hooks,
 		&i.Publish,
 		&i.Reason,
+		&i.BroadcastID,
 	)
 	return i, err
 }

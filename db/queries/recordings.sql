@@ -52,12 +52,19 @@ SELECT * FROM recordings WHERE id = $1 FOR UPDATE;
 
 -- name: InsertRecording :one
 -- What the room says of publishing is copied: editing it changes nothing that was recorded.
-INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at, publish)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10, (SELECT s.publish FROM streamers s WHERE s.id = $1))
+INSERT INTO recordings (streamer_id, host_id, url, remark, template_name, title, streamer_name, cover_url, category, state, started_at, broadcast_id, publish)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'recording', $10, $11, (SELECT s.publish FROM streamers s WHERE s.id = $1))
 RETURNING *;
 
 -- name: ResumeRecording :exec
-UPDATE recordings SET state = 'recording', resume_until = NULL, host_id = $2 WHERE id = $1 AND state <> 'ended';
+UPDATE recordings SET state = 'recording', resume_until = NULL, host_id = $2,
+    broadcast_id = coalesce(nullif(broadcast_id, ''), sqlc.arg(broadcast_id)::text)
+WHERE id = $1 AND state <> 'ended';
+
+-- name: InsertTimeline :exec
+INSERT INTO recording_timeline (recording_id, session_id, seq, kind, cause, at, media_ms, length_ms, index, code, args)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT ON CONSTRAINT recording_timeline_event_key DO NOTHING;
 
 -- name: WaitRecording :exec
 -- Nothing can join the recording of a room that is gone or became another one: its time is over at once.

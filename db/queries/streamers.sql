@@ -52,9 +52,24 @@ ORDER BY streamers.id;
 
 -- name: InsertStreamer :one
 INSERT INTO streamers (url, template_name, remark, split_time, split_size, override, filename_prefix, format, time_range, excluded_keywords,
-    preprocessor, segment_processor, downloaded_processor, postprocessor, publish)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    preprocessor, segment_processor, downloaded_processor, postprocessor, publish, platform, room_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 RETURNING *;
+
+-- name: StreamerOfRoom :one
+-- The first other streamer of the same room, however its URL is spelled.
+SELECT * FROM streamers
+WHERE id <> sqlc.arg(besides)::bigint AND platform = sqlc.arg(platform)::text
+    AND (room_id = sqlc.arg(room)::text OR room_key = sqlc.arg(room)::text) AND sqlc.arg(room)::text <> ''
+ORDER BY id LIMIT 1;
+
+-- name: EarlierStreamerOfRoom :one
+-- The first watched streamer of the same room that was there before.
+SELECT * FROM streamers WHERE id < $1 AND platform = $2 AND room_id = $3 AND NOT paused ORDER BY id LIMIT 1;
+
+-- name: NameRoom :exec
+-- Only for the URL that was asked about.
+UPDATE streamers SET platform = $3, room_id = $4 WHERE id = $1 AND url = $2;
 
 -- name: GetStreamer :one
 SELECT * FROM streamers WHERE id = $1;
@@ -70,6 +85,7 @@ SELECT * FROM streamers WHERE id = $1 FOR UPDATE;
 UPDATE streamers SET url = $2, template_name = $3, remark = $4, split_time = $5, split_size = $6, override = $7,
     filename_prefix = $8, format = $9, time_range = $10, excluded_keywords = $11,
     preprocessor = $12, segment_processor = $13, downloaded_processor = $14, postprocessor = $15, publish = $16,
+    platform = $17, room_key = $18, room_id = CASE WHEN url = $2 THEN room_id ELSE '' END,
     last_error = CASE WHEN url = $2 THEN last_error ELSE '' END, reason = CASE WHEN url = $2 THEN reason END, updated_at = now()
 WHERE id = $1
 RETURNING *;

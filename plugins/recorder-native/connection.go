@@ -46,7 +46,7 @@ func (r *recording) connection(ctx context.Context, stream recorder.Stream, idle
 	watch := time.AfterFunc(idle, func() { cancel(idleError(idle)) })
 	defer watch.Stop()
 
-	c := &connection{recording: r, reader: flv.NewReader(body), watch: watch, idle: idle}
+	c := &connection{recording: r, reader: flv.NewReader(body), watch: watch, idle: idle, cdn: stream.CDN}
 	err = c.copy(ctx)
 	if cause := context.Cause(life); cause != nil && !isStorage(err) {
 		err = cause
@@ -74,6 +74,7 @@ type connection struct {
 	reader *flv.Reader
 	begun  bool
 	media  bool // media arrived on this connection
+	cdn    string
 
 	watch *time.Timer
 	idle  time.Duration
@@ -96,6 +97,9 @@ func (c *connection) copy(ctx context.Context) error {
 		}
 		if c.reader.Offset() > before || c.reader.Received()-c.alive >= slowBytes {
 			c.alive, c.quiet = c.reader.Received(), 0
+			if c.media {
+				c.last = time.Now()
+			}
 		}
 		c.progress()
 		switch {
@@ -165,6 +169,7 @@ func (c *connection) flush() error {
 
 func (c *connection) arrived() {
 	c.media = true
+	c.tellResumed(c.cdn)
 	if !c.recording.media {
 		c.recording.media = true
 		c.session.Emit(recorder.MediaArrived{})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/recorder"
 	"github.com/lubod/lubod/sdk/simulator/live"
 )
@@ -73,6 +74,37 @@ func TestRefreshedAddresses(t *testing.T) {
 	}
 	wantHashes(t, "first address", hashes(t, segments[:1], "video"), sent(old, live.Video))
 	wantHashes(t, "second address", hashes(t, segments[1:], "video"), sent(fresh, live.Video))
+	wantTimeline(t, r, sdk.GapStreamLost, recorder.TimelineLost, recorder.TimelineChanged, recorder.TimelineResumed)
+}
+
+// wantTimeline looks for what was told of stretches, in order: a gap has its cause at both ends, and a length.
+func wantTimeline(t *testing.T, r *run, cause sdk.GapCause, kinds ...recorder.TimelineKind) {
+	t.Helper()
+	var got []recorder.TimelineKind
+	var lost recorder.Timeline
+	for _, e := range r.session.all() {
+		told, ok := e.(recorder.Timeline)
+		if !ok {
+			continue
+		}
+		got = append(got, told.Kind)
+		switch told.Kind {
+		case recorder.TimelineLost:
+			lost = told
+		case recorder.TimelineResumed:
+			if told.Length <= 0 || told.Length != told.At.Sub(lost.At) || told.MediaTime != lost.MediaTime {
+				t.Errorf("lost %+v, resumed %+v", lost, told)
+			}
+		default:
+			continue
+		}
+		if told.Cause != cause {
+			t.Errorf("%s by %s, want %s", told.Kind, told.Cause, cause)
+		}
+	}
+	if !slices.Equal(got, kinds) {
+		t.Errorf("timeline: %q, want %q", got, kinds)
+	}
 }
 
 // A stall longer than the idle timeout is given up like a broken connection.
@@ -81,6 +113,7 @@ func TestStallIsGivenUp(t *testing.T) {
 	r := begin(t, at(s.URL()), func(r *run) { r.options.IdleTimeout = 1 })
 	r.must()
 	wantAll(t, s, r.session.segments())
+	wantTimeline(t, r, sdk.GapStreamStalled, recorder.TimelineLost, recorder.TimelineResumed)
 	if n := len(s.Requests()); n != 2 {
 		t.Errorf("%d requests", n)
 	}

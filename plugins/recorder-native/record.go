@@ -80,8 +80,10 @@ type recording struct {
 	received     int64
 	lastProgress time.Time
 
-	deadline time.Time     // of connecting again
-	between  time.Duration // two attempts to connect again
+	last     time.Time          // when media arrived
+	lost     *recorder.Timeline // what was told when it stopped, until it arrives again
+	deadline time.Time          // of connecting again
+	between  time.Duration      // two attempts to connect again
 }
 
 // result is how one connection ended. A nil err is a clean end of the stream.
@@ -140,6 +142,7 @@ func typed(err error) *sdk.Error {
 func (r *recording) again(ctx context.Context, broken result) result {
 	window := seconds(r.options.Reconnect)
 	r.note("connection-lost", fmt.Sprintf("%v; trying to connect again for %s", broken.err, window))
+	r.tellLost(broken.err)
 	if broken.lived >= window || r.deadline.IsZero() {
 		r.deadline, r.between = time.Now().Add(window), 100*time.Millisecond
 	} else if !r.pause(ctx) {
@@ -183,6 +186,7 @@ func (r *recording) pause(ctx context.Context) bool {
 	case streams := <-r.session.Refreshed():
 		if good, err := usable(streams); err == nil {
 			r.streams = good
+			r.session.Emit(recorder.Timeline{Kind: recorder.TimelineChanged, Code: "addresses.refreshed", MediaTime: r.writer.MediaDuration()})
 		}
 	case <-timer.C:
 	}

@@ -120,6 +120,11 @@ func (s *session) Emit(payload Payload) {
 	case Progress:
 		s.progress = Event{At: time.Now(), Payload: p}
 		s.progressNumber++
+	case Timeline:
+		if p.At.IsZero() {
+			p.At = time.Now()
+		}
+		s.queue.push(time.Now(), p)
 	case MediaArrived:
 		if s.arrived {
 			return

@@ -70,6 +70,8 @@ type Uploads interface {
 type Plugins interface {
 	// AcceptsURL returns nil when an extractor takes the URL; the error lists what is taken.
 	AcceptsURL(ctx context.Context, url string) error
+	// RoomOf names the extractor that takes a URL, and the room as it stands in there; empty: nobody can tell.
+	RoomOf(url string) (platform, room string)
 	// WaitLoaded returns once it is known what is installed.
 	WaitLoaded(ctx context.Context) error
 	// Options are those that can be set while plugins run, as far as it is known at the moment.

@@ -71,6 +71,11 @@ type fakePlugins struct {
 func (f *fakePlugins) WaitLoaded(context.Context) error { return nil }
 func (f *fakePlugins) Options() *settings.Catalog       { return f.options() }
 
+func (f *fakePlugins) RoomOf(url string) (platform, room string) {
+	_, room, _ = strings.Cut(url, "?room=")
+	return "extractor-x", room
+}
+
 func (f *fakePlugins) AcceptsURL(ctx context.Context, url string) error { return f.accepts(ctx, url) }
 func (f *fakePlugins) Status() []PluginStatus                           { return f.status() }
 func (f *fakePlugins) Reload(ctx context.Context) error                 { return f.reload(ctx) }

@@ -61,7 +61,12 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 	if err := checkPublish(wanted.TemplateName, wanted.Publish); err != nil {
 		return nil, err
 	}
+	platform, room := s.plugins.RoomOf(roomURL)
+	if err := s.elsewhere(ctx, roomURL, platform, room, 0); err != nil {
+		return nil, err
+	}
 	row, err := s.db.InsertStreamer(ctx, db.InsertStreamerParams{
+		Platform: platform, RoomKey: room,
 		URL: roomURL, TemplateName: wanted.TemplateName, Publish: wanted.Publish, Remark: valueOr(body.Remark, ""),
 		SplitTime: valueOr(body.SplitTime, defaultSplitTime), SplitSize: valueOr(body.SplitSize, defaultSplitSize), Override: override,
 		FilenamePrefix: wanted.FilenamePrefix, Format: wanted.Format, TimeRange: wanted.TimeRange, ExcludedKeywords: wanted.ExcludedKeywords,
@@ -77,6 +82,21 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 	s.wrote(ctx, "streamer created", "streamer", row.ID, "url", withoutQuery(row.URL))
 	s.rooms.Changed(row.ID)
 	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options().Masked))}, nil
+}
+
+// elsewhere refuses a room that another streamer watches under another spelling of its URL: it would be recorded and published
+// twice.
+func (s *Server) elsewhere(ctx context.Context, roomURL, platform, room string, besides int64) error {
+	other, err := s.db.StreamerOfRoom(ctx, db.StreamerOfRoomParams{Besides: besides, Platform: platform, Room: room})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case other.URL == roomURL: // no other spelling
+		return nil
+	}
+	return conflict("url", reason.New(reason.APIStreamerSameRoom, "id", strconv.FormatInt(other.ID, 10), "url", withoutQuery(other.URL)))
 }
 
 // createdAlready answers a request that was sent again, as scripts do at each start: the streamer is as it says, so there is
@@ -168,10 +188,11 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 
 // streamerChange is a checked body of PUT /streamers.
 type streamerChange struct {
-	body     *StreamerChange
-	url      *string
-	override []byte
-	options  streamerOptions
+	platform, room string // of url
+	body           *StreamerChange
+	url            *string
+	override       []byte
+	options        streamerOptions
 }
 
 func (s *Server) plannedChange(ctx context.Context, body *StreamerChange) (streamerChange, error) {
@@ -187,6 +208,10 @@ func (s *Server) plannedChange(ctx context.Context, body *StreamerChange) (strea
 			return change, err
 		}
 		change.url = &roomURL
+		change.platform, change.room = s.plugins.RoomOf(roomURL)
+		if err := s.elsewhere(ctx, roomURL, change.platform, change.room, body.ID); err != nil {
+			return change, err
+		}
 	}
 	change.options = changeOptions(body)
 	if err := s.checkOptions(&change.options, current); err != nil {
@@ -212,9 +237,10 @@ func (c streamerChange) apply(row db.Streamer) db.UpdateStreamerParams {
 		FilenamePrefix: row.FilenamePrefix, Format: row.Format, TimeRange: row.TimeRange, ExcludedKeywords: row.ExcludedKeywords,
 		Preprocessor: row.Preprocessor, SegmentProcessor: row.SegmentProcessor,
 		DownloadedProcessor: row.DownloadedProcessor, Postprocessor: row.Postprocessor, Publish: row.Publish,
+		Platform: row.Platform, RoomKey: row.RoomKey,
 	}
 	if c.url != nil {
-		params.URL = *c.url
+		params.URL, params.Platform, params.RoomKey = *c.url, c.platform, c.room
 	}
 	if c.override != nil {
 		params.Override = c.override

@@ -444,3 +444,25 @@ func TestStreamerIsCreatedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 		t.Errorf("nothing changed, but: %s", noted)
 	}
 }
+
+// A second spelling of a room's URL would be a second recording and a second archive.
+func TestSecondSpellingOfARoomIsRefused(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/?room=7"}`).must(t, 200)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/other"}`).must(t, 200)
+	refused := h.api(t, "POST", "/streamers", `{"url":"https://m.a.example/?room=7"}`).must(t, 409)
+	if !strings.Contains(refused.body, "streamer 1") || !strings.Contains(refused.body, "a.example") || !strings.Contains(refused.body, "api.streamer_same_room") {
+		t.Errorf("answer: %s", refused.body)
+	}
+	h.api(t, "PUT", "/streamers", `{"id":2,"url":"https://m.a.example/?room=7"}`).must(t, 409)
+	h.api(t, "PUT", "/streamers", `{"id":1,"url":"https://m.a.example/?room=7"}`).must(t, 200) // its own
+	h.api(t, "POST", "/streamers", `{"url":"https://m.a.example/?room=7"}`).must(t, 200)       // sent again
+	// What the platform calls the room counts, too.
+	if _, err := h.db.Pool.Exec(t.Context(), "UPDATE streamers SET room_id = '7000007' WHERE id = 1"); err != nil {
+		t.Fatal(err)
+	}
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/?room=7000007"}`).must(t, 409)
+	// Another URL is another room, of which the platform has not told yet.
+	h.api(t, "PUT", "/streamers", `{"id":1,"url":"https://a.example/elsewhere"}`).must(t, 200)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/?room=7000007"}`).must(t, 200)
+}

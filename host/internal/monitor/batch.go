@@ -64,7 +64,7 @@ func (r *round) joins(room *watched, now time.Time) bool {
 		return false
 	}
 	_, closed := room.rules.at(now)
-	return closed == nil && !r.Recorder.Active(room.streamer.ID)
+	return closed == nil && r.twin(room) == nil && !r.Recorder.Active(room.streamer.ID)
 }
 
 // askTogether puts many questions at once. What remains open is for questions about single rooms; only a platform that
@@ -94,7 +94,9 @@ func (r *round) askTogether(ctx context.Context, questions []question) ([]answer
 		case told[i].Status.Live():
 			answers[i].left = &batchState{alone: true, told: &told[i].Status, toldOf: rooms[i].URL}
 		default:
-			answers[i].trouble = r.note(ctx, question, false, nil)
+			answers[i].err = r.named(ctx, question, told[i].Status)
+			answers[i].quiet = answers[i].err == nil
+			answers[i].trouble = r.note(ctx, question, false, answers[i].err)
 		}
 	}
 	return answers, err

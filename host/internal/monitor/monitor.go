@@ -68,6 +68,7 @@ type Monitor struct {
 	mu     sync.Mutex
 	wanted map[int64]bool // rooms to ask at once; true: even if they were asked just now
 	facts  map[int64]fact // the newest of each room
+	names  map[int64]roomName
 	reread bool
 	freed  int // slots that became free
 	wake   chan struct{}
@@ -75,7 +76,7 @@ type Monitor struct {
 
 // New prepares the monitor.
 func New(options Options) *Monitor {
-	return &Monitor{Options: options, wanted: make(map[int64]bool), facts: make(map[int64]fact), wake: make(chan struct{}, 1)}
+	return &Monitor{Options: options, wanted: make(map[int64]bool), facts: make(map[int64]fact), names: make(map[int64]roomName), wake: make(chan struct{}, 1)}
 }
 
 // Ask has a room asked at once, or a moment after its last question: its session just ended, and it may be live again.

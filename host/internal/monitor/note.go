@@ -41,7 +41,7 @@ func (r *round) note(ctx context.Context, question question, started bool, cause
 func passes(trouble reason.Reason) bool {
 	switch trouble.Code {
 	case "", reason.RoomWindow, reason.RoomKeyword, reason.RoomNotEnded, reason.RoomNoSlot, reason.RoomNoStream, reason.RoomNotStarted,
-		reason.RoomNoRecorder, reason.RoomNoSuchRecorder, reason.RoomRestricted, reason.PluginDown:
+		reason.RoomNoRecorder, reason.RoomNoSuchRecorder, reason.RoomRestricted, reason.RoomTwin, reason.PluginDown:
 		return true
 	}
 	return false

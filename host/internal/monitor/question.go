@@ -19,6 +19,9 @@ func (r *round) prepare(room *watched, now time.Time) (q question, needed bool) 
 	room.fact = nil
 	active := r.Recorder.Active(room.streamer.ID)
 	change, closed := room.rules.at(now)
+	if other := r.twin(room); other != nil && closed == nil && !active {
+		closed = isTwin(*other)
+	}
 	if told == nil && room.idle(active, closed) {
 		room.due = sooner(now.Add(room.interval), change)
 		room.enter()
@@ -31,7 +34,7 @@ func (r *round) prepare(room *watched, now time.Time) (q question, needed bool) 
 	}
 	return question{
 		fact: told, room: room, batchState: batch, streamer: room.streamer, rules: room.rules, active: active, closed: closed,
-		global: r.global, trouble: room.trouble,
+		global: r.global, trouble: room.trouble, home: room.home.name,
 	}, true
 }
 
@@ -46,6 +49,7 @@ type question struct {
 	closed   error // why it may not be recorded now, whatever it sends
 	global   []byte
 	trouble  reason.Reason
+	home     string // the extractor
 }
 
 // reply is what came of one question about some rooms of a platform.
@@ -84,6 +88,7 @@ func (r *round) start(ctx context.Context, questions []question) {
 }
 
 func (r *round) takeReply(reply reply) {
+	r.takeNames()
 	r.busy--
 	reply.home.busy--
 	if reply.batched {
@@ -110,6 +115,11 @@ func (r *round) settle(ctx context.Context, question question) (started bool, er
 		return false, r.refuse(ctx, question, question.closed)
 	}
 	status, err := r.resolve(ctx, question)
+	if err == nil {
+		if twin := r.named(ctx, question, status); twin != nil && !question.active {
+			return false, twin
+		}
+	}
 	switch {
 	case err != nil:
 		return false, err

@@ -224,3 +224,39 @@ func TestStatesThatAreNotRecorded(t *testing.T) {
 		})
 	}
 }
+
+// Two spellings of one room are one room: the platform's name for it tells, also while it is offline.
+func TestRoomThatIsThereTwiceIsRecordedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 3)
+	h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 1}'`)
+	var onAir atomic.Bool
+	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
+		status := extractor.Status{RoomID: "7000001"}
+		if url == "http://room/3" {
+			status.RoomID = "5"
+		}
+		if onAir.Load() {
+			status.State, status.Streams = extractor.StateLive, broadcast.Streams
+		}
+		return status, nil
+	}
+	monitor := h.start()
+	want := "the room is there twice: it is recorded by streamer 1, as http://room/1"
+	h.until("the reason", func() bool { return h.lastError("http://room/2") == want || h.lastError("http://room/1") != "" })
+	onAir.Store(true)
+	h.until("two recordings", func() bool { return h.rooms.begun() >= 2 })
+	if text := h.lastError("http://room/1"); text != "" {
+		t.Errorf("the first says %q", text)
+	}
+	h.rooms.mu.Lock()
+	started := slices.Sorted(slices.Values(h.rooms.started))
+	h.rooms.mu.Unlock()
+	if slices.Contains(started, 2) {
+		t.Errorf("recorded: %v", started)
+	}
+	// Once the first one is not watched any more, the second is the room.
+	h.exec("DELETE FROM streamers WHERE id = 1")
+	monitor.Changed(1)
+	h.until("the reason is gone", func() bool { return h.lastError("http://room/2") == "" })
+}

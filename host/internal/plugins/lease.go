@@ -147,6 +147,28 @@ func (m *Manager) ExtractorOf(url string) (label string, batches bool) {
 	return e.block.Name, slices.Contains(e.about.Capabilities, sdk.CapabilityResolveBatch)
 }
 
+// RoomOf returns the label of the extractor that takes a URL, and the room's name as it stands in the URL: what the group "room"
+// of the pattern matches. Both are empty when there is none.
+func (m *Manager) RoomOf(url string) (label, room string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := m.extractorLocked(url)
+	if err != nil {
+		return "", ""
+	}
+	for _, pattern := range e.patterns {
+		found := pattern.FindStringSubmatch(url)
+		if found == nil {
+			continue
+		}
+		if at := pattern.SubexpIndex("room"); at > 0 {
+			room = found[at]
+		}
+		break
+	}
+	return e.block.Name, room
+}
+
 // AcceptsURL returns nil when an installed extractor takes a URL, whether it runs or not; else ErrNoExtractor.
 func (m *Manager) AcceptsURL(ctx context.Context, url string) error {
 	if err := m.waitLoaded(ctx); err != nil {

@@ -45,6 +45,20 @@ func TestRoomGoesToTheFirstRecorderThatTakesItsStreams(t *testing.T) {
 	}
 }
 
+func TestRoomIsNamedByItsURL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("extractor-a", `FAKE_MATCH=^fake://a/0*(?P<room>[0-9]+) ^fake://a/(?P<short>[a-z]+)`)
+	m := w.load(`plugin "extractor-a" {}`)
+	for url, want := range map[string][2]string{
+		"fake://a/7": {"extractor-a", "7"}, "fake://a/007?x": {"extractor-a", "7"}, "fake://a/abc": {"extractor-a", ""}, "http://b/7": {"", ""},
+	} {
+		if label, room := m.RoomOf(url); label != want[0] || room != want[1] {
+			t.Errorf("%s: %q, %q", url, label, room)
+		}
+	}
+}
+
 // A recorder that never came up may be the one: why it did not is said, rather than that there is none.
 func TestRecorderThatNeverCameUpIsWaitedFor(t *testing.T) {
 	t.Parallel()

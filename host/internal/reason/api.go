@@ -121,6 +121,7 @@ const (
 	APIStreamerGone         = "api.streamer_gone"
 	APIStreamerDiffers      = "api.streamer_differs"
 	APIStreamerExists       = "api.streamer_exists"
+	APIStreamerSameRoom     = "api.streamer_same_room"
 	APIStreamerStillRecords = "api.streamer_still_records"
 	APIURLIncomplete        = "api.url_incomplete"
 	APIURLPassword          = "api.url_password"
@@ -261,6 +262,7 @@ var requests = catalogue{
 	APIRunSwitchedOff:       {"run: commands are switched off on this server; start it with --allow-run-hooks to let its users run any command on its machine", "run：本服务器未启用命令；如需允许用户在本机执行任意命令，请以 --allow-run-hooks 启动", Action{Edit, "host"}},
 	APIStreamerGone:         {"the streamer with this URL was deleted just now; try again", "该 URL 的录制任务刚刚被删除；请重试", Action{Retry, ""}},
 	APIStreamerDiffers:      {"streamer {id} has this URL already, with another {field}; change it with PUT /api/v1/streamers", "录制任务 {id} 已使用此 URL，但 {field} 不同；请用 PUT /api/v1/streamers 修改", Action{Edit, "streamer"}},
+	APIStreamerSameRoom:     {"this is the room of streamer {id} already, which names it {url}", "录制任务 {id} 已是同一个房间，其 URL 为 {url}", Action{Edit, "streamer"}},
 	APIStreamerExists:       {"there is another streamer with this URL already", "已有其他录制任务使用此 URL", Action{Edit, "streamer"}},
 	APIStreamerStillRecords: {"the streamer is paused now, but its recording could not be ended yet; delete it again", "录制任务已暂停，但其录制尚未结束；请再次删除", Action{Retry, ""}},
 	APIURLIncomplete:        {"must be a complete URL that begins with http:// or https://", "必须是以 http:// 或 https:// 开头的完整 URL", Action{Edit, ""}},

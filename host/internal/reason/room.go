@@ -14,6 +14,7 @@ const (
 	RoomNoTemplate  = "room.no_template"
 	RoomRestricted  = "room.restricted"
 
+	RoomTwin           = "room.twin"
 	RoomNoRecorder     = "room.no_recorder"
 	RoomNoSuchRecorder = "room.no_such_recorder"
 )
@@ -31,6 +32,7 @@ var rooms = catalogue{
 	RoomRestricted:  {"the room is live, and not for this account: {restriction}", "正在直播，但当前账号无权观看：{restriction}", Action{Login, "configuration"}},
 	RoomNoRecorder:  {"the room is live, and no installed recorder takes {containers}", "正在直播，但没有已安装的录制器支持 {containers}", Action{Edit, "plugins"}},
 
+	RoomTwin:           {"the room is there twice: it is recorded by streamer {id}, as {url}", "房间重复：录制任务 {id} 已在录制（{url}）", Action{Edit, "streamer"}},
 	RoomNoSuchRecorder: {"the room is live, and no recorder is called {recorder} (setting downloader)", "正在直播，但没有名为 {recorder} 的录制器（设置项 downloader）", Action{Edit, "configuration"}},
 
 	RoomNotStarted: {"record: {cause}", "无法开始录制：{cause}", Action{Wait, ""}},

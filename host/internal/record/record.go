@@ -280,6 +280,8 @@ type room struct {
 	StartedAt    time.Time `json:"started_at"`
 	// Unasked: nobody said that the room is live, because its address is itself the stream.
 	Unasked bool `json:"unasked,omitempty"`
+	// BroadcastID names the broadcast; empty: nobody tells.
+	BroadcastID string `json:"broadcast_id,omitempty"`
 	// Prefix is that of the session as its recorder knows it. The row's follows the data directory when that is moved.
 	Prefix string `json:"prefix,omitempty"`
 }
@@ -388,7 +390,7 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 	known := room{
 		URL: streamer.URL, Remark: streamer.Remark, TemplateName: streamer.TemplateName, Title: db.Text(status.Title),
 		Streamer: db.Text(status.Streamer), CoverURL: db.Text(status.CoverURL), Category: db.Text(status.Category), StartedAt: now,
-		Unasked: status.Unasked,
+		Unasked: status.Unasked, BroadcastID: db.Text(status.BroadcastID),
 	}
 	remembered, err := json.Marshal(known)
 	if err != nil {

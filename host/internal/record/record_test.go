@@ -415,3 +415,33 @@ func TestLogSaysOnlyWhatIsCommitted(t *testing.T) {
 		}
 	}
 }
+
+// What happened to a stretch of the broadcast is committed with its event, once, and belongs to its recording.
+func TestTimelineIsKeptWithTheRecording(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	status := live
+	status.BroadcastID = "b-1"
+	if err := s.Start(t.Context(), h.streamer, status); err != nil {
+		t.Fatal(err)
+	}
+	id := h.lastSession()
+	at := time.Unix(1_700_000_000, 0).UTC()
+	h.process.emit(id,
+		recorder.Timeline{Kind: recorder.TimelineChanged}, // before any media: of no recording
+		recorder.MediaArrived{},
+		recorder.Timeline{Kind: recorder.TimelineLost, Cause: sdk.GapStreamStalled, At: at, MediaTime: 5 * time.Second, Code: sdk.CodeTimeout, Args: map[string]string{"where": "http://cdn"}},
+		recorder.Timeline{Kind: recorder.TimelineResumed, Cause: sdk.GapStreamStalled, At: at.Add(7 * time.Second), Length: 7 * time.Second, Index: 2},
+		recorder.Timeline{}, // of a newer recorder
+		recorder.Note{Code: "x"},
+	)
+	h.untilRows(2, "recording_timeline")
+	if got := h.code("SELECT string_agg(concat_ws(' ', kind, cause, extract(epoch FROM at)::bigint, media_ms, length_ms, index, code, args ->> 'where'), '; ' ORDER BY seq) FROM recording_timeline"); got !=
+		"lost stream.stalled 1700000000 5000 0 0 net.timeout http://cdn; resumed stream.stalled 1700000007 0 7000 2 " {
+		t.Errorf("timeline: %s", got)
+	}
+	if got := h.code("SELECT broadcast_id FROM recordings"); got != "b-1" {
+		t.Errorf("broadcast %q", got)
+	}
+}

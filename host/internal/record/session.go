@@ -195,6 +195,8 @@ func (s *Service) apply(ctx context.Context, tx *change, row db.RecorderSession,
 			return s.refuse(ctx, tx, &row, segment, why)
 		}
 		return s.insertSegment(ctx, tx, &row, segment)
+	case recorder.Timeline:
+		return s.keepTimeline(ctx, tx, row, event, payload)
 	case recorder.Note:
 		tx.later(func() { logger.Info("recorder notes", "code", payload.Code, "text", payload.Text) })
 	case recorder.Ended:
@@ -227,6 +229,7 @@ func (s *Service) recording(ctx context.Context, tx *change, row *db.RecorderSes
 		inserted, err := q.InsertRecording(ctx, db.InsertRecordingParams{
 			StreamerID: row.StreamerID, HostID: s.HostID, URL: known.URL, Remark: known.Remark, TemplateName: known.TemplateName,
 			Title: known.Title, StreamerName: known.Streamer, CoverURL: known.CoverURL, Category: known.Category, StartedAt: known.StartedAt,
+			BroadcastID: known.BroadcastID,
 		})
 		if err != nil {
 			return 0, fmt.Errorf("insert recording: %w", err)
@@ -255,7 +258,7 @@ func (s *Service) join(ctx context.Context, tx *change, row db.RecorderSession, 
 		return 0, s.endRecording(ctx, tx, waiting, time.Now())
 	}
 	tx.later(func() { s.about(row.StreamerID).Info("recording goes on", "recording", waiting.ID) })
-	return waiting.ID, q.ResumeRecording(ctx, db.ResumeRecordingParams{ID: waiting.ID, HostID: s.HostID})
+	return waiting.ID, q.ResumeRecording(ctx, db.ResumeRecordingParams{ID: waiting.ID, HostID: s.HostID, BroadcastID: known.BroadcastID})
 }
 
 // insertSegment commits a closed file, and in the same transaction orders what is to be done with it.
