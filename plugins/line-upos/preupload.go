@@ -30,10 +30,10 @@ type preuploadAnswer struct {
 }
 
 // preupload asks for a place for the file on a line. It is the only request with cookies.
-func (u *upos) preupload(ctx context.Context, target uposLine, file line.File, src *source) (*session, error) {
+func (u *upos) preupload(ctx context.Context, target uposLine, file line.File, src *line.Source) (*session, error) {
 	name := announcedName(file)
 	query := target.query + "&" + url.Values{
-		"name": {name}, "size": {strconv.FormatInt(src.identity.Size, 10)}, "r": {"upos"}, "profile": {profile},
+		"name": {name}, "size": {strconv.FormatInt(src.Size(), 10)}, "r": {"upos"}, "profile": {profile},
 		"ssl": {"0"}, "version": {webVersion}, "build": {webBuild},
 	}.Encode()
 	var s *session
@@ -74,12 +74,12 @@ func decodePreupload(a answer) (preuploadAnswer, error) {
 	return pre, nil
 }
 
-func (u *upos) newSession(target uposLine, name, account string, src *source, pre preuploadAnswer) (*session, error) {
+func (u *upos) newSession(target uposLine, name, account string, src *line.Source, pre preuploadAnswer) (*session, error) {
 	s := &session{
 		Version: sessionVersion, Line: target.name, Account: account, Name: name, Profile: profile,
 		Endpoint: pre.endpointFor(target), UposURI: pre.UposURI,
 		Auth: pre.Auth, AuthUnixMS: authTime(pre.Auth, u.now()).UnixMilli(),
-		BizID: pre.BizID, ChunkSize: pre.ChunkSize, File: src.identity,
+		BizID: pre.BizID, ChunkSize: pre.ChunkSize, File: src.Identity(),
 	}
 	if err := s.check(); err != nil {
 		return nil, err

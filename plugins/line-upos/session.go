@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/lubod/lubod/sdk/line"
 )
 
 const (
@@ -26,20 +28,20 @@ const (
 // session is one object being filled in the storage. Its JSON form is the checkpoint: the storage has no request that
 // lists the parts it holds, so everything that continuing needs is kept on this side.
 type session struct {
-	Version    int          `json:"v"`
-	Line       string       `json:"line"`
-	Account    string       `json:"account"` // who owns the object; empty when the cookies do not say
-	Name       string       `json:"name"`
-	Profile    string       `json:"profile"`
-	Endpoint   string       `json:"endpoint"` // as the server named it, often without a scheme
-	UposURI    string       `json:"upos_uri"`
-	Auth       string       `json:"auth"`
-	AuthUnixMS int64        `json:"auth_unix_ms"`
-	BizID      int64        `json:"biz_id"`
-	ChunkSize  int64        `json:"chunk_size"`
-	UploadID   string       `json:"upload_id"`
-	File       fileIdentity `json:"file"`
-	Parts      string       `json:"parts"`
+	Version    int           `json:"v"`
+	Line       string        `json:"line"`
+	Account    string        `json:"account"` // who owns the object; empty when the cookies do not say
+	Name       string        `json:"name"`
+	Profile    string        `json:"profile"`
+	Endpoint   string        `json:"endpoint"` // as the server named it, often without a scheme
+	UposURI    string        `json:"upos_uri"`
+	Auth       string        `json:"auth"`
+	AuthUnixMS int64         `json:"auth_unix_ms"`
+	BizID      int64         `json:"biz_id"`
+	ChunkSize  int64         `json:"chunk_size"`
+	UploadID   string        `json:"upload_id"`
+	File       line.Identity `json:"file"`
+	Parts      string        `json:"parts"`
 	// Completed is set once the storage confirmed the whole object.
 	Completed bool `json:"completed,omitempty"`
 
@@ -178,4 +180,15 @@ func (s *session) remoteName() string { return stem(s.UposURI) }
 func stem(uri string) string {
 	base := uri[strings.LastIndexByte(uri, '/')+1:]
 	return strings.TrimSuffix(base, path.Ext(base))
+}
+
+// chunks shows which parts are safe.
+func (s *session) chunks() *line.Chunks {
+	shown := line.NewChunks(s.File.Size, s.ChunkSize)
+	for part := 1; part <= s.acked.count(); part++ {
+		if s.acked.contains(part) {
+			shown.Mark(part - 1)
+		}
+	}
+	return shown
 }

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/line"
 )
 
 func TestPartSetSurvivesItsText(t *testing.T) {
@@ -52,7 +53,7 @@ func TestPartSetStaysCompact(t *testing.T) {
 
 func TestAckedBytesCountTheLastChunkAsItIs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := &session{ChunkSize: rapid.Int64Range(1, 50).Draw(t, "chunk"), File: fileIdentity{Size: rapid.Int64Range(1, 500).Draw(t, "size")}}
+		s := &session{ChunkSize: rapid.Int64Range(1, 50).Draw(t, "chunk"), File: line.Identity{Size: rapid.Int64Range(1, 500).Draw(t, "size")}}
 		s.acked = newPartSet(s.partCount())
 		want := int64(0)
 		for part := 1; part <= s.partCount(); part++ {
@@ -92,7 +93,7 @@ func validSession() *session {
 	return &session{
 		Version: sessionVersion, Line: "bda2", Name: "a.mp4", Profile: profile, Endpoint: "//a.example",
 		UposURI: "upos://ugc/n1.mp4", Auth: "ak=1&sign=2", AuthUnixMS: 1767225600123, BizID: 1, ChunkSize: 10, UploadID: "u",
-		File: fileIdentity{Size: 25, MtimeNS: 1, HeadTailSHA256: "00"}, Parts: "1,3",
+		File: line.Identity{Size: 25, MtimeNS: 1, HeadTailSHA256: "00"}, Parts: "1,3",
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/line"
 )
 
 // slowestRate is the speed below which a chunk is taken for stalled, in bytes per second.
@@ -43,18 +44,18 @@ func (u *upos) init(ctx context.Context, s *session) (string, error) {
 }
 
 // put sends one part until it is acknowledged. Sending a part again replaces it, so a lost answer does no harm.
-func (u *upos) put(ctx context.Context, s *session, src *source, part int) error {
+func (u *upos) put(ctx context.Context, s *session, src *line.Source, part int) error {
 	start, size := s.span(part)
-	section := &section{source: src, start: start, size: size}
+	section := src.Section(start, size)
 	r := request{
 		method: http.MethodPut, url: s.object + "?" + partQuery(s, part), auth: s.Auth,
-		contentType: "application/octet-stream", size: size, body: func() io.Reader { return section.open() },
+		contentType: "application/octet-stream", size: size, body: func() io.Reader { return section.Open() },
 	}
 	limits := u.chunkRetry
 	limits.timeout = max(limits.timeout, time.Duration(float64(size)/slowestRate*float64(time.Second)))
 	return limits.retry(ctx, fmt.Sprintf("chunk %d of %d", part, s.partCount()), func(ctx context.Context) error {
 		a, err := u.client.send(ctx, r)
-		if failure := section.failed(); failure != nil {
+		if failure := section.Failed(); failure != nil {
 			return failure
 		}
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 type transfer struct {
 	upos    *upos
 	session *session
-	source  *source
+	source  *line.Source
 	report  func(line.Progress) error
 
 	// mu guards what is acknowledged and how much of it was told. It is never held while the host is told: the host may be slow
@@ -30,7 +30,7 @@ type transfer struct {
 // chunk; one that is busy, with a database that is away, say, holds up nothing for longer, and hears the newest state later.
 const hearing = 200 * time.Millisecond
 
-func newTransfer(u *upos, s *session, src *source, report func(line.Progress) error) *transfer {
+func newTransfer(u *upos, s *session, src *line.Source, report func(line.Progress) error) *transfer {
 	return &transfer{upos: u, session: s, source: src, report: report, listened: make(chan struct{})}
 }
 
@@ -62,7 +62,7 @@ func (t *transfer) fill(ctx context.Context, threads int) error {
 	if err != nil {
 		return err
 	}
-	if err := t.source.unchanged(); err != nil {
+	if err := t.source.Unchanged(); err != nil {
 		return err
 	}
 	return t.upos.complete(ctx, t.session)
@@ -158,11 +158,12 @@ func (t *transfer) tell() error {
 	t.mu.Lock()
 	checkpoint, err := t.session.encode()
 	acknowledged, upTo := t.session.ackedBytes(), t.acked
+	chunks := t.session.chunks()
 	t.mu.Unlock()
 	if err != nil {
 		return sdk.Errorf(sdk.Bug, "encode checkpoint: %w", err)
 	}
-	if err := t.report(line.Progress{AcknowledgedBytes: acknowledged, Checkpoint: checkpoint}); err != nil {
+	if err := t.report(line.Progress{AcknowledgedBytes: acknowledged, Checkpoint: checkpoint, Chunks: chunks}); err != nil {
 		return sdk.Errorf(sdk.Unavailable, "report progress: %w", err)
 	}
 	t.mu.Lock()

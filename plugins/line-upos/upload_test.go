@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -412,20 +411,4 @@ func TestFileThatCannotBeReadNowIsTriedAgain(t *testing.T) {
 	}
 	_, err := b.Upload(t.Context(), b.file(loop), (&keeper{t: t}).report)
 	mustBeKind(t, err, sdk.Unavailable)
-
-	path := writeFile(t, 3*smallPart)
-	src, err := openSource(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = src.close() }()
-	folder, err := os.Open(t.TempDir()) // reading it fails, as reading from a disk with a fault does
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = src.file.Close()
-	src.file = folder
-	part := &section{source: src, start: 0, size: smallPart}
-	_, _ = io.ReadAll(part.open())
-	mustBeKind(t, part.failed(), sdk.Unavailable)
 }

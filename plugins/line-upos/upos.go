@@ -77,11 +77,11 @@ func (u *upos) Upload(ctx context.Context, file line.File, report func(line.Prog
 	if !ok {
 		return line.Result{}, sdk.Errorf(sdk.Unsupported, "line %q is not one of %s", file.Line, strings.Join(lineNames(), ", "))
 	}
-	src, err := openSource(file.Path)
+	src, err := line.OpenSource(file.Path)
 	if err != nil {
 		return line.Result{}, err
 	}
-	defer func() { _ = src.close() }()
+	defer func() { _ = src.Close() }()
 
 	s := u.resume(file, src)
 	for startedOver := false; ; startedOver = true {
@@ -99,7 +99,7 @@ func (u *upos) Upload(ctx context.Context, file line.File, report func(line.Prog
 		if !errors.As(err, &gone) || startedOver || !gone.helps(s.resumed) {
 			return line.Result{}, publicError(err)
 		}
-		u.log.WarnContext(ctx, "upload starts over", "line", target.name, "file", src.path, "reason", gone.Error())
+		u.log.WarnContext(ctx, "upload starts over", "line", target.name, "file", src.Path(), "reason", gone.Error())
 		s = nil
 	}
 }
@@ -108,7 +108,7 @@ func (u *upos) Upload(ctx context.Context, file line.File, report func(line.Prog
 func atOnce(threads int) int { return min(max(threads, 1), maxThreads) }
 
 // resume returns the session that the host's checkpoint describes, nil when it cannot be continued.
-func (u *upos) resume(file line.File, src *source) *session {
+func (u *upos) resume(file line.File, src *line.Source) *session {
 	if len(file.Checkpoint) == 0 {
 		return nil
 	}
@@ -117,21 +117,21 @@ func (u *upos) resume(file line.File, src *source) *session {
 		err = u.usable(s, file, src)
 	}
 	if err != nil {
-		u.log.Info("checkpoint cannot be used, upload starts over", "line", file.Line, "file", src.path, "reason", err)
+		u.log.Info("checkpoint cannot be used, upload starts over", "line", file.Line, "file", src.Path(), "reason", err)
 		return nil
 	}
 	s.resumed, s.mayBeComplete = true, s.acked.full()
 	return s
 }
 
-func (u *upos) usable(s *session, file line.File, src *source) error {
+func (u *upos) usable(s *session, file line.File, src *line.Source) error {
 	if s.Line != file.Line {
 		return fmt.Errorf("it belongs to line %q", clip(s.Line, 20))
 	}
 	if s.Account != file.Cookies[accountCookie] {
 		return errors.New("it belongs to another account, which could not submit the file for this one")
 	}
-	if s.File != src.identity {
+	if s.File != src.Identity() {
 		return errors.New("the file changed since")
 	}
 	if age := u.now().Sub(time.UnixMilli(s.AuthUnixMS)); age > maxAuthAge {
@@ -141,7 +141,7 @@ func (u *upos) usable(s *session, file line.File, src *source) error {
 }
 
 // begin asks for a place for the file and opens it for chunks.
-func (u *upos) begin(ctx context.Context, target uposLine, file line.File, src *source) (*session, error) {
+func (u *upos) begin(ctx context.Context, target uposLine, file line.File, src *line.Source) (*session, error) {
 	s, err := u.preupload(ctx, target, file, src)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (u *upos) begin(ctx context.Context, target uposLine, file line.File, src *
 	if s.UploadID, err = u.init(ctx, s); err != nil {
 		return nil, err
 	}
-	u.log.DebugContext(ctx, "upload began", "line", target.name, "endpoint", s.Endpoint, "file", src.path, "chunk_size", s.ChunkSize)
+	u.log.DebugContext(ctx, "upload began", "line", target.name, "endpoint", s.Endpoint, "file", src.Path(), "chunk_size", s.ChunkSize)
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package extractor
 
 import (
 	"context"
+	"io"
 	"reflect"
 
 	"github.com/lubod/lubod/sdk"
@@ -29,6 +30,12 @@ func Plugin[C any, E Extractor](info sdk.Info, factory func(context.Context, C) 
 		Health:       s.health,
 	}
 	p.Options, p.Configure = options.MustBind(p.Check, factory, func(_ context.Context, e E) { s.configure(info, e) })
+	p.Ask = func(ctx context.Context, optionsJSON []byte, url string, out io.Writer) error {
+		if err := p.Configure(ctx, optionsJSON); err != nil {
+			return err
+		}
+		return s.ask(ctx, url, out)
+	}
 	return p
 }
 

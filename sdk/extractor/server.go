@@ -2,10 +2,13 @@ package extractor
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"regexp"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/lubod/lubod/sdk"
 	extractorv1 "github.com/lubod/lubod/sdk/internal/gen/lubod/extractor/v1"
@@ -61,6 +64,20 @@ func (s *server) Resolve(ctx context.Context, in *extractorv1.ResolveRequest) (*
 		return nil, err
 	}
 	return toResponse(status), nil
+}
+
+// ask answers a person as Resolve answers a host, through the same checks and conversions.
+func (s *server) ask(ctx context.Context, url string, out io.Writer) error {
+	answer, err := s.Resolve(ctx, toRequest(Ref{URL: url}))
+	if err != nil {
+		return err
+	}
+	encoded, err := protojson.MarshalOptions{Multiline: true, UseProtoNames: true}.Marshal(answer.GetStatus())
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	_, err = fmt.Fprintf(out, "%s\n", encoded)
+	return err
 }
 
 func (s *server) capabilities() []string {

@@ -267,3 +267,35 @@ func TestBatchAnswersRoomsInTheirOrder(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A person who asks gets what a host gets, refusals included.
+func TestPersonGetsWhatAHostGets(t *testing.T) {
+	type options struct {
+		Title string `json:"title" default:"by default"`
+	}
+	info := sdk.Info{Name: "toy", Version: "1", Match: []string{`^toy://(?P<room>[0-9]+)`}}
+	ask := func(optionsJSON, url string) (string, error) {
+		plugin := extractor.Plugin(info, func(_ context.Context, o options) (resolve, error) {
+			return func(_ context.Context, ref extractor.Ref) (extractor.Status, error) {
+				return extractor.Status{State: extractor.StateLive, RoomID: ref.Groups["room"], Title: o.Title, Streams: []extractor.Stream{{URL: "http://x"}}}, nil
+			}, nil
+		})
+		var out strings.Builder
+		err := plugin.Ask(t.Context(), []byte(optionsJSON), url, &out)
+		return out.String(), err
+	}
+	for options, title := range map[string]string{`{}`: "by default", `{"title":"mine"}`: "mine"} {
+		answer, err := ask(options, "toy://7")
+		for _, want := range []string{title, "STATE_LIVE", `"7"`, "http://x"} {
+			if err != nil || !strings.Contains(answer, want) {
+				t.Errorf("%s: %v, no %s in %s", options, err, want, answer)
+			}
+		}
+	}
+	if _, err := ask(`{"what":1}`, "toy://7"); sdk.KindOf(err) != sdk.InvalidOption {
+		t.Errorf("got %v", err)
+	}
+	if _, err := ask(`{}`, "gopher://7"); sdk.KindOf(err) != sdk.Unsupported {
+		t.Errorf("got %v", err)
+	}
+}

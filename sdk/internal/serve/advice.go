@@ -1,10 +1,14 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"time"
 
 	"github.com/lubod/lubod/sdk"
 	"github.com/lubod/lubod/sdk/internal/handshake"
@@ -20,6 +24,10 @@ func byHand(p *Plugin, args []string, getenv func(string) string, stdout, stderr
 				return 1, true
 			}
 			return 0, true
+		case "resolve":
+			if p.Ask != nil {
+				return resolve(p, args[2:], stdout, stderr), true
+			}
 		case "-h", "-help", "--help", "help":
 			fmt.Fprint(stdout, advice(p))
 			return 0, true
@@ -32,6 +40,34 @@ func byHand(p *Plugin, args []string, getenv func(string) string, stdout, stderr
 	return 1, true
 }
 
+// askTimeout is what a person waits for an answer.
+const askTimeout = time.Minute
+
+// resolve asks a platform about one URL, without a host.
+func resolve(p *Plugin, args []string, stdout, stderr io.Writer) (code int) {
+	flags := flag.NewFlagSet("resolve", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	options := flags.String("options", "{}", "options of the plugin, one JSON object")
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "usage: resolve [-options '{\"name\": value}'] URL\n")
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil || flags.NArg() != 1 {
+		if err == nil {
+			flags.Usage()
+		}
+		return 2
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	err := p.Ask(sdk.WithLogger(ctx, slog.New(slog.NewTextHandler(stderr, nil))), []byte(*options), flags.Arg(0), stdout)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", sdk.KindOf(err), err)
+		return 1
+	}
+	return 0
+}
+
 func advice(p *Plugin) string {
 	label := string(p.Kind) + "-" + p.Info.Name
 	return fmt.Sprintf(`%[1]s %[2]s is a lubod plugin: lubod starts it, not a person.
@@ -41,7 +77,14 @@ To use it, put this file into lubod's plugin directory and add to plugins.hcl:
     plugin %[3]q {}
 
 then let lubod read that file again (kill -HUP). To see the options, run "%[4]s describe".
-`, label, p.Info.Version, label, os.Args[0])
+%[5]s`, label, p.Info.Version, label, os.Args[0], asking(p))
+}
+
+func asking(p *Plugin) string {
+	if p.Ask == nil {
+		return ""
+	}
+	return fmt.Sprintf("To ask about one room without lubod, run \"%s resolve URL\".\n", os.Args[0])
 }
 
 // description is the JSON form of sdk.Description that tools for packaging read.

@@ -2,7 +2,9 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 
@@ -101,5 +103,40 @@ func TestMistakesInInfoAreNamed(t *testing.T) {
 	p.Kind = sdk.KindExtractor
 	if err := p.Check(p.Options); err == nil {
 		t.Error("an extractor without a pattern was accepted")
+	}
+}
+
+func TestResolveByHand(t *testing.T) {
+	p := acme()
+	var options string
+	p.Ask = func(_ context.Context, optionsJSON []byte, url string, out io.Writer) error {
+		options = string(optionsJSON)
+		if url == "bad" {
+			return sdk.Errorf(sdk.NotFound, "no such room")
+		}
+		_, err := io.WriteString(out, "asked "+url+"\n")
+		return err
+	}
+	ask := func(args ...string) (code int, stdout, stderr string) {
+		var out, errOut bytes.Buffer
+		code, done := byHand(p, append([]string{"./extractor-acme", "resolve"}, args...), func(string) string { return "" }, &out, &errOut)
+		if !done {
+			t.Error("it went on to serve")
+		}
+		return code, out.String(), errOut.String()
+	}
+	if code, stdout, _ := ask("-options", `{"a":1}`, "https://x/1"); code != 0 || stdout != "asked https://x/1\n" || options != `{"a":1}` {
+		t.Errorf("code %d, %q, options %s", code, stdout, options)
+	}
+	if code, stdout, stderr := ask("bad"); code != 1 || stdout != "" || stderr != "NOT_FOUND: no such room\n" {
+		t.Errorf("code %d, %q, %q", code, stdout, stderr)
+	}
+	for _, args := range [][]string{nil, {"a", "b"}, {"-what"}} {
+		if code, _, stderr := ask(args...); code != 2 || !strings.Contains(stderr, "usage: ") {
+			t.Errorf("%q: code %d, %q", args, code, stderr)
+		}
+	}
+	if text := advice(p); !strings.Contains(text, "resolve URL") {
+		t.Errorf("the advice does not tell of it: %s", text)
 	}
 }

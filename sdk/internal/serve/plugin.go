@@ -5,6 +5,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 
@@ -31,6 +32,8 @@ type Plugin struct {
 	Drain func(idle func())
 	// Busy counts what keeps a detached process alive without a host; nil: nothing does.
 	Busy func() int
+	// Ask asks a plugin that was not configured about one URL, and writes the answer as JSON; nil: there is nothing to ask.
+	Ask func(ctx context.Context, optionsJSON []byte, url string, out io.Writer) error
 	// Close ends all work and returns when it has ended or ctx has; nil: nothing to end.
 	Close func(ctx context.Context)
 }

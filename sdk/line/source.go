@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"crypto/sha256"
@@ -16,23 +16,24 @@ import (
 // sampled is how much of each end of a file goes into its identity.
 const sampled = 64 << 10
 
-// fileIdentity tells whether a file is still the one that was begun with.
-type fileIdentity struct {
+// Identity tells whether a file is still the one that a transfer began with. It belongs into a checkpoint: a transfer goes on only
+// with the same file.
+type Identity struct {
 	Size    int64 `json:"size"`
 	MtimeNS int64 `json:"mtime_ns"`
 	// HeadTailSHA256 is over the first and the last 64 KiB, in hex.
 	HeadTailSHA256 string `json:"head_tail_sha256"`
 }
 
-// source is the open file of one transfer.
-type source struct {
+// Source is the open file of one transfer. Several goroutines may read sections of it at once.
+type Source struct {
 	path     string
 	file     *os.File
-	identity fileIdentity
+	identity Identity
 }
 
-// openSource refuses what cannot be uploaded before anybody is asked for a place to put it.
-func openSource(path string) (*source, error) {
+// OpenSource opens File.Path. It refuses what cannot be uploaded before anybody is asked for a place to put it.
+func OpenSource(path string) (*Source, error) {
 	info, err := os.Stat(path) // before opening: opening a named pipe would wait for its writer
 	if err != nil {
 		return nil, unreadable(err)
@@ -44,7 +45,7 @@ func openSource(path string) (*source, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	s := &source{path: path, file: file}
+	s := &Source{path: path, file: file}
 	if s.identity, err = identify(file); err == nil && s.identity.Size == 0 {
 		err = sdk.Errorf(sdk.Corrupt, "%s is empty, there is nothing to upload", path)
 	}
@@ -63,26 +64,41 @@ func unreadable(err error) error {
 	return sdk.Errorf(sdk.Unavailable, "open file: %w", err)
 }
 
-func (s *source) close() error { return s.file.Close() }
+// Close closes the file.
+func (s *Source) Close() error { return s.file.Close() }
 
-func identify(file *os.File) (fileIdentity, error) {
+// Path is where it was opened.
+func (s *Source) Path() string { return s.path }
+
+// Size in bytes, at least 1.
+func (s *Source) Size() int64 { return s.identity.Size }
+
+// Identity is what the file was when it was opened.
+func (s *Source) Identity() Identity { return s.identity }
+
+// Section is a part of the file, from start on.
+func (s *Source) Section(start, size int64) *Section {
+	return &Section{source: s, start: start, size: size}
+}
+
+func identify(file *os.File) (Identity, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return fileIdentity{}, sdk.Errorf(sdk.Unavailable, "look at file: %w", err)
+		return Identity{}, sdk.Errorf(sdk.Unavailable, "look at file: %w", err)
 	}
 	size := info.Size()
 	hash := sha256.New()
 	for _, start := range []int64{0, max(size-sampled, 0)} {
 		if _, err := io.Copy(hash, io.NewSectionReader(file, start, sampled)); err != nil {
-			return fileIdentity{}, sdk.Errorf(sdk.Unavailable, "read file: %w", err)
+			return Identity{}, sdk.Errorf(sdk.Unavailable, "read file: %w", err)
 		}
 	}
-	return fileIdentity{Size: size, MtimeNS: info.ModTime().UnixNano(), HeadTailSHA256: hex.EncodeToString(hash.Sum(nil))}, nil
+	return Identity{Size: size, MtimeNS: info.ModTime().UnixNano(), HeadTailSHA256: hex.EncodeToString(hash.Sum(nil))}, nil
 }
 
-// unchanged fails with Corrupt when the file is not what it was at the start, or when its path now names another one.
+// Unchanged is asked before a transfer is completed. It fails with sdk.Corrupt when the file is not what it was at the start, or when its path now names another one.
 // A file that was moved away meanwhile is fine: the open one was sent whole, and may be all that is left of it.
-func (s *source) unchanged() error {
+func (s *Source) Unchanged() error {
 	now, err := identify(s.file)
 	if err != nil {
 		return err
@@ -100,24 +116,25 @@ func (s *source) unchanged() error {
 	return nil
 }
 
-func (s *source) changed() error {
+func (s *Source) changed() error {
 	return sdk.Errorf(sdk.Corrupt, "%s changed while it was being uploaded; upload it again when nothing writes to it any more", s.path)
 }
 
-// section is a part of the file that a request can read more than once. It remembers a failure to read, which the HTTP
+// Section is a part of the file that a request can read more than once. It remembers a failure to read, which an HTTP
 // client reports as just another broken connection.
-type section struct {
-	source      *source
+type Section struct {
+	source      *Source
 	start, size int64
 	failure     atomic.Pointer[sdk.Error]
 }
 
-func (c *section) open() io.Reader {
+// Open reads the section from its beginning.
+func (c *Section) Open() io.Reader {
 	return &sectionReader{section: c, data: io.NewSectionReader(c.source.file, c.start, c.size)}
 }
 
-// failed returns why the file could not be read, nil when it could.
-func (c *section) failed() error {
+// Failed returns why the file could not be read, nil when it could.
+func (c *Section) Failed() error {
 	if err := c.failure.Load(); err != nil {
 		return err
 	}
@@ -125,7 +142,7 @@ func (c *section) failed() error {
 }
 
 type sectionReader struct {
-	section *section
+	section *Section
 	data    *io.SectionReader
 	read    int64
 }
