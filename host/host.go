@@ -157,7 +157,11 @@ func (h *Host) lockDataDir() (*embedded.Lock, error) {
 
 // prepareRecordings makes the folder of recordings when there is none.
 func (h *Host) prepareRecordings(ctx context.Context, database *db.DB) error {
-	stored, err := database.GetConfiguration(ctx)
+	var stored []byte
+	err := database.Outlast(ctx, "configuration", func(ctx context.Context) (err error) {
+		stored, err = database.GetConfiguration(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}

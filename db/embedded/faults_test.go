@@ -1,8 +1,10 @@
 package embedded
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -109,6 +111,35 @@ func TestServerRefusesToStart(t *testing.T) {
 	s.mustFail("exit status 1", serverLogName, `unrecognized configuration parameter "no_such_setting"`)
 	s.options.Settings = fast
 	s.stop(s.start())
+}
+
+// A server that is killed while it starts is started again, and not for ever.
+func TestServerThatIsKilledWhileItStarts(t *testing.T) {
+	t.Parallel()
+	for _, kills := range []int{1, startTries} {
+		t.Run(strconv.Itoa(kills), func(t *testing.T) {
+			t.Parallel()
+			s := newSetup(t, t.TempDir())
+			server := s.start()
+			s.stop(server)
+			counted := filepath.Join(publicDir(t), "kills")
+			if err := os.WriteFile(counted, nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(counted, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			real := server.cluster.programs.dir
+			s.options.BinDirs = []string{fakePrograms(t, fmt.Sprintf(
+				`case "$*" in *-D*) if [ $(wc -c <%[1]s) -lt %[2]d ]; then printf x >>%[1]s; kill -9 $$; fi;; esac; exec %[3]s/postgres "$@"`, counted, kills, real))}
+			if kills == startTries {
+				s.mustFail("signal: killed")
+				return
+			}
+			s.stop(s.start())
+			s.log.wait(t, "PostgreSQL was killed while it started, starting it again")
+		})
+	}
 }
 
 func TestDirectoryCannotBeMade(t *testing.T) {

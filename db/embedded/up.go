@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +18,7 @@ import (
 const (
 	askEvery     = 10 * time.Millisecond
 	reportEvery  = 5 * time.Second
+	startTries   = 3               // of a server that is killed while it starts
 	quietTimeout = 5 * time.Second // how long a server that was taken over may leave its socket dead
 )
 
@@ -23,8 +26,29 @@ const (
 // files removed it.
 var errUnreachable = errors.New("it runs, and does not listen on its socket")
 
-// up returns a server that answers and has the database: the one that runs already, or a new one.
+// up returns a server that answers and has the database: the one that runs already, or a new one. One that something killed
+// while it started is started again, as one that runs would be.
 func (c *cluster) up(ctx context.Context) (*process, error) {
+	for try := 1; ; try++ {
+		p, err := c.upOnce(ctx)
+		if ctx.Err() != nil || try == startTries || !killed(err) {
+			return p, err
+		}
+		c.logger.Warn("PostgreSQL was killed while it started, starting it again", "reason", err)
+	}
+}
+
+// killed tells a server that a signal ended from one that ended for a reason of its own.
+func killed(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
+}
+
+func (c *cluster) upOnce(ctx context.Context) (*process, error) {
 	p, err := c.takeOver(ctx)
 	if err != nil || p != nil {
 		return p, err

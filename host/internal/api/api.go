@@ -330,7 +330,11 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 
 // announceSetup tells how the first user is made. Only while there is none: the token is worth nothing afterwards.
 func (s *Server) announceSetup(ctx context.Context, addr net.Addr) error {
-	exists, err := s.db.AnyUser(ctx)
+	exists := false
+	err := s.db.Outlast(ctx, "users", func(ctx context.Context) (err error) {
+		exists, err = s.db.AnyUser(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("look for users: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -23,6 +24,9 @@ type disks struct {
 	in               *installation
 	data, recordings string
 	mounted          []string
+
+	closing sync.Mutex
+	closed  int // how often folders were made unwritable and not writable again
 }
 
 // mountDisks makes the disks, copies the installation's data directory onto them, and returns them.
@@ -92,23 +96,30 @@ func (d *disks) fill(path string) (free func()) {
 	return func() { _ = os.Remove(filler) }
 }
 
-// unwritable takes the right to write from all folders of recordings until restore is called.
+// unwritable takes the right to write from all folders of recordings until restore is called. Of several times that overlap
+// the last one ends it.
 func (d *disks) unwritable() (restore func()) {
-	modes := map[string]fs.FileMode{}
+	d.closing.Lock()
+	defer d.closing.Unlock()
+	d.closed++
+	d.chmodFolders(func(mode fs.FileMode) fs.FileMode { return mode &^ 0o222 })
+	return func() {
+		d.closing.Lock()
+		defer d.closing.Unlock()
+		if d.closed--; d.closed == 0 {
+			d.chmodFolders(func(mode fs.FileMode) fs.FileMode { return mode | 0o200 })
+		}
+	}
+}
+
+// chmodFolders leaves folders that are gone meanwhile.
+func (d *disks) chmodFolders(change func(fs.FileMode) fs.FileMode) {
 	_ = filepath.WalkDir(d.recordings, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
 			if info, err := entry.Info(); err == nil {
-				modes[path] = info.Mode().Perm()
+				_ = os.Chmod(path, change(info.Mode().Perm()))
 			}
 		}
 		return nil
 	})
-	for path, mode := range modes {
-		_ = os.Chmod(path, mode&^0o222)
-	}
-	return func() {
-		for path, mode := range modes {
-			_ = os.Chmod(path, mode)
-		}
-	}
 }

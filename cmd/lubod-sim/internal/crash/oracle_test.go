@@ -142,7 +142,11 @@ func TestTheOracleSeesWhatIsWrong(t *testing.T) {
 			s.plan.Threshold = 1
 			s.found.Segments[0].Publish, s.found.Segments[0].Reason, s.found.Segments[0].SizeBytes = "filtered", []byte(`"small"`), 600_000
 		}, ""},
-		{"an unexplained end", func(_ *testing.T, s *stage) { s.found.Sessions[0].EndReason = "" }, "does not say why"},
+		{"an unexplained end", func(_ *testing.T, s *stage) {
+			ended := time.Now().Format(time.RFC3339Nano)
+			s.found.Sessions[0].EndedAt, s.found.Sessions[0].EndReason = &ended, ""
+		}, "does not say why"},
+		{"a session that is open", func(_ *testing.T, s *stage) { s.found.Sessions[0].EndedAt, s.found.Sessions[0].EndReason = nil, "" }, ""},
 		{"a panic", func(t *testing.T, s *stage) { s.write(t, s.host.logPath, []byte("x\npanic: y\n")) }, "lubod.txt: panic: y"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
