@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,34 @@ func TestUnknownCodesAreTriedForADay(t *testing.T) {
 	}
 	if sum < 12*time.Hour || sum > 36*time.Hour {
 		t.Errorf("a code that nobody knows is tried for %v, want about a day", sum)
+	}
+}
+
+// The waits that people are promised: an archive is asked for after 1, 2, 5, 10 minutes and then every half hour, for 30 days; a
+// known passing refusal is tried 30 times; a wait never exceeds a day.
+func TestPromisedWaits(t *testing.T) {
+	pace := DefaultPace()
+	follow := []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute}
+	if !slices.Equal(pace.Follow, follow) || pace.FollowFor != 720*time.Hour {
+		t.Errorf("archives are followed after %v for %v", pace.Follow, pace.FollowFor)
+	}
+	for _, subject := range []Subject{Submit, Edit} {
+		for before, final := range map[int]bool{0: false, 28: false, 29: true} {
+			if got := pace.Judge(subject, Failure{Blame: Refused, Code: -352}, before, 0); got.Final != final || !got.Counted {
+				t.Errorf("refusal %d of a subject %v: %+v", before+1, subject, got)
+			}
+		}
+	}
+	for _, subject := range []Subject{Lookup, Follow} {
+		if got := pace.Judge(subject, Failure{Blame: Refused, Code: -352}, 1000, 0); got.Final {
+			t.Errorf("a look at an archive is given up: %+v", got)
+		}
+	}
+	if got := pace.Judge(Follow, Failure{Blame: Refused, Code: 77777}, 1000, 0); got.Final || got.Wait != 24*time.Hour {
+		t.Errorf("a look that is refused for an unknown reason: %+v, want a wait of a day", got)
+	}
+	if got := pace.Judge(Submit, Failure{Blame: Missing}, 0, 0); !got.Missing || !got.Person || got.Final || got.Wait <= 0 {
+		t.Errorf("what is missing: %+v", got)
 	}
 }
 

@@ -117,7 +117,7 @@ func (d *disks) chmodFolders(change func(fs.FileMode) fs.FileMode) {
 	_ = filepath.WalkDir(d.recordings, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
 			if info, err := entry.Info(); err == nil {
-				_ = os.Chmod(path, change(info.Mode().Perm()))
+				_ = os.Chmod(path, change(info.Mode().Perm())) //nolint:gosec // of this run alone
 			}
 		}
 		return nil
