@@ -30,6 +30,7 @@ func Plugin[C any, R Recorder](info sdk.Info, factory func(context.Context, C) (
 		Health:       s.health,
 		Drain:        s.drain,
 		Busy:         s.busy,
+		Kept:         s.kept,
 		Close:        s.close,
 	}
 	p.Options, p.Configure = options.MustBind(p.Check, factory, func(life context.Context, r R) { s.configure(life, r) })

@@ -79,10 +79,30 @@ func (s *server) drain(idle func()) {
 	}
 }
 
+// busy counts the sessions that record, and what is being recovered.
 func (s *server) busy() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.sessions)
+	n := len(s.recovering)
+	for _, one := range s.sessions {
+		if !one.info().Ended {
+			n++
+		}
+	}
+	return n
+}
+
+// kept counts the sessions that are over and not acknowledged.
+func (s *server) kept() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, one := range s.sessions {
+		if one.info().Ended {
+			n++
+		}
+	}
+	return n
 }
 
 // close asks every session to finish and waits until they have, or ctx ends.

@@ -36,6 +36,9 @@ const (
 	EnvLog = handshake.EnvLog
 	// EnvOrphanTTL is how long a detached process goes on without a host, as a Go duration; 12h when unset.
 	EnvOrphanTTL = handshake.EnvOrphanTTL
+	// EnvKeptTTL is how long such a process stays for sessions that are over and were not acknowledged, as a Go duration; 5m when
+	// unset.
+	EnvKeptTTL = handshake.EnvKeptTTL
 )
 
 // MinRevision is the lowest revision of the contract that a plugin can have been built with. Description.Revision tells it.

@@ -32,6 +32,7 @@ const (
 	EnvDetached  = "LUBOD_PLUGIN_DETACHED"
 	EnvLog       = "LUBOD_PLUGIN_LOG"
 	EnvOrphanTTL = "LUBOD_PLUGIN_ORPHAN_TTL"
+	EnvKeptTTL   = "LUBOD_PLUGIN_KEPT_TTL"
 )
 
 // The cookie tells a start by a host from a start by hand. It is no secret, and never changes: another value would make
@@ -43,6 +44,10 @@ const (
 
 // DefaultOrphanTTL is how long a detached plugin goes on without a host.
 const DefaultOrphanTTL = 12 * time.Hour
+
+// DefaultKeptTTL is how long a detached plugin without a host keeps what is over and was not acknowledged. The files are on the
+// disk, where the next host finds them by itself.
+const DefaultKeptTTL = 5 * time.Minute
 
 // Config is the go-plugin form of the cookie.
 func Config() plugin.HandshakeConfig {

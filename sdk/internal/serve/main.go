@@ -59,6 +59,7 @@ func Main(p *Plugin) {
 	defer cancel()
 	server.Close(closing)
 	watching.Wait()
+	proc.removeSocket()
 	logger.Debug("plugin ends")
 }
 

@@ -34,6 +34,8 @@ type Plugin struct {
 	Busy func() int
 	// Ask asks a plugin that was not configured about one URL, and writes the answer as JSON; nil: there is nothing to ask.
 	Ask func(ctx context.Context, optionsJSON []byte, url string, out io.Writer) error
+	// Kept counts what is over and waits to be acknowledged; without a host, that keeps a process for some minutes. nil: nothing.
+	Kept func() int
 	// Close ends all work and returns when it has ended or ctx has; nil: nothing to end.
 	Close func(ctx context.Context)
 }

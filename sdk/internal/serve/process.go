@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
@@ -39,6 +40,9 @@ type process struct {
 	// stdout and stderr are kept because go-plugin replaces the variables: a file that nothing refers to is closed by the
 	// garbage collector, and the next file that the process opens would then be "standard error".
 	stdout, stderr *os.File
+
+	// worked is when there was work last. Only watch uses it.
+	worked time.Time
 
 	takeOver sync.Once
 	// complain: what fails once a second is said once.
@@ -89,7 +93,11 @@ func (p *process) watch(ctx context.Context) {
 	if err != nil {
 		p.logger.Warn("the time without a host is not set as it should be", "variable", handshake.EnvOrphanTTL, "error", err)
 	}
-	ticker := time.NewTicker(min(watchInterval, max(ttl/4, time.Millisecond)))
+	kept, err := parseTTL(os.Getenv(handshake.EnvKeptTTL), handshake.DefaultKeptTTL)
+	if err != nil {
+		p.logger.Warn("the time for what is over is not set as it should be", "variable", handshake.EnvKeptTTL, "error", err)
+	}
+	ticker := time.NewTicker(min(watchInterval, max(min(ttl, kept)/4, time.Millisecond)))
 	defer ticker.Stop()
 	for {
 		select {
@@ -97,7 +105,7 @@ func (p *process) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if reason := p.pointless(ttl); reason != "" {
+		if reason := p.pointless(ttl, kept); reason != "" {
 			p.stop(reason)
 			return
 		}
@@ -108,7 +116,7 @@ func (p *process) watch(ctx context.Context) {
 }
 
 // pointless says why the process should end, or nothing.
-func (p *process) pointless(ttl time.Duration) string {
+func (p *process) pointless(ttl, kept time.Duration) string {
 	absent := p.server.presence.absent()
 	switch {
 	case !p.detached && os.Getppid() != p.parent:
@@ -121,17 +129,30 @@ func (p *process) pointless(ttl time.Duration) string {
 	case !p.detached:
 		return ""
 	}
-	busy := 0
-	if p.plugin.Busy != nil {
-		busy = p.plugin.Busy()
+	busy := count(p.plugin.Busy) > 0
+	if busy || p.worked.IsZero() {
+		p.worked = time.Now()
 	}
-	switch {
+	switch over := time.Since(p.worked); {
 	case absent > ttl:
 		return "no host came back for " + ttl.String()
-	case busy == 0 && absent > min(idleTimeout, ttl):
+	case busy:
+		return ""
+	case count(p.plugin.Kept) > 0:
+		if min(absent, over) > min(kept, ttl) {
+			return "no host came for what is over"
+		}
+	case absent > min(idleTimeout, ttl):
 		return "no host and nothing to do"
 	}
 	return ""
+}
+
+func count(of func() int) int {
+	if of == nil {
+		return 0
+	}
+	return of()
 }
 
 func (p *process) neverCalled() bool {
@@ -169,10 +190,27 @@ func (p *process) stop(reason string) {
 func (p *process) cut(server *grpc.Server) {
 	grace := time.AfterFunc(stopTimeout/3, server.Stop)
 	defer grace.Stop()
-	last := time.AfterFunc(closeTimeout+stopTimeout, func() { os.Exit(1) })
+	last := time.AfterFunc(closeTimeout+stopTimeout, func() {
+		p.removeSocket()
+		os.Exit(1)
+	})
 	defer last.Stop()
 	// Never returns by itself while a host holds go-plugin's output stream open; the timer cuts that.
 	server.GracefulStop()
+}
+
+// removeSocket leaves nothing behind: the host that made the folder may be dead. A folder with something else in it stays.
+func (p *process) removeSocket() {
+	p.mu.Lock()
+	addr := p.socket
+	p.mu.Unlock()
+	if !p.detached || addr == nil {
+		return
+	}
+	_ = os.Remove(addr.Name)
+	if dir := filepath.Dir(addr.Name); dir == os.Getenv(plugin.EnvUnixSocketDir) {
+		_ = os.Remove(dir)
+	}
 }
 
 // keepSocket makes the socket again when somebody cleaned it away: it is the only way back for a host that restarts.

@@ -60,6 +60,9 @@ func (toy) Record(ctx context.Context, r recorder.Request, s recorder.Session) e
 	if strings.HasSuffix(r.Streams[0].URL, "crash") {
 		go panic("last words")
 	}
+	if strings.HasSuffix(r.Streams[0].URL, "short") {
+		return os.WriteFile(r.PathPrefix, []byte("finished"), 0o600)
+	}
 	chatter := strings.Repeat("noise ", 200)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -127,17 +130,24 @@ func start(alive *os.File, detached bool, dir string, stderr io.Writer, env ...s
 // beHost starts a plugin and a session in it, tells about it and waits to be killed. Its own arguments come by environment.
 func beHost() error {
 	var env []string
-	if ttl := os.Getenv(wire.EnvOrphanTTL); ttl != "" {
-		env = append(env, wire.EnvOrphanTTL+"="+ttl)
+	for _, name := range []string{wire.EnvOrphanTTL, wire.EnvKeptTTL} {
+		if ttl := os.Getenv(name); ttl != "" {
+			env = append(env, name+"="+ttl)
+		}
 	}
 	dir := os.Getenv("LUBOD_TEST_DIR")
+	if own := os.Getenv("LUBOD_TEST_SOCKETS"); own != "" {
+		env = append(env, "PLUGIN_UNIX_SOCKET_DIR="+own)
+	}
 	detached := os.Getenv(wire.EnvDetached) == "1"
 	client, conn, err := start(os.NewFile(3, "alive"), detached, dir, io.Discard, env...)
 	if err != nil {
 		return err
 	}
-	if os.Getenv("LUBOD_TEST_SESSION") != "" {
-		if err := conn.Recorder().Start(context.Background(), request(dir)); err != nil {
+	if url := os.Getenv("LUBOD_TEST_SESSION"); url != "" {
+		session := request(dir)
+		session.Streams[0].URL += url
+		if err := conn.Recorder().Start(context.Background(), session); err != nil {
 			return err
 		}
 	}
@@ -306,6 +316,31 @@ func TestDetachedPluginEndsWhenNoHostComesBack(t *testing.T) {
 	}
 	if _, err := os.Stat(h.plugin.Socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+// What is over keeps a process for minutes, not for hours, when nobody comes to acknowledge it: the files are there without it. What
+// still records is not touched, and neither process leaves its socket's folder behind.
+func TestDetachedPluginDoesNotStayForWhatIsOver(t *testing.T) {
+	sockets := shortDir(t)
+	mine := filepath.Join(sockets, "mine")
+	if err := os.Mkdir(mine, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	over := startHost(t, wire.EnvDetached+"=1", "LUBOD_TEST_SESSION=short", wire.EnvKeptTTL+"=100ms", "LUBOD_TEST_SOCKETS="+mine)
+	recording := startHost(t, wire.EnvDetached+"=1", "LUBOD_TEST_SESSION=1", wire.EnvKeptTTL+"=100ms")
+	over.kill()
+	recording.kill()
+	over.waitForEnd(t)
+	if content, err := os.ReadFile(filepath.Join(over.dir, "segment")); err != nil || string(content) != "finished" {
+		t.Errorf("the file of the session: %q, %v", content, err)
+	}
+	if left, err := os.ReadDir(sockets); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	infos, err := attach(t, recording.plugin).Recorder().List(t.Context())
+	if err != nil || len(infos) != 1 || infos[0].Ended {
+		t.Errorf("sessions of the one that records: %+v, %v", infos, err)
 	}
 }
 
