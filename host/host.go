@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -254,8 +255,9 @@ func (h *Host) startPlugins(ctx context.Context, parts *stages) (*plugins.Manage
 	if err != nil {
 		return nil, err
 	}
+	h.warnOfRoot(file)
 	manager, err := plugins.New(plugins.Options{
-		RunDir: filepath.Join(h.config.DataDir, "run"), LogDir: filepath.Join(h.config.DataDir, "logs"), Logger: h.logger, Getenv: os.Getenv,
+		RunDir: filepath.Join(h.config.DataDir, "run"), LogDir: filepath.Join(h.config.DataDir, "logs"), Recordings: h.recordingsDir(), Logger: h.logger, Getenv: os.Getenv,
 		Env:     []string{fetch.EnvAllowAddresses + "=" + h.config.AllowAddresses, fetch.EnvLocalSources + "=" + strconv.FormatBool(h.config.LocalSources)},
 		Version: h.version,
 	})
@@ -291,6 +293,22 @@ func (h *Host) serveReloads(ctx context.Context, manager *plugins.Manager) error
 			}
 			answer <- err
 		}
+	}
+}
+
+// warnOfRoot says once what root gives away, and how not to.
+func (h *Host) warnOfRoot(file config.Plugins) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	var names []string
+	for _, block := range file.Blocks {
+		if block.User == nil {
+			names = append(names, block.Name)
+		}
+	}
+	if len(names) > 0 {
+		h.logger.Warn(`lubod runs as root, and these plugins with it: run lubod as another user, or put user = "name" into their blocks of plugins.hcl`, "plugins", strings.Join(names, " "))
 	}
 }
 

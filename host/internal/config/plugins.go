@@ -34,6 +34,8 @@ type Plugin struct {
 	Kind sdk.PluginKind
 	// Path of the binary. Absolute.
 	Path string
+	// User is whom the process runs as; nil: the user of the host.
+	User *Account
 	// SHA256 of the binary in lower-case hex; empty: any.
 	SHA256 string
 	// Options are checked by DecodeOptions once the plugin has described itself; nil: no options block.
@@ -83,7 +85,7 @@ func ParsePlugins(source []byte, path string) (Plugins, error) {
 	if err != nil {
 		return Plugins{}, fmt.Errorf("make %q absolute: %w", path, err)
 	}
-	reader := pluginsReader{base: base, dir: filepath.Join(base, filepath.FromSlash(defaultPluginDir))}
+	reader := pluginsReader{root: os.Geteuid() == 0, base: base, dir: filepath.Join(base, filepath.FromSlash(defaultPluginDir))}
 	file, diagnostics := hclsyntax.ParseConfig(source, path, hcl.InitialPos)
 	reader.addDiagnostics(diagnostics, hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos})
 	// Behind a syntax error the rest would be misread, and its mistakes would mislead.
@@ -98,6 +100,8 @@ func ParsePlugins(source []byte, path string) (Plugins, error) {
 
 type pluginsReader struct {
 	problems
+	// root: the host may run programs as any user.
+	root   bool
 	base   string
 	dir    string
 	blocks []Plugin
@@ -130,12 +134,13 @@ func (r *pluginsReader) read(body *hclsyntax.Body) {
 func (r *pluginsReader) plugin(block *hclsyntax.Block) (plugin Plugin, ok bool) {
 	plugin.Range = block.DefRange()
 	ok = r.label(block, &plugin)
-	r.checkNames(block.Body, "in a plugin block", []string{"path", "sha256"}, []string{"options", "limits"})
+	r.checkNames(block.Body, "in a plugin block", []string{"path", "sha256", "user"}, []string{"options", "limits"})
 	plugin.Path = filepath.Join(r.dir, plugin.Name)
 	if path, given := r.text(block.Body.Attributes["path"]); given {
 		plugin.Path = r.resolve(path)
 	}
 	plugin.SHA256 = r.sha256(block.Body.Attributes["sha256"])
+	plugin.User = r.account(block.Body.Attributes["user"])
 	if options := r.single(block.Body, "options"); options != nil {
 		plugin.Options = options.Body
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/lubod/lubod/sdk"
 )
@@ -162,4 +164,31 @@ func FuzzParsePlugins(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Who is not there, or cannot be become, is a mistake with its place.
+func TestUserOfAPlugin(t *testing.T) {
+	parse := func(root bool, name string) (Plugins, error) {
+		t.Helper()
+		source := "plugin \"line-upos\" {\n  user = \"" + name + "\"\n}\n"
+		file, diagnostics := hclsyntax.ParseConfig([]byte(source), "plugins.hcl", hcl.InitialPos)
+		if diagnostics.HasErrors() {
+			t.Fatal(diagnostics)
+		}
+		reader := pluginsReader{root: root}
+		reader.read(file.Body.(*hclsyntax.Body))
+		return Plugins{Blocks: reader.blocks}, reader.err()
+	}
+	for name, words := range map[string]string{"no-such-user-here": "there is no user", "root": ""} {
+		got, err := parse(true, name)
+		if words == "" && (err != nil || got.Blocks[0].User == nil || got.Blocks[0].User.Name != name || got.Blocks[0].User.UID != 0) {
+			t.Errorf("user %s: %+v, %v", name, got, err)
+		}
+		if words != "" && (err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "plugins.hcl:2")) {
+			t.Errorf("user %s: %v, want %q and the place", name, err, words)
+		}
+	}
+	if _, err := parse(false, "root"); err == nil || !strings.Contains(err.Error(), "only root") || !strings.Contains(err.Error(), "plugins.hcl:2") {
+		t.Errorf("a host that is not root: %v", err)
+	}
 }

@@ -96,10 +96,28 @@ func makeAll(root *os.Root, local string, mode fs.FileMode) error {
 			return err
 		}
 		return folder(filepath.Join(root.Name(), local), info)
-	case err != nil || mode == 0:
+	case err != nil:
+		return err
+	}
+	if err := ownLikeParent(root, local); err != nil || mode == 0 {
 		return err
 	}
 	return root.Chmod(local, mode)
+}
+
+// ownLikeParent gives a new folder that root made to the owner of the one above: a recorder of another user writes into it.
+func ownLikeParent(root *os.Root, local string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := root.Stat(filepath.Dir(local))
+	if err != nil {
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
+		return root.Lchown(local, int(owner.Uid), int(owner.Gid))
+	}
+	return nil
 }
 
 // folder is an error for what is none.

@@ -173,3 +173,28 @@ func TestModesOfFolders(t *testing.T) {
 		}
 	}
 }
+
+// What root makes belongs to the owner of the folder above: a recorder of another user writes there.
+func TestMakeFollowsTheOwnerOfTheFolderAbove(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root makes folders for others")
+	}
+	root := t.TempDir()
+	const uid, gid = 65534, 65534
+	if err := os.Chown(root, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	made, err := Make([]string{root}, filepath.Join(root, "room", "2026"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{made, filepath.Dir(made)} {
+		info, err := os.Stat(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != uid || owner.Gid != gid {
+			t.Errorf("%s belongs to %d:%d", folder, owner.Uid, owner.Gid)
+		}
+	}
+}

@@ -23,6 +23,9 @@ func (m *Manager) environment(l *launch) []string {
 			env = append(env, name+"="+value)
 		}
 	}
+	if user := l.block.User; user != nil {
+		env = append(env, "HOME="+user.Home) // the last one counts
+	}
 	env = append(env, m.options.Env...)
 	env = append(env,
 		wire.EnvInstance+"="+l.id,

@@ -37,11 +37,13 @@ type instance struct {
 	kind      sdk.PluginKind
 	detached  bool
 	// isolate is the key of those for whom this process is; empty: everybody.
-	isolate  string
-	print    process.Fingerprint
-	file     string
-	socket   string
-	logFile  string
+	isolate string
+	print   process.Fingerprint
+	file    string
+	socket  string
+	logFile string
+	// uid is the user of the process where that is not the host's.
+	uid      *int
 	protocol int
 	process  runningProcess
 	client   *plugin.Client

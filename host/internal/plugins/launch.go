@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,8 +81,15 @@ func (m *Manager) start(ctx context.Context, l *launch) (*instance, error) {
 		return nil, &LaunchError{Plugin: l.block.Name, Problem: err.Error(), Err: err}
 	}
 	l.logFile = filepath.Join(m.options.LogDir, l.block.Name+"-"+process.ShortID(l.id)+".log")
+	if err := m.lend(l, dir); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, &LaunchError{Plugin: l.block.Name, Where: where(l.block), Problem: err.Error(), Err: err}
+	}
 	l.lines = newLines(m.logger, l.block.Name)
 	l.child = process.NewChild(l.block.Path, l.detached, l.lines.setPid)
+	if user := l.block.User; user != nil {
+		l.child.RunAs(user.UID, user.GID, user.Groups)
+	}
 	l.client = plugin.NewClient(m.clientConfig(l, dir))
 	stop := context.AfterFunc(ctx, l.child.End)
 	began := m.options.clock.Now()
@@ -100,6 +108,9 @@ func (m *Manager) start(ctx context.Context, l *launch) (*instance, error) {
 		return nil, explained
 	}
 	inst := newInstance(l.block, l.id, l.isolate, l.child)
+	if l.block.User != nil {
+		inst.uid = &l.block.User.UID
+	}
 	inst.file, inst.logFile, inst.lines, inst.protocol = l.file, l.logFile, l.lines, l.client.NegotiatedVersion()
 	inst.socket = l.client.ReattachConfig().Addr.String()
 	conn.Host = m.about()
@@ -182,6 +193,9 @@ func (m *Manager) introduce(ctx context.Context, inst *instance, block config.Pl
 // otherwise is another one.
 func (m *Manager) fingerprint(block config.Plugin, file string, options []byte) process.Fingerprint {
 	told := strings.Join(m.options.Env, "\x00")
+	if block.User != nil {
+		told += "\x00user " + strconv.Itoa(block.User.UID)
+	}
 	return process.NewFingerprint(block.Path, file, slices.Concat(options, []byte(told)))
 }
 
@@ -269,6 +283,6 @@ func (inst *instance) record() process.Record {
 	return process.Record{
 		Plugin: inst.label, Instance: inst.id, Isolate: inst.isolate, Version: inst.description().Version, Protocol: inst.protocol,
 		Pid: inst.process.Pid(), Start: process.StartOf(inst.process.Pid()), Socket: inst.socket, Log: inst.logFile,
-		LaunchedAt: time.Now().UTC(), Print: inst.print,
+		LaunchedAt: time.Now().UTC(), Print: inst.print, UID: inst.uid,
 	}
 }

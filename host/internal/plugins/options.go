@@ -14,6 +14,8 @@ type Options struct {
 	RunDir string
 	// LogDir holds the log files of detached plugins.
 	LogDir string
+	// Recordings is the folder that recorders write to. One that runs as a user of its own has to be able to.
+	Recordings string
 	// Logger gets the manager's and the plugins' lines; nil: slog.Default().
 	Logger *slog.Logger
 	// Level is what plugins are asked to log.

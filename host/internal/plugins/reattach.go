@@ -151,7 +151,7 @@ func (m *Manager) attach(ctx context.Context, r process.Record) (*instance, erro
 	inst.lines = newLines(m.logger, r.Plugin)
 	inst.lines.setPid(r.Pid)
 	inst.print, inst.file, inst.socket, inst.logFile, inst.protocol = r.Print, r.Print.File, r.Socket, r.Log, r.Protocol
-	inst.started = m.options.clock.Now()
+	inst.uid, inst.started = r.UID, m.options.clock.Now()
 	if err := m.reconnect(ctx, inst, r); err != nil {
 		inst.letGo()
 		return nil, err

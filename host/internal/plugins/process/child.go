@@ -51,6 +51,12 @@ func NewChild(path string, detached bool, started func(int)) *Child {
 	}
 }
 
+// RunAs makes another user of the machine the one that the process runs as; it comes before the start.
+func (c *Child) RunAs(uid, gid int, groups []uint32) {
+	c.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: groups}
+	c.cmd.Dir = "/" // ours may be closed to that user
+}
+
 // SetEnv sets the whole environment; it comes before the start.
 func (c *Child) SetEnv(env []string) { c.cmd.Env = env }
 

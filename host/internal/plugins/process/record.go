@@ -26,6 +26,8 @@ type Record struct {
 	// Protocol is the version of the contract that the process speaks; go-plugin does not keep it.
 	Protocol int `json:"protocol"`
 	Pid      int `json:"pid"`
+	// UID is the user that the process runs as where that is not the host's.
+	UID *int `json:"uid,omitempty"`
 	// Start tells the process from a later one with the same id; see StartOf.
 	Start      string      `json:"start"`
 	Socket     string      `json:"socket"`
@@ -121,11 +123,15 @@ func (r Record) Alive() bool {
 // CheckSocket makes sure that what listens on the record's socket is the process of the record, and that nobody else
 // could have put it there.
 func (r Record) CheckSocket() error {
+	owned := os.Geteuid()
+	if r.UID != nil {
+		owned = *r.UID
+	}
 	dir, err := os.Lstat(filepath.Dir(r.Socket))
 	if err != nil {
 		return fmt.Errorf("look at the socket of %s: %w", r.Plugin, err)
 	}
-	if owner, ok := dir.Sys().(*syscall.Stat_t); !dir.IsDir() || dir.Mode().Perm()&0o077 != 0 || (ok && int(owner.Uid) != os.Geteuid()) {
+	if owner, ok := dir.Sys().(*syscall.Stat_t); !dir.IsDir() || dir.Mode().Perm()&0o077 != 0 || (ok && int(owner.Uid) != owned) {
 		return fmt.Errorf("the directory of the socket %s is open to others; lubod does not trust it", r.Socket)
 	}
 	socket, err := os.Lstat(r.Socket)
@@ -147,7 +153,7 @@ func (r Record) CheckSocket() error {
 	if err != nil {
 		return err
 	}
-	if pid != r.Pid || uid != os.Geteuid() {
+	if pid != r.Pid || uid != owned {
 		return fmt.Errorf("the socket %s belongs to process %d of user %d, not to process %d", r.Socket, pid, uid, r.Pid)
 	}
 	return nil

@@ -61,6 +61,33 @@ func (d RunDir) Close() {
 	}
 }
 
+// passable lets others through to what is theirs in a directory; they can neither list nor change it.
+const passable = 0o711
+
+// LendSocketDir gives the directory of a socket to the user whose process makes it.
+func (d RunDir) LendSocketDir(dir string, uid, gid int) error {
+	return lendDir(d.sockets, dir, uid, gid)
+}
+
+// LendLogDir makes a directory for the logs of processes of a user: they rename them.
+func LendLogDir(logs string, uid, gid int) (string, error) {
+	dir := filepath.Join(logs, "user-"+strconv.Itoa(uid))
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("make a directory for logs: %w", err)
+	}
+	return dir, lendDir(logs, dir, uid, gid)
+}
+
+func lendDir(parent, dir string, uid, gid int) error {
+	if err := os.Chmod(parent, passable); err != nil { //nolint:gosec // see there
+		return fmt.Errorf("open a directory for plugins to other users: %w", err)
+	}
+	if err := os.Lchown(dir, uid, gid); err != nil {
+		return fmt.Errorf("give a directory to the user of a plugin: %w", err)
+	}
+	return nil
+}
+
 // PrivateDir makes a directory that only we can enter, or checks that an existing one is that. Others may write to the
 // parent (/tmp), so a directory that somebody else prepared there must not be used.
 func PrivateDir(path string) error {
@@ -80,7 +107,7 @@ func PrivateDir(path string) error {
 		return fmt.Errorf("%s must be a directory for plugin sockets, and is a %s; remove it", path, info.Mode().Type())
 	case ok && int(stat.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to user %d, lubod runs as user %d; remove it", path, stat.Uid, os.Geteuid())
-	case info.Mode().Perm() != 0o700:
+	case info.Mode().Perm() != 0o700 && info.Mode().Perm() != passable:
 		if err := os.Chmod(path, 0o700); err != nil { //nolint:gosec // a directory needs the x bits
 			return fmt.Errorf("make %s private: %w", path, err)
 		}
@@ -161,6 +188,9 @@ func CleanLogs(dir string, keep map[string]bool, now time.Time) {
 	}
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), "user-") {
+			CleanLogs(path, keep, now)
+		}
 		info, err := entry.Info()
 		if err == nil && logFileName.MatchString(entry.Name()) && !keep[strings.TrimSuffix(path, ".1")] && now.Sub(info.ModTime()) > logsKeptFor {
 			_ = os.Remove(path)

@@ -96,7 +96,7 @@ func (t *tail) catchUp() {
 // the one, it was rotated more than once, and both are new.
 func (t *tail) open() bool {
 	for _, path := range []string{t.path + ".1", t.path} {
-		if file, err := os.Open(path); err == nil {
+		if file, err := openLog(path); err == nil {
 			if t.place.Inode != 0 && t.place.names(file) {
 				return t.startAt(file, t.place)
 			}
@@ -108,12 +108,25 @@ func (t *tail) open() bool {
 		paths = []string{t.path + ".1", t.path}
 	}
 	for _, path := range paths {
-		if file, err := os.Open(path); err == nil {
+		if file, err := openLog(path); err == nil {
 			inode, _ := identity(file)
 			return t.startAt(file, place{Inode: inode})
 		}
 	}
 	return false
+}
+
+// openLog opens a file and nothing else: in a folder of another user, a link or a pipe may have taken its place.
+func openLog(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = file.Close()
+		return nil, fmt.Errorf("the log %s is no file", path)
+	}
+	return file, nil
 }
 
 func (t *tail) startAt(file *os.File, from place) bool {
