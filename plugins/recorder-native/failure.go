@@ -64,7 +64,7 @@ func notMedia(where, cause string) *sdk.Error {
 }
 
 // curable tells whether other addresses of the same stream may work where this one did not: it is not the network, nor a
-// server that wants a rest.
+// server that limits the rate.
 func curable(err error) bool {
 	var typed *sdk.Error
 	if !errors.As(err, &typed) {

@@ -65,7 +65,7 @@ func TestRefreshedAddresses(t *testing.T) {
 	old := serve(t, live.Options{}, live.Reset(live.AfterTags(100)), live.Forbidden().Always().After(1))
 	fresh := serve(t, live.Options{Clip: clip(t, "other")})
 	r := begin(t, at(old.URL()))
-	r.session.wait(t, "wish for new addresses", func(p recorder.Payload) bool { _, ok := p.(recorder.RefreshWanted); return ok })
+	r.session.wait(t, "request for new addresses", func(p recorder.Payload) bool { _, ok := p.(recorder.RefreshWanted); return ok })
 	r.session.refreshed <- at(fresh.URL())
 	r.must()
 	segments := r.session.segments()

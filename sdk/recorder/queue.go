@@ -42,7 +42,7 @@ func (q *queue) push(at time.Time, payload Payload) Event {
 	return e
 }
 
-// canDrop tells what a host can do without: a segment that opened is named again when it closes, and a wish for new
+// canDrop tells what a host can do without: a segment that opened is named again when it closes, and a request for new
 // addresses is repeated.
 func canDrop(p Payload) bool {
 	switch p.(type) {

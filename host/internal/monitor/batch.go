@@ -12,50 +12,50 @@ import (
 )
 
 const (
-	// mostTogether bounds the rooms of one batch.
-	mostTogether = 500
+	// maxBatch bounds the rooms of one batch.
+	maxBatch = 500
 	// batchTimeout bounds one batch, which an extractor may split into requests with pauses between them.
 	batchTimeout = 2 * time.Minute
 )
 
-// batchState is what a batch left of the question about a room that is not simply offline.
+// batchState is what a batch left of the poll about a room that is not simply offline.
 type batchState struct {
-	alone  bool              // the next question is about this room only
-	told   *extractor.Status // the answer to it, when the batch told it,
-	toldOf string            // of this URL
+	alone   bool              // the next poll is about this room only
+	known   *extractor.Status // its result, when the batch told it,
+	knownOf string            // of this URL
 }
 
-// withOthers joins a question with those about other rooms of its platform that are due soon: those that are offline are due
+// withOthers joins a poll with those about other rooms of its platform that are due soon: those that are offline are due
 // together from then on.
-func (r *round) withOthers(first question, now time.Time) []question {
-	questions := []question{first}
-	home := first.room.home
-	if !home.batches || now.Before(home.single) || first.closed != nil || first.active || first.fact != nil || first.alone || first.room.calledOrWaits() {
-		return questions
+func (s *scheduler) withOthers(first poll, now time.Time) []poll {
+	polls := []poll{first}
+	p := first.room.platform
+	if !p.batches || now.Before(p.single) || first.closed != nil || first.active || first.fact != nil || first.alone || first.room.calledOrWaits() {
+		return polls
 	}
 	var others []*watched
-	for _, room := range home.schedule {
-		if r.joins(room, now) {
+	for _, room := range p.schedule {
+		if s.joins(room, now) {
 			others = append(others, room)
 		}
 	}
-	// A batch takes an extractor a while. In the same order each time, the time between two questions about a room stays its
+	// A batch takes an extractor a while. In the same order each time, the time between two polls about a room stays its
 	// interval.
 	slices.SortFunc(others, func(a, b *watched) int {
 		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.streamer.ID, b.streamer.ID))
 	})
-	for _, room := range others[:min(len(others), mostTogether-1)] {
+	for _, room := range others[:min(len(others), maxBatch-1)] {
 		room.leave()
-		if question, needed := r.prepare(room, now); needed {
-			questions = append(questions, question)
+		if poll, needed := s.prepare(room, now); needed {
+			polls = append(polls, poll)
 		}
 	}
-	return questions
+	return polls
 }
 
-// joins tells whether a room may be asked with others now: it is due soon, was not asked just now, and the answer that it
+// joins tells whether a room may be polled with others now: it is due soon, was not polled just now, and the result that it
 // is offline would do.
-func (r *round) joins(room *watched, now time.Time) bool {
+func (s *scheduler) joins(room *watched, now time.Time) bool {
 	latest := now
 	if room.failures == 0 {
 		latest = now.Add(room.interval / 3)
@@ -64,61 +64,61 @@ func (r *round) joins(room *watched, now time.Time) bool {
 		return false
 	}
 	_, closed := room.rules.at(now)
-	return closed == nil && r.twin(room) == nil && !r.Recorder.Active(room.streamer.ID)
+	return closed == nil && s.twin(room) == nil && !s.Recorder.Active(room.streamer.ID)
 }
 
-// askTogether puts many questions at once. What remains open is for questions about single rooms; only a platform that
-// wants a rest is given it.
-func (r *round) askTogether(ctx context.Context, questions []question) ([]answer, error) {
-	rooms := make([]Room, len(questions))
-	for i, question := range questions {
-		rooms[i] = Room{question.streamer.URL, question.streamer.Override}
+// pollBatch runs many polls as one. What remains open is for polls about single rooms; only a platform that
+// is rate limited is left alone.
+func (s *scheduler) pollBatch(ctx context.Context, polls []poll) ([]result, error) {
+	rooms := make([]Room, len(polls))
+	for i, poll := range polls {
+		rooms[i] = Room{poll.streamer.URL, poll.streamer.Override}
 	}
-	asking, cancel := context.WithTimeout(ctx, batchTimeout)
+	polling, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
-	told, err := r.Extractors.ResolveBatch(asking, questions[0].global, rooms)
-	if err == nil && len(told) != len(rooms) {
-		err = sdk.Errorf(sdk.Bug, "the extractor answered %d of %d rooms", len(told), len(rooms))
+	known, err := s.Extractors.ResolveBatch(polling, polls[0].global, rooms)
+	if err == nil && len(known) != len(rooms) {
+		err = sdk.Errorf(sdk.Bug, "the extractor answered %d of %d rooms", len(known), len(rooms))
 	}
-	answers := make([]answer, len(questions))
-	for i, question := range questions {
-		answers[i].room, answers[i].quiet = question.room, true
+	results := make([]result, len(polls))
+	for i, poll := range polls {
+		results[i].room, results[i].quiet = poll.room, true
 		switch {
 		case sdk.KindOf(err) == sdk.RateLimited:
-			answers[i].err = err
-			answers[i].trouble = r.note(ctx, question, false, err)
+			results[i].err = err
+			results[i].trouble = s.note(ctx, poll, false, err)
 		case err != nil:
-			answers[i].left = &batchState{}
-		case !told[i].Known:
-			answers[i].left = &batchState{alone: true}
-		case told[i].Status.Live():
-			answers[i].left = &batchState{alone: true, told: &told[i].Status, toldOf: rooms[i].URL}
+			results[i].left = &batchState{}
+		case !known[i].Known:
+			results[i].left = &batchState{alone: true}
+		case known[i].Status.Live():
+			results[i].left = &batchState{alone: true, known: &known[i].Status, knownOf: rooms[i].URL}
 		default:
-			answers[i].err = r.named(ctx, question, told[i].Status)
-			answers[i].quiet = answers[i].err == nil
-			answers[i].trouble = r.note(ctx, question, false, answers[i].err)
+			results[i].err = s.named(ctx, poll, known[i].Status)
+			results[i].quiet = results[i].err == nil
+			results[i].trouble = s.note(ctx, poll, false, results[i].err)
 		}
 	}
-	return answers, err
+	return results, err
 }
 
-// takeBatch decides how the rooms of a platform are asked next. After a failed batch they are asked one by one for as long
+// takeBatch decides how the rooms of a platform are polled next. After a failed batch they are polled one by one for as long
 // as an interval, longer when that goes on: then the next batch is tried with those whose turn did not come.
-func (r *round) takeBatch(home *platform, interval time.Duration, failure error) {
+func (s *scheduler) takeBatch(p *platform, interval time.Duration, failure error) {
 	if failure == nil {
-		home.failed = 0
+		p.failed = 0
 		return
 	}
-	home.failed++
+	p.failed++
 	rests := sdk.KindOf(failure) == sdk.RateLimited
 	if !rests {
-		home.single = time.Now().Add(pipeline.Backoff(interval, max(interval, maxPause), home.failed-1))
+		p.single = time.Now().Add(pipeline.Backoff(interval, max(interval, maxPause), p.failed-1))
 	}
 	switch {
-	case home.failed > 1:
+	case p.failed > 1:
 	case rests:
-		r.Logger.Warn("a platform wants a rest; its rooms are asked later", "extractor", home.name, "error", failure)
+		s.Logger.Warn("the platform is rate limited; its rooms are polled later", "extractor", p.name, "error", failure)
 	default:
-		r.Logger.Warn("rooms cannot be asked together and are asked one by one", "extractor", home.name, "error", failure)
+		s.Logger.Warn("rooms cannot be polled in batches and are polled one by one", "extractor", p.name, "error", failure)
 	}
 }

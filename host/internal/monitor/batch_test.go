@@ -17,11 +17,11 @@ import (
 // offlineBut answers a batch: all rooms are offline, and nothing is known of some.
 func offlineBut(unknown ...string) func(context.Context, []string) ([]extractor.BatchAnswer, error) {
 	return func(_ context.Context, urls []string) ([]extractor.BatchAnswer, error) {
-		answers := make([]extractor.BatchAnswer, len(urls))
+		results := make([]extractor.BatchAnswer, len(urls))
 		for i, url := range urls {
-			answers[i].Known = !slices.Contains(unknown, url)
+			results[i].Known = !slices.Contains(unknown, url)
 		}
-		return answers, nil
+		return results, nil
 	}
 }
 
@@ -40,25 +40,25 @@ func (h *harness) logged(words string) int {
 	return strings.Count(h.log.String(), words)
 }
 
-func TestThousandRoomsOfAPlatformAreAFewQuestions(t *testing.T) {
+func TestThousandRoomsOfAPlatformAreAFewPolls(t *testing.T) {
 	t.Parallel()
 	const rooms = 1000
 	h := newHarness(t, rooms)
 	h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 3}'`)
 	h.rooms.batch = offlineBut()
 	h.start()
-	h.until("all are asked more than once", func() bool { asked, _ := h.rooms.inBatches(); return asked >= 3*rooms })
-	asked, batches := h.rooms.inBatches()
-	t.Logf("%d batches for %d questions", batches, asked)
-	if batches > asked/20 {
+	h.until("all are polled more than once", func() bool { polled, _ := h.rooms.inBatches(); return polled >= 3*rooms })
+	polled, batches := h.rooms.inBatches()
+	t.Logf("%d batches for %d polls", batches, polled)
+	if batches > polled/20 {
 		t.Errorf("that is less than 20 rooms in each")
 	}
 	if rooms, _ := h.rooms.total(); rooms > 20 {
-		t.Errorf("%d rooms were asked by themselves too", rooms)
+		t.Errorf("%d rooms were polled by themselves too", rooms)
 	}
 }
 
-func TestRoomThatABatchDoesNotKnowIsAskedByItself(t *testing.T) {
+func TestRoomThatABatchDoesNotKnowIsPolledByItself(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 4)
 	h.exec("INSERT INTO streamers (url) VALUES ('http://alone/5')")
@@ -80,15 +80,15 @@ func TestRoomThatABatchDoesNotKnowIsAskedByItself(t *testing.T) {
 	})
 	h.until("in trouble", func() bool { return h.lastError("http://room/3") == "no such room" })
 	h.until("of another platform", func() bool { return h.rooms.times("http://alone/5") == 1 })
-	if _, questions := h.rooms.total(); questions != 3 {
-		t.Errorf("%d questions, want one about each room that is not offline", questions)
+	if _, polls := h.rooms.total(); polls != 3 {
+		t.Errorf("%d polls, want one about each room that is not offline", polls)
 	}
-	if asked, batches := h.rooms.inBatches(); asked != 4 || batches != 1 {
-		t.Errorf("%d rooms in %d batches, want 4 in one", asked, batches)
+	if polled, batches := h.rooms.inBatches(); polled != 4 || batches != 1 {
+		t.Errorf("%d rooms in %d batches, want 4 in one", polled, batches)
 	}
 }
 
-func TestRoomThatABatchToldIsRecordedWithoutAnotherQuestion(t *testing.T) {
+func TestRoomThatABatchToldIsRecordedWithoutAnotherPoll(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 2)
 	h.rooms.batch = func(context.Context, []string) ([]extractor.BatchAnswer, error) {
@@ -97,11 +97,11 @@ func TestRoomThatABatchToldIsRecordedWithoutAnotherQuestion(t *testing.T) {
 	h.start()
 	h.until("recorded", func() bool { h.rooms.mu.Lock(); defer h.rooms.mu.Unlock(); return len(h.rooms.started) == 1 })
 	if rooms, _ := h.rooms.total(); rooms != 0 {
-		t.Errorf("%d rooms were asked again", rooms)
+		t.Errorf("%d rooms were polled again", rooms)
 	}
 }
 
-func TestBatchThatFailsLeavesRoomsToBeAskedOneByOne(t *testing.T) {
+func TestBatchThatFailsLeavesRoomsToBePolledOneByOne(t *testing.T) {
 	t.Parallel()
 	for name, batch := range map[string]func(context.Context, []string) ([]extractor.BatchAnswer, error){
 		"error": func(context.Context, []string) ([]extractor.BatchAnswer, error) { return nil, errors.New("broken") },
@@ -115,17 +115,17 @@ func TestBatchThatFailsLeavesRoomsToBeAskedOneByOne(t *testing.T) {
 			h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 1}'`)
 			h.rooms.batch = batch
 			h.start()
-			h.until("asked twice", func() bool {
+			h.until("polled twice", func() bool {
 				return h.rooms.times("http://room/1") > 1 && h.rooms.times("http://room/2") > 1 && h.rooms.times("http://room/3") > 1
 			})
-			if h.logged("asked together") != 1 {
-				t.Errorf("logged %d times, want once", h.logged("asked together"))
+			if h.logged("polled in batches") != 1 {
+				t.Errorf("logged %d times, want once", h.logged("polled in batches"))
 			}
 		})
 	}
 }
 
-func TestPlatformThatWantsARestIsNotAskedOneByOneInstead(t *testing.T) {
+func TestPlatformThatIsRateLimitedIsNotPolledOneByOneInstead(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 3)
 	var mu sync.Mutex
@@ -142,9 +142,9 @@ func TestPlatformThatWantsARestIsNotAskedOneByOneInstead(t *testing.T) {
 	h.until("all say so", func() bool {
 		return h.lastError("http://room/1") == "too often" && h.lastError("http://room/2") == "too often" && h.lastError("http://room/3") == "too often"
 	})
-	h.until("logged", func() bool { return h.logged("wants a rest") == 1 })
+	h.until("logged", func() bool { return h.logged("the platform is rate limited") == 1 })
 	if rooms, _ := h.rooms.total(); rooms != 0 || h.logged("level=WARN") != 1 {
-		t.Errorf("%d rooms were asked by themselves; log: %s", rooms, h.log.String())
+		t.Errorf("%d rooms were polled by themselves; log: %s", rooms, h.log.String())
 	}
 	mu.Lock()
 	banned = false
@@ -183,11 +183,11 @@ func TestRoomsForWhichOfflineIsNoAnswerAreNotInABatch(t *testing.T) {
 	mu.Unlock()
 	m.SlotFree()
 	h.until("no longer waits", func() bool { return h.waiting() == 0 })
-	if asked, batches := h.rooms.inBatches(); asked != 4 || batches != 1 {
-		t.Errorf("%d rooms in %d batches, want 4 in one", asked, batches)
+	if polled, batches := h.rooms.inBatches(); polled != 4 || batches != 1 {
+		t.Errorf("%d rooms in %d batches, want 4 in one", polled, batches)
 	}
 	if n := h.rooms.times("http://room/2"); n != 2 {
-		t.Errorf("the room that waited was asked %d times, want once when it was found and once for the slot", n)
+		t.Errorf("the room that waited was polled %d times, want once when it was found and once for the slot", n)
 	}
 }
 
@@ -195,20 +195,20 @@ func TestRoomsForWhichOfflineIsNoAnswerAreNotInABatch(t *testing.T) {
 func TestRoomThatMovesDuringABatch(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 2)
-	asking, goOn := make(chan struct{}), make(chan struct{})
+	polling, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	h.rooms.batch = func(_ context.Context, urls []string) ([]extractor.BatchAnswer, error) {
-		once.Do(func() { close(asking); <-goOn })
+		once.Do(func() { close(polling); <-goOn })
 		return []extractor.BatchAnswer{{Known: true, Status: broadcast}, {Known: true}}, nil
 	}
 	m := h.start()
-	<-asking
+	<-polling
 	h.exec("UPDATE streamers SET url = 'http://alone/1' WHERE url = $1", h.rooms.batches[0][0])
 	h.exec("DELETE FROM streamers WHERE url = $1", h.rooms.batches[0][1])
 	m.Changed(1)
 	h.until("taken", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.wanted) == 0 })
 	close(goOn)
-	h.until("asked at its new address", func() bool { return h.rooms.times("http://alone/1") > 0 })
+	h.until("polled at its new address", func() bool { return h.rooms.times("http://alone/1") > 0 })
 	if h.rooms.mu.Lock(); len(h.rooms.started) != 0 {
 		t.Error("recorded by what was told of its old address")
 	}
@@ -223,14 +223,14 @@ func TestStopCutsABatch(t *testing.T) {
 			t.Errorf("a stop was logged as a failure: %s", h.log.String())
 		}
 	})
-	asking := make(chan struct{})
+	polling := make(chan struct{})
 	h.rooms.batch = func(ctx context.Context, _ []string) ([]extractor.BatchAnswer, error) {
-		close(asking)
+		close(polling)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	h.start()
-	<-asking
+	<-polling
 }
 
 // A platform that answers slowly, or whose batch failed, keeps nobody else waiting.
@@ -246,17 +246,17 @@ func TestSlowPlatformDoesNotKeepOthersWaiting(t *testing.T) {
 		return extractor.Offline, ctx.Err()
 	}
 	m := h.start()
-	h.until("the slow platform has its share", func() bool { rooms, _ := h.rooms.total(); return rooms >= maxShare })
+	h.until("the slow platform has its share", func() bool { rooms, _ := h.rooms.total(); return rooms >= maxPlatformPolls })
 	for n := range 3 {
 		m.Changed(201)
-		h.until("the other one is asked", func() bool { return h.rooms.times("http://alone/201") > n })
+		h.until("the other one is polled", func() bool { return h.rooms.times("http://alone/201") > n })
 	}
-	if rooms, _ := h.rooms.total(); rooms != maxShare+1 {
-		t.Errorf("%d rooms are being asked, want %d and the other one", rooms, maxShare)
+	if rooms, _ := h.rooms.total(); rooms != maxPlatformPolls+1 {
+		t.Errorf("%d rooms are being polled, want %d and the other one", rooms, maxPlatformPolls)
 	}
 }
 
-// A batch that fails once costs the questions of one interval: then the rest is asked together again.
+// A batch that fails once costs the polls of one interval: then the rest is polled together again.
 func TestBatchIsTriedAgainAfterAnInterval(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 300)
@@ -281,31 +281,31 @@ func TestBatchIsTriedAgainAfterAnInterval(t *testing.T) {
 		return extractor.Offline, ctx.Err()
 	}
 	h.start()
-	h.until("asked one by one", func() bool { rooms, _ := h.rooms.total(); return rooms == maxShare })
+	h.until("polled one by one", func() bool { rooms, _ := h.rooms.total(); return rooms == maxPlatformPolls })
 	<-time.After(2 * time.Second) // the interval, in which a batch is not tried again
 	close(release)
-	h.until("asked together", func() bool { _, batches := h.rooms.inBatches(); return batches >= 2 })
-	h.until("all are asked", func() bool { asked, _ := h.rooms.inBatches(); return asked >= 2*300-3*maxShare })
-	if rooms, _ := h.rooms.total(); rooms > 3*maxShare {
-		t.Errorf("%d rooms were asked by themselves", rooms)
+	h.until("polled in batches", func() bool { _, batches := h.rooms.inBatches(); return batches >= 2 })
+	h.until("all are polled", func() bool { polled, _ := h.rooms.inBatches(); return polled >= 2*300-3*maxPlatformPolls })
+	if rooms, _ := h.rooms.total(); rooms > 3*maxPlatformPolls {
+		t.Errorf("%d rooms were polled by themselves", rooms)
 	}
 }
 
-// Rooms that are asked often do not hurry others beyond what these may be asked.
-func TestRoomThatWasAskedJustNowDoesNotJoin(t *testing.T) {
+// Rooms that are polled often do not hurry others beyond what these may be polled.
+func TestRoomThatWasPolledJustNowDoesNotJoin(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 2)
 	h.rooms.batch = offlineBut()
 	m := h.start()
-	h.until("asked", func() bool { asked, _ := h.rooms.inBatches(); return asked == 2 })
+	h.until("polled", func() bool { polled, _ := h.rooms.inBatches(); return polled == 2 })
 	began := time.Now()
-	m.Ask(1) // its session ended at once: it is due in a few seconds
+	m.Poll(1) // its session ended at once: it is due in a few seconds
 	h.until("taken", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.wanted) == 0 })
 	for n := range 3 {
 		m.Changed(2)
-		h.until("the other is asked", func() bool { return h.rooms.times("http://room/2") > n })
+		h.until("the other is polled", func() bool { return h.rooms.times("http://room/2") > n })
 	}
 	if n := h.rooms.times("http://room/1"); n != 0 && time.Since(began) < shortest {
-		t.Errorf("asked %d times at once", n)
+		t.Errorf("polled %d times at once", n)
 	}
 }

@@ -1,4 +1,4 @@
-// Package monitor decides which streamer's room to ask when, and reports the rooms that are live.
+// Package monitor decides which streamer's room to poll when, and reports the rooms that are live.
 package monitor
 
 import (
@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// maxAsking bounds the questions under way at once, maxShare those of one platform among them.
-	maxAsking = 32
-	maxShare  = 16
-	// askTimeout bounds one question.
-	askTimeout = 30 * time.Second
+	// maxPolls bounds the polls under way at once, maxPlatformPolls those of one platform among them.
+	maxPolls         = 32
+	maxPlatformPolls = 16
+	// pollTimeout bounds one poll.
+	pollTimeout = 30 * time.Second
 	// rereadInterval is how often the list of streamers is read again: another host may have changed it.
 	rereadInterval = time.Minute
-	// spread is the distance between the first questions after a start, so that a thousand rooms are not asked at once.
+	// spread is the distance between the first polls after a start, so that a thousand rooms are not polled at once.
 	spread = 20 * time.Millisecond
-	// shortest is the least time between two questions about a room whose recordings end one after the other.
+	// shortest is the least time between two polls about a room whose recordings end one after the other.
 	shortest = 5 * time.Second
 )
 
@@ -62,11 +62,11 @@ type Options struct {
 	Logger     *slog.Logger
 }
 
-// Monitor asks rooms. All its state belongs to the goroutine of Run.
+// Monitor polls rooms. All its state belongs to the goroutine of Run.
 type Monitor struct {
 	Options
 	mu     sync.Mutex
-	wanted map[int64]bool // rooms to ask at once; true: even if they were asked just now
+	wanted map[int64]bool // rooms to poll at once; true: even if they were polled just now
 	facts  map[int64]fact // the newest of each room
 	names  map[int64]roomName
 	reread bool
@@ -79,8 +79,8 @@ func New(options Options) *Monitor {
 	return &Monitor{Options: options, wanted: make(map[int64]bool), facts: make(map[int64]fact), names: make(map[int64]roomName), wake: make(chan struct{}, 1)}
 }
 
-// Ask has a room asked at once, or a moment after its last question: its session just ended, and it may be live again.
-func (m *Monitor) Ask(streamerID int64) {
+// Poll has a room polled at once, or a moment after its last poll: its session just ended, and it may be live again.
+func (m *Monitor) Poll(streamerID int64) {
 	m.mu.Lock()
 	if _, waiting := m.wanted[streamerID]; !waiting {
 		m.wanted[streamerID] = false
@@ -89,7 +89,7 @@ func (m *Monitor) Ask(streamerID int64) {
 	m.signal()
 }
 
-// Changed has the streamers read again, and the changed one asked at once.
+// Changed has the streamers read again, and the changed one polled at once.
 func (m *Monitor) Changed(streamerID int64) {
 	m.mu.Lock()
 	m.reread, m.wanted[streamerID] = true, true
@@ -118,157 +118,157 @@ type watched struct {
 	rules    rules
 	interval time.Duration
 	due      time.Time
-	asked    time.Time // the last time
-	home     *platform
-	place    int // in the schedule of home; -1 while the room is being asked
+	polled   time.Time // the last time
+	platform *platform
+	index    int // in the schedule of its platform; -1 while the room is being polled
 	failures int // in a row
 	broken   int // sessions in a row that failed without media
 	trouble  reason.Reason
 	fact     *fact // that nobody took notice of yet
 	sayings
-	again  bool // asked for while a question was under way
+	again  bool // asked for while a poll was under way
 	gone   bool
-	person bool // a person has to act before the next answer can be a better one
+	person bool // a person has to act before the next result can be a better one
 	slotWait
 	batchState
 }
 
-// Run asks rooms until ctx ends and every question is answered or cancelled.
+// Run polls rooms until ctx ends and every poll is answered or cancelled.
 func (m *Monitor) Run(ctx context.Context) error {
-	round := &round{
-		Monitor: m, rooms: make(map[int64]*watched), platforms: make(map[string]*platform), replies: make(chan reply, maxAsking),
+	s := &scheduler{
+		Monitor: m, rooms: make(map[int64]*watched), platforms: make(map[string]*platform), outcomes: make(chan outcome, maxPolls),
 	}
-	defer round.asking.Wait()
+	defer s.polling.Wait()
 	reread := time.NewTicker(rereadInterval)
 	defer reread.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	round.read(ctx)
+	s.read(ctx)
 	for {
-		timer.Reset(round.untilNext())
+		timer.Reset(s.untilNext())
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-reread.C:
-			round.read(ctx)
+			s.read(ctx)
 		case <-m.wake:
-			round.takeWishes(ctx)
-		case reply := <-round.replies:
+			s.takeRequests(ctx)
+		case outcome := <-s.outcomes:
 			if ctx.Err() != nil {
 				return nil // it was cut by the stop: that it failed tells nothing
 			}
-			round.takeReply(reply)
+			s.takeOutcome(outcome)
 		case <-timer.C:
 		}
-		round.askDue(ctx)
+		s.pollDue(ctx)
 	}
 }
 
-// round is the state of one Run.
-type round struct {
+// scheduler is the state of one Run.
+type scheduler struct {
 	*Monitor
 	rooms     map[int64]*watched
 	platforms map[string]*platform
 	busy      int
-	asking    sync.WaitGroup
-	replies   chan reply
+	polling   sync.WaitGroup
+	outcomes  chan outcome
 	global    []byte    // the configuration for all rooms, as it was read last
 	limit     int       // download_limit in it; 0: not read yet
 	freedAt   time.Time // when slots became free last
 }
 
 // read takes over the list of streamers. When the database is away the list stays as it is.
-func (r *round) read(ctx context.Context) {
-	streamers, err := r.DB.WatchedStreamers(ctx)
+func (s *scheduler) read(ctx context.Context) {
+	streamers, err := s.DB.WatchedStreamers(ctx)
 	if err != nil {
-		r.complain(ctx, err)
+		s.complain(ctx, err)
 		return
 	}
-	row, err := r.DB.RoomConfiguration(ctx, nil)
+	row, err := s.DB.RoomConfiguration(ctx, nil)
 	if err != nil {
-		r.complain(ctx, err)
+		s.complain(ctx, err)
 		return
 	}
-	r.configured(row.Global)
+	s.configured(row.Global)
 	present := make(map[int64]bool, len(streamers))
 	added := 0
 	for _, streamer := range streamers {
 		present[streamer.ID] = true
 		configuration, err := settings.Layered(row.Global, streamer.Override)
 		if err != nil {
-			r.Logger.Error("a room's configuration cannot be used", "streamer", streamer.ID, "error", err)
+			s.Logger.Error("a room's configuration cannot be used", "streamer", streamer.ID, "error", err)
 			configuration = settings.DefaultConfiguration()
 		}
-		if r.put(streamer, configuration, time.Now().Add(time.Duration(added)*spread)) {
+		if s.put(streamer, configuration, time.Now().Add(time.Duration(added)*spread)) {
 			added++
 		}
 	}
-	for id, room := range r.rooms {
+	for id, room := range s.rooms {
 		if !present[id] {
-			r.drop(id, room)
+			s.drop(id, room)
 		}
 	}
 }
 
-func (r *round) complain(ctx context.Context, err error) {
+func (s *scheduler) complain(ctx context.Context, err error) {
 	if ctx.Err() == nil {
-		r.Logger.Warn("streamers cannot be read, trying again", "error", err)
+		s.Logger.Warn("streamers cannot be read, trying again", "error", err)
 	}
 }
 
 // put adds a room or updates it, and tells whether it is new.
-func (r *round) put(streamer db.Streamer, configuration settings.Configuration, due time.Time) bool {
+func (s *scheduler) put(streamer db.Streamer, configuration settings.Configuration, due time.Time) bool {
 	interval, zone := configuration.PollInterval(), configuration.Zone()
-	room, known := r.rooms[streamer.ID]
+	room, known := s.rooms[streamer.ID]
 	if !known {
 		room = &watched{streamer: streamer, interval: interval, due: due, trouble: written(streamer)}
-		if !room.trouble.IsZero() && r.Recorder.Fed(streamer.ID) {
+		if !room.trouble.IsZero() && s.Recorder.Fed(streamer.ID) {
 			room.fact = &fact{} // a host that died could not note it
 		}
-		r.follow(room, streamer, zone, false)
-		r.rooms[streamer.ID] = room
-		room.home = r.platform(streamer.URL)
+		s.follow(room, streamer, zone, false)
+		s.rooms[streamer.ID] = room
+		room.platform = s.platform(streamer.URL)
 		room.enter()
 		return true
 	}
-	if home := r.platform(streamer.URL); home != room.home {
-		room.move(home)
+	if p := s.platform(streamer.URL); p != room.platform {
+		room.move(p)
 	}
-	changed := r.follow(room, streamer, zone, true) || room.streamer.URL != streamer.URL || room.interval != interval
+	changed := s.follow(room, streamer, zone, true) || room.streamer.URL != streamer.URL || room.interval != interval
 	room.streamer, room.interval = streamer, interval
-	if latest := time.Now().Add(interval); room.place >= 0 && changed && room.due.After(latest) {
+	if latest := time.Now().Add(interval); room.index >= 0 && changed && room.due.After(latest) {
 		room.due = latest
 		room.reorder()
 	}
 	return false
 }
 
-func (r *round) drop(id int64, room *watched) {
-	delete(r.rooms, id)
+func (s *scheduler) drop(id int64, room *watched) {
+	delete(s.rooms, id)
 	room.gone = true
-	if room.place >= 0 {
+	if room.index >= 0 {
 		room.leave()
-		r.passOn(room, answer{})
+		s.passOn(room, result{})
 	}
 }
 
-func (r *round) takeWishes(ctx context.Context) {
-	r.mu.Lock()
-	wanted, facts, reread, freed := r.wanted, r.facts, r.reread, r.freed
-	r.wanted, r.facts, r.reread, r.freed = make(map[int64]bool), make(map[int64]fact), false, 0
-	r.mu.Unlock()
+func (s *scheduler) takeRequests(ctx context.Context) {
+	s.mu.Lock()
+	wanted, facts, reread, freed := s.wanted, s.facts, s.reread, s.freed
+	s.wanted, s.facts, s.reread, s.freed = make(map[int64]bool), make(map[int64]fact), false, 0
+	s.mu.Unlock()
 	if reread {
-		r.read(ctx)
+		s.read(ctx)
 	}
-	for id, told := range facts {
-		r.takeFact(r.rooms[id], told)
+	for id, known := range facts {
+		s.takeFact(s.rooms[id], known)
 	}
-	r.callWaiting(freed)
+	s.callWaiting(freed)
 	for id, atOnce := range wanted {
-		room := r.rooms[id]
+		room := s.rooms[id]
 		switch {
 		case room == nil:
-		case room.place < 0:
+		case room.index < 0:
 			room.again = true
 		default:
 			room.due = room.soonest(time.Now(), atOnce)
@@ -277,21 +277,21 @@ func (r *round) takeWishes(ctx context.Context) {
 	}
 }
 
-// takeFact has a room's fact noted at once, or after the question that is under way.
-func (r *round) takeFact(room *watched, told fact) {
+// takeFact has a room's fact noted at once, or after the poll that is under way.
+func (s *scheduler) takeFact(room *watched, known fact) {
 	if room == nil {
 		return
 	}
-	room.fact = &told
-	if room.place >= 0 {
+	room.fact = &known
+	if room.index >= 0 {
 		room.due = time.Now()
 		room.reorder()
 	}
 }
 
-// soonest is when a room may be asked out of turn.
+// soonest is when a room may be polled out of turn.
 func (w *watched) soonest(now time.Time, atOnce bool) time.Time {
-	if later := w.asked.Add(min(shortest, w.interval)); !atOnce && later.After(now) {
+	if later := w.polled.Add(min(shortest, w.interval)); !atOnce && later.After(now) {
 		return later
 	}
 	return now

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 
-// fakeRooms answers questions and takes orders to record, by functions.
+// fakeRooms answers polls and takes orders to record, by functions.
 type fakeRooms struct {
 	resolve func(ctx context.Context, url string) (extractor.Status, error)
 	start   func(streamer db.Streamer) error                                          // nil: fine
@@ -33,16 +33,16 @@ type fakeRooms struct {
 	batch   func(ctx context.Context, urls []string) ([]extractor.BatchAnswer, error) // nil: one by one only
 
 	mu       sync.Mutex
-	asked    map[string]int
+	polled   map[string]int
 	purposes []extractor.Purpose
 	started  []int64
-	settings string // of the last question
+	settings string // of the last poll
 	batches  [][]string
 }
 
 func (f *fakeRooms) Resolve(ctx context.Context, purpose extractor.Purpose, url string, settings ...[]byte) (extractor.Status, error) {
 	f.mu.Lock()
-	f.asked[url]++
+	f.polled[url]++
 	f.settings = fmt.Sprintf("%s", settings)
 	f.purposes = append(f.purposes, purpose)
 	f.mu.Unlock()
@@ -109,16 +109,16 @@ func (f *fakeRooms) Stop(_ context.Context, id int64) error {
 func (f *fakeRooms) times(url string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.asked[url]
+	return f.polled[url]
 }
 
-func (f *fakeRooms) total() (rooms, questions int) {
+func (f *fakeRooms) total() (rooms, polls int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, n := range f.asked {
-		questions += n
+	for _, n := range f.polled {
+		polls += n
 	}
-	return len(f.asked), questions
+	return len(f.polled), polls
 }
 
 type harness struct {
@@ -130,11 +130,11 @@ type harness struct {
 	log bytes.Buffer
 }
 
-// newHarness makes rooms that are asked once a day, so that any other question has a reason of its own.
+// newHarness makes rooms that are polled once a day, so that any other poll has a reason of its own.
 func newHarness(t *testing.T, rooms int) *harness {
 	t.Helper()
 	h := &harness{t: t, db: dbtest.New(t)}
-	h.rooms = &fakeRooms{asked: make(map[string]int), resolve: func(context.Context, string) (extractor.Status, error) { return extractor.Offline, nil }}
+	h.rooms = &fakeRooms{polled: make(map[string]int), resolve: func(context.Context, string) (extractor.Status, error) { return extractor.Offline, nil }}
 	h.exec(`INSERT INTO configuration (value) VALUES ('{"event_loop_interval": 86400}')`)
 	h.exec("INSERT INTO streamers (url) SELECT 'http://room/' || n FROM generate_series(1, $1::int) n", rooms)
 	return h
@@ -194,7 +194,7 @@ func TestLiveRoomIsRecordedAndOfflineOneIsNot(t *testing.T) {
 		return extractor.Offline, nil
 	}
 	h.start()
-	h.until("both asked", func() bool { rooms, _ := h.rooms.total(); return rooms == 2 })
+	h.until("both polled", func() bool { rooms, _ := h.rooms.total(); return rooms == 2 })
 	h.until("recorded", func() bool { h.rooms.mu.Lock(); defer h.rooms.mu.Unlock(); return len(h.rooms.started) == 1 })
 	if h.rooms.started[0] != 2 {
 		t.Errorf("streamer %d is recorded", h.rooms.started[0])
@@ -239,56 +239,56 @@ func TestTroubleOfTheRecorderIsShown(t *testing.T) {
 	h.until("no slot", func() bool { return strings.Contains(h.lastError("http://room/2"), "no slot") })
 }
 
-func TestActiveRoomsAreNotAsked(t *testing.T) {
+func TestActiveRoomsAreNotPolled(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 2)
 	h.rooms.active = func(id int64) bool { return id == 1 }
 	m := h.start()
 	m.Changed(1)
-	h.until("the other is asked", func() bool { return h.rooms.times("http://room/2") == 1 })
+	h.until("the other is polled", func() bool { return h.rooms.times("http://room/2") == 1 })
 	m.Changed(2)
-	h.until("the other is asked again", func() bool { return h.rooms.times("http://room/2") == 2 })
+	h.until("the other is polled again", func() bool { return h.rooms.times("http://room/2") == 2 })
 	if n := h.rooms.times("http://room/1"); n != 0 {
-		t.Errorf("a room that is being recorded was asked %d times", n)
+		t.Errorf("a room that is being recorded was polled %d times", n)
 	}
 }
 
-func TestWishDuringAQuestionIsAnsweredAfterIt(t *testing.T) {
+func TestRequestDuringAPollIsAnsweredAfterIt(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
-	asking, goOn := make(chan struct{}, 10), make(chan struct{})
+	polling, goOn := make(chan struct{}, 10), make(chan struct{})
 	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
-		asking <- struct{}{}
+		polling <- struct{}{}
 		<-goOn
 		return extractor.Offline, nil
 	}
 	m := h.start()
-	<-asking
-	m.Ask(1)
+	<-polling
+	m.Poll(1)
 	h.until("taken", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.wanted) == 0 })
 	if n := h.rooms.times("http://room/1"); n != 1 {
-		t.Errorf("%d questions at once", n)
+		t.Errorf("%d polls at once", n)
 	}
 	close(goOn)
-	<-asking
+	<-polling
 }
 
 func TestEndlessEndsDoNotBecomeAnEndlessLoop(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
 	m := h.start()
-	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
-	m.Ask(1) // its session ended at once
+	h.until("polled", func() bool { return h.rooms.times("http://room/1") == 1 })
+	m.Poll(1) // its session ended at once
 	h.until("taken", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.wanted) == 0 })
 	now := time.Now()
-	room := &watched{asked: now, interval: 30 * time.Second}
+	room := &watched{polled: now, interval: 30 * time.Second}
 	if soonest := room.soonest(time.Now(), false); soonest.Before(now.Add(shortest)) {
-		t.Errorf("asked again %v after the last question", soonest.Sub(now))
+		t.Errorf("polled again %v after the last question", soonest.Sub(now))
 	}
 	if soonest := room.soonest(time.Now(), true); soonest.After(time.Now()) {
 		t.Error("a change by a person waits")
 	}
-	room.asked = now.Add(-time.Hour)
+	room.polled = now.Add(-time.Hour)
 	if soonest := room.soonest(time.Now(), false); soonest.After(time.Now()) {
 		t.Error("a room whose long session ended waits")
 	}
@@ -298,7 +298,7 @@ func TestAddedChangedAndDroppedRooms(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
 	m := h.start()
-	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+	h.until("polled", func() bool { return h.rooms.times("http://room/1") == 1 })
 
 	h.exec("INSERT INTO streamers (url) VALUES ('http://room/new')")
 	m.Changed(2)
@@ -313,28 +313,28 @@ func TestAddedChangedAndDroppedRooms(t *testing.T) {
 	h.exec("DELETE FROM streamers WHERE id = 2")
 	m.Changed(2)
 	h.exec("INSERT INTO streamers (url) VALUES ('http://room/last')")
-	m.Changed(3) // wishes are taken in order: the others are gone by now
+	m.Changed(3) // requests are taken in order: the others are gone by now
 	h.until("a last room", func() bool { return h.rooms.times("http://room/last") >= 1 })
 	for _, url := range []string{"http://room/1", "http://room/moved", "http://room/new"} {
 		if n := h.rooms.times(url); n != 1 {
-			t.Errorf("%s was asked %d times: once too often after it was paused, deleted or moved", url, n)
+			t.Errorf("%s was polled %d times: once too often after it was paused, deleted or moved", url, n)
 		}
 	}
 }
 
-func TestRoomDroppedWhileItIsAsked(t *testing.T) {
+func TestRoomDroppedWhileItIsPolled(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 2)
-	asking, goOn := make(chan struct{}), make(chan struct{})
+	polling, goOn := make(chan struct{}), make(chan struct{})
 	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
 		if url == "http://room/1" {
-			close(asking)
+			close(polling)
 			<-goOn
 		}
 		return extractor.Offline, nil
 	}
 	m := h.start()
-	<-asking
+	<-polling
 	h.exec("DELETE FROM streamers WHERE id = 1")
 	m.Changed(1)
 	m.Changed(2)
@@ -344,7 +344,7 @@ func TestRoomDroppedWhileItIsAsked(t *testing.T) {
 	m.Changed(2)
 	h.until("goes on", func() bool { return h.rooms.times("http://room/2") > before })
 	if n := h.rooms.times("http://room/1"); n != 1 {
-		t.Errorf("a deleted room was asked %d times", n)
+		t.Errorf("a deleted room was polled %d times", n)
 	}
 }
 
@@ -352,10 +352,10 @@ func TestShorterIntervalTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
 	m := h.start()
-	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+	h.until("polled", func() bool { return h.rooms.times("http://room/1") == 1 })
 	h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 1}'`)
 	m.ConfigurationChanged()
-	h.until("asked by the new interval", func() bool { return h.rooms.times("http://room/1") >= 2 })
+	h.until("polled by the new interval", func() bool { return h.rooms.times("http://room/1") >= 2 })
 }
 
 func TestUnusableOverrideDoesNotKeepARoomFromBeingAsked(t *testing.T) {
@@ -363,23 +363,23 @@ func TestUnusableOverrideDoesNotKeepARoomFromBeingAsked(t *testing.T) {
 	h := newHarness(t, 1)
 	h.exec(`UPDATE streamers SET override = '{"delay": "x"}'`)
 	h.start()
-	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+	h.until("polled", func() bool { return h.rooms.times("http://room/1") == 1 })
 }
 
 func TestDatabaseAwayKeepsTheList(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
 	m := h.start()
-	h.until("asked", func() bool { return h.rooms.times("http://room/1") == 1 })
+	h.until("polled", func() bool { return h.rooms.times("http://room/1") == 1 })
 	h.exec("ALTER TABLE streamers RENAME TO away")
 	m.Changed(1)
-	h.until("asked all the same", func() bool { return h.rooms.times("http://room/1") == 2 })
+	h.until("polled all the same", func() bool { return h.rooms.times("http://room/1") == 2 })
 	h.exec("ALTER TABLE away RENAME TO streamers")
 	m.Changed(1)
-	h.until("asked again", func() bool { return h.rooms.times("http://room/1") == 3 })
+	h.until("polled again", func() bool { return h.rooms.times("http://room/1") == 3 })
 }
 
-func TestThousandRoomsAreAskedAFewAtATime(t *testing.T) {
+func TestThousandRoomsArePolledAFewAtATime(t *testing.T) {
 	t.Parallel()
 	const rooms = 1000
 	h := newHarness(t, rooms)
@@ -398,27 +398,27 @@ func TestThousandRoomsAreAskedAFewAtATime(t *testing.T) {
 	for id := range rooms {
 		m.Changed(int64(id + 1)) // all at once, instead of one after the other
 	}
-	h.until("all asked", func() bool { asked, _ := h.rooms.total(); return asked == rooms })
+	h.until("all polled", func() bool { polled, _ := h.rooms.total(); return polled == rooms })
 	mu.Lock()
 	defer mu.Unlock()
-	if most > maxShare {
-		t.Errorf("%d questions at once, want at most %d of one platform", most, maxShare)
+	if most > maxPlatformPolls {
+		t.Errorf("%d polls at once, want at most %d of one platform", most, maxPlatformPolls)
 	}
 }
 
-func TestStopCutsQuestions(t *testing.T) {
+func TestStopCutsPolls(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
-	asking := make(chan struct{})
+	polling := make(chan struct{})
 	h.rooms.resolve = func(ctx context.Context, _ string) (extractor.Status, error) {
-		close(asking)
+		close(polling)
 		<-ctx.Done()
 		return extractor.Offline, ctx.Err()
 	}
 	h.start()
-	<-asking
+	<-polling
 	t.Cleanup(func() {
-		// After the stop: a cut question is no trouble of the room.
+		// After the stop: a cut poll is no trouble of the room.
 		var text string
 		if err := h.db.Pool.QueryRow(context.Background(), "SELECT last_error FROM streamers").Scan(&text); err == nil && text != "" {
 			t.Errorf("last_error = %q", text)

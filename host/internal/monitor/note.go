@@ -12,27 +12,27 @@ import (
 
 // note writes into the streamer's row what keeps the room from being recorded, when that changed. This is the only place
 // that does. It returns what the row says now.
-func (r *round) note(ctx context.Context, question question, started bool, cause error) reason.Reason {
+func (s *scheduler) note(ctx context.Context, poll poll, started bool, cause error) reason.Reason {
 	switch {
-	case question.fact == nil && question.active && !refused(cause):
-		return question.trouble // it is recorded, whatever its platform answers
-	case started && !passes(question.trouble):
-		return question.trouble // until media arrives: it is not known before that the trouble is over
-	case errors.Is(cause, ErrNoSlot) && !passes(question.trouble):
-		return question.trouble // it is what the room waits with
+	case poll.fact == nil && poll.active && !refused(cause):
+		return poll.trouble // it is recorded, whatever its platform answers
+	case started && !passes(poll.trouble):
+		return poll.trouble // until media arrives: it is not known before that the trouble is over
+	case errors.Is(cause, ErrNoSlot) && !passes(poll.trouble):
+		return poll.trouble // it is what the room waits with
 	}
 	trouble := reason.Of(cause)
-	if ctx.Err() != nil || same(trouble, question.trouble) && same(trouble, written(question.streamer)) {
-		return question.trouble
+	if ctx.Err() != nil || same(trouble, poll.trouble) && same(trouble, written(poll.streamer)) {
+		return poll.trouble
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err := r.DB.SetStreamerError(ctx, db.SetStreamerErrorParams{
-		ID: question.streamer.ID, LastError: trouble.Text(reason.English), Reason: trouble.JSON(),
+	err := s.DB.SetStreamerError(ctx, db.SetStreamerErrorParams{
+		ID: poll.streamer.ID, LastError: trouble.Text(reason.English), Reason: trouble.JSON(),
 	})
 	if err != nil {
-		r.complain(ctx, err)
-		return question.trouble // the next answer tries again
+		s.complain(ctx, err)
+		return poll.trouble // the next result tries again
 	}
 	return trouble
 }
@@ -51,10 +51,10 @@ func same(a, b reason.Reason) bool { return a.Code == b.Code && maps.Equal(a.Arg
 
 // written is the trouble that a row tells of.
 func written(streamer db.Streamer) reason.Reason {
-	told := reason.Parse(streamer.Reason)
+	known := reason.Parse(streamer.Reason)
 	switch streamer.LastError {
-	case told.Text(reason.English):
-		return told
+	case known.Text(reason.English):
+		return known
 	case "":
 		return reason.Reason{}
 	}
@@ -76,15 +76,15 @@ type saying struct {
 	times int
 }
 
-// say logs what an answer changed, once the row says so.
-func (r *round) say(room *watched, given answer, now time.Time) {
+// say logs what a result changed, once the row says so.
+func (s *scheduler) say(room *watched, given result, now time.Time) {
 	cause := given.err
 	why := room.trouble
 	if why.IsZero() {
 		if room.warn {
 			room.warn = false
 			maps.DeleteFunc(room.said, func(_ string, one *saying) bool { return now.Sub(one.at) >= repeatAfter })
-			r.Logger.Info("the trouble with a room is over", "streamer", room.streamer.ID, "url", room.streamer.URL)
+			s.Logger.Info("the trouble with a room is over", "streamer", room.streamer.ID, "url", room.streamer.URL)
 		}
 		return
 	}
@@ -110,12 +110,12 @@ func (r *round) say(room *watched, given answer, now time.Time) {
 	known.at = now
 	switch {
 	case refused(cause):
-		r.Logger.Info("room is not recorded", attributes...)
+		s.Logger.Info("room is not recorded", attributes...)
 		return
 	case given.fact != nil:
-		r.Logger.Warn("room cannot be recorded", attributes...)
+		s.Logger.Warn("room cannot be recorded", attributes...)
 	default:
-		r.Logger.Warn("room cannot be watched", attributes...)
+		s.Logger.Warn("room cannot be watched", attributes...)
 	}
 	room.warn = true
 }

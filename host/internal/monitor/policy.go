@@ -10,7 +10,7 @@ import (
 // maxPause is the longest pause between two batches of a platform that cannot answer them.
 const maxPause = 10 * time.Minute
 
-// judge says what to do about a failure. A failed question never counts as "offline".
+// judge says what to do about a failure. A failed poll never counts as "offline".
 func judge(subject pipeline.Subject, err error, before int, interval time.Duration) pipeline.Verdict {
 	failure := pipeline.Failure{Blame: pipeline.Plugin, Kind: sdk.KindOf(err), RetryAfter: sdk.RetryAfter(err)}
 	return pipeline.DefaultPace().Judge(subject, failure, before, interval)

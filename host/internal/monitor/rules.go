@@ -33,7 +33,7 @@ func refused(err error) bool {
 
 // follow takes over the rules of a streamer's row, whose times are those of a zone, and tells whether they are others than
 // before.
-func (r *round) follow(room *watched, row db.Streamer, zone *time.Location, known bool) bool {
+func (s *scheduler) follow(room *watched, row db.Streamer, zone *time.Location, known bool) bool {
 	sameRange := bytes.Equal(room.streamer.TimeRange, row.TimeRange) && room.rules.zone == zone
 	sameWords := slices.Equal(room.rules.keywords, row.ExcludedKeywords)
 	room.rules.keywords = row.ExcludedKeywords
@@ -42,7 +42,7 @@ func (r *round) follow(room *watched, row db.Streamer, zone *time.Location, know
 	}
 	allowed, err := window.Parse(row.TimeRange, zone)
 	if err != nil {
-		r.Logger.Error("a room's time range cannot be used; it is left out", "streamer", row.ID, "error", err)
+		s.Logger.Error("a room's time range cannot be used; it is left out", "streamer", row.ID, "error", err)
 	}
 	room.rules.allowed, room.rules.zone = allowed, zone
 	return true
@@ -83,7 +83,7 @@ func shown(at, now time.Time, zone *time.Location) string {
 	return local.Format(form) + " (" + zone.String() + ")"
 }
 
-// idle tells whether a room that is due needs no question: it is being recorded and no title can change that, or it may not
+// idle tells whether a room that is due needs no poll: it is being recorded and no title can change that, or it may not
 // be recorded now and its row says so already.
 func (w *watched) idle(active bool, closed error) bool {
 	if active {

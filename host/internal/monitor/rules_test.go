@@ -38,19 +38,19 @@ func recorded(t *testing.T, title string) (*harness, *atomic.Pointer[string], *a
 	return h, &current, &active
 }
 
-func TestRoomOutsideItsWindowIsNotAsked(t *testing.T) {
+func TestRoomOutsideItsWindowIsNotPolled(t *testing.T) {
 	t.Parallel()
 	h, _, active := recorded(t, "title")
 	h.exec("UPDATE streamers SET time_range = $1", around(time.Hour, 2*time.Hour))
 	m := h.start()
 	h.until("the reason", func() bool { return strings.HasPrefix(h.lastError("http://room/1"), "outside its time window until ") })
 	if n := h.rooms.times("http://room/1"); n != 0 {
-		t.Errorf("it was asked %d times", n)
+		t.Errorf("it was polled %d times", n)
 	}
 	// The row tells what the room waits for; whoever overwrites that does not for long.
 	h.exec("UPDATE streamers SET last_error = ''")
 	m.ConfigurationChanged()
-	m.Ask(1)
+	m.Poll(1)
 	h.until("the reason again", func() bool { return h.lastError("http://room/1") != "" })
 	h.exec("UPDATE streamers SET time_range = $1", around(-time.Hour, time.Hour))
 	m.Changed(1)
@@ -58,7 +58,7 @@ func TestRoomOutsideItsWindowIsNotAsked(t *testing.T) {
 	h.until("no reason", func() bool { return h.lastError("http://room/1") == "" })
 }
 
-func TestRoomIsAskedWhenItsWindowOpensAndEndedWhenItCloses(t *testing.T) {
+func TestRoomIsPolledWhenItsWindowOpensAndEndedWhenItCloses(t *testing.T) {
 	t.Parallel()
 	h, _, active := recorded(t, "title")
 	h.exec(`UPDATE configuration SET value = '{"event_loop_interval": 86400}'`) // nothing but the window makes it due
@@ -69,7 +69,7 @@ func TestRoomIsAskedWhenItsWindowOpensAndEndedWhenItCloses(t *testing.T) {
 	h.until("its end", func() bool { return !active.Load() })
 	h.until("the reason", func() bool { return strings.HasPrefix(h.lastError("http://room/1"), "outside its time window until ") })
 	if n := h.rooms.times("http://room/1"); n != 1 {
-		t.Errorf("it was asked %d times, want once", n)
+		t.Errorf("it was polled %d times, want once", n)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestNothingThatAPlatformAnswersEndsARecording(t *testing.T) {
 			h.rooms.stop = func(int64) error { t.Error("the recording was ended"); return nil }
 			h.rooms.resolve = func(context.Context, string) (extractor.Status, error) { return resolve() }
 			h.start()
-			h.until("three questions", func() bool { return h.rooms.times("http://room/1") >= 3 })
+			h.until("three polls", func() bool { return h.rooms.times("http://room/1") >= 3 })
 			if text := h.lastError("http://room/1"); text != "" {
 				t.Errorf("the row of a room that is recorded says %q", text)
 			}
@@ -137,16 +137,16 @@ func TestNothingThatAPlatformAnswersEndsARecording(t *testing.T) {
 	}
 }
 
-func TestRecordingWithoutKeywordsIsNotAskedAbout(t *testing.T) {
+func TestRecordingWithoutKeywordsIsNotPolled(t *testing.T) {
 	t.Parallel()
 	h, _, active := recorded(t, "title")
 	active.Store(true)
 	h.exec("UPDATE streamers SET time_range = $1", around(-time.Hour, time.Hour))
 	h.exec("INSERT INTO streamers (url, excluded_keywords) VALUES ('http://room/2', '{x}')")
 	h.start()
-	h.until("questions about the other", func() bool { return h.rooms.times("http://room/2") >= 3 })
+	h.until("polls about the other", func() bool { return h.rooms.times("http://room/2") >= 3 })
 	if n := h.rooms.times("http://room/1"); n != 0 {
-		t.Errorf("it was asked %d times", n)
+		t.Errorf("it was polled %d times", n)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestReasonsReadWell(t *testing.T) {
 }
 
 // A poll may leave streams out: a recording begins with addresses that were asked for to begin it.
-func TestStreamsAreAskedForWhenARecordingBegins(t *testing.T) {
+func TestStreamsArePolledForWhenARecordingBegins(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
 	h.rooms.resolve = func(context.Context, string) (extractor.Status, error) {
@@ -195,7 +195,7 @@ func TestStreamsAreAskedForWhenARecordingBegins(t *testing.T) {
 	h.start()
 	h.until("a recording", func() bool { return h.rooms.begun() > 0 })
 	if got := h.rooms.allPurposes()[:2]; !slices.Equal(got, []extractor.Purpose{extractor.PurposePoll, extractor.PurposeStart}) {
-		t.Errorf("asked for %q", got)
+		t.Errorf("polled for %q", got)
 	}
 }
 
@@ -216,7 +216,7 @@ func TestStatesThatAreNotRecorded(t *testing.T) {
 				return status, nil
 			}
 			h.start()
-			h.until("questions", func() bool { return h.rooms.times("http://room/1") >= 2 })
+			h.until("polls", func() bool { return h.rooms.times("http://room/1") >= 2 })
 			h.until("the reason", func() bool { return h.lastError("http://room/1") == want })
 			if n := h.rooms.begun(); n != 0 {
 				t.Errorf("%d recordings were begun", n)

@@ -8,13 +8,13 @@ func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
 
 func (s schedule) Swap(i, j int) {
 	s[i], s[j] = s[j], s[i]
-	s[i].place, s[j].place = i, j
+	s[i].index, s[j].index = i, j
 }
 
 // Push is called by container/heap only.
 func (s *schedule) Push(x any) {
 	room := x.(*watched)
-	room.place = len(*s)
+	room.index = len(*s)
 	*s = append(*s, room)
 }
 
@@ -24,6 +24,6 @@ func (s *schedule) Pop() any {
 	room := (*s)[last]
 	(*s)[last] = nil
 	*s = (*s)[:last]
-	room.place = -1
+	room.index = -1
 	return room
 }

@@ -26,17 +26,17 @@ func TestScheduleGivesRoomsInTheOrderTheyAreDue(t *testing.T) {
 			}
 			room := s[n%len(s)]
 			if n%3 == 0 {
-				heap.Remove(&s, room.place)
+				heap.Remove(&s, room.index)
 				delete(in, room)
 				continue
 			}
 			room.due = begin.Add(time.Duration(n))
-			heap.Fix(&s, room.place)
+			heap.Fix(&s, room.index)
 		}
 		last := begin.Add(-1)
 		for len(s) > 0 {
 			room := heap.Pop(&s).(*watched)
-			if room.due.Before(last) || room.place != -1 || !in[room] {
+			if room.due.Before(last) || room.index != -1 || !in[room] {
 				t.Fatalf("room due %v came after %v", room.due, last)
 			}
 			last = room.due

@@ -27,13 +27,13 @@ type fact struct{ end *SessionEnd }
 // SessionFed tells that media arrives: whatever was wrong with the room before is over.
 func (m *Monitor) SessionFed(streamerID int64) { m.tell(streamerID, fact{}) }
 
-// SessionEnded tells how a session ended. The room is asked again at once if it was fed, and may be live again.
+// SessionEnded tells how a session ended. The room is polled again at once if it was fed, and may be live again.
 func (m *Monitor) SessionEnded(streamerID int64, end SessionEnd) { m.tell(streamerID, fact{&end}) }
 
 // tell keeps the newest fact about each room.
-func (m *Monitor) tell(streamerID int64, told fact) {
+func (m *Monitor) tell(streamerID int64, known fact) {
 	m.mu.Lock()
-	m.facts[streamerID] = told
+	m.facts[streamerID] = known
 	m.mu.Unlock()
 	m.signal()
 }
@@ -77,7 +77,7 @@ func local(code string) bool {
 	return code == sdk.CodeDiskFull || code == sdk.CodeDiskDenied || code == sdk.CodeDiskKept
 }
 
-// settled is the answer that a fact gives.
+// settled is the result that a fact gives.
 func (f fact) settled() error {
 	if f.end == nil {
 		return nil
@@ -85,13 +85,13 @@ func (f fact) settled() error {
 	return f.end.trouble()
 }
 
-// afterFact is when a room is asked next, of which a fact became known.
-func (w *watched) afterFact(told fact, err error, now time.Time) time.Time {
+// afterFact is when a room is polled next, of which a fact became known.
+func (w *watched) afterFact(known fact, err error, now time.Time) time.Time {
 	switch {
-	case told.end == nil:
+	case known.end == nil:
 		w.broken = 0
 		return w.next(now)
-	case told.end.Fed && sdk.KindOf(err) != sdk.RateLimited:
+	case known.end.Fed && sdk.KindOf(err) != sdk.RateLimited:
 		w.broken = 0
 		return w.soonest(now, false)
 	case err == nil:
@@ -100,7 +100,7 @@ func (w *watched) afterFact(told fact, err error, now time.Time) time.Time {
 	}
 	wait := judge(pipeline.Session, err, w.broken, w.interval).Wait
 	w.broken++
-	return later(w.asked.Add(wait), now)
+	return later(w.polled.Add(wait), now)
 }
 
 func later(a, b time.Time) time.Time {

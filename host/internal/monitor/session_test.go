@@ -68,7 +68,7 @@ func (h *harness) code(url string) string {
 	return code
 }
 
-// What a session ended with stays in the row until media arrives, and the room is not asked again before the policy says so:
+// What a session ended with stays in the row until media arrives, and the room is not polled again before the policy says so:
 // neither the start of the next session nor its end makes the reason flip.
 func TestReasonOfAFailedSessionStaysUntilMediaArrives(t *testing.T) {
 	t.Parallel()
@@ -106,17 +106,17 @@ func TestReasonOfAFailedSessionStaysUntilMediaArrives(t *testing.T) {
 
 func TestSessionThatCannotBeIsNotBegunAtEveryPoll(t *testing.T) {
 	t.Parallel()
-	room := &watched{interval: time.Second, asked: time.Now()}
+	room := &watched{interval: time.Second, polled: time.Now()}
 	told := fact{&SessionEnd{Err: sdk.Errorf(sdk.Unsupported, "no such container")}}
 	err := told.settled()
 	now := time.Now()
-	if due := room.afterFact(told, err, now); due.Before(room.asked.Add(5 * time.Minute)) {
-		t.Errorf("the room is asked again after %v, and a session that cannot be is begun again", due.Sub(room.asked))
+	if due := room.afterFact(told, err, now); due.Before(room.polled.Add(5 * time.Minute)) {
+		t.Errorf("the room is polled again after %v, and a session that cannot be is begun again", due.Sub(room.polled))
 	}
 	limited := fact{&SessionEnd{Offline: true, Err: &sdk.Error{Kind: sdk.RateLimited, RetryAfter: time.Hour}}}
 	err = limited.settled()
-	if due := room.afterFact(limited, err, now); due.Before(room.asked.Add(time.Hour)) {
-		t.Errorf("a server that said how long to leave it alone is asked after %v", due.Sub(room.asked))
+	if due := room.afterFact(limited, err, now); due.Before(room.polled.Add(time.Hour)) {
+		t.Errorf("a server that said how long to leave it alone is polled after %v", due.Sub(room.polled))
 	}
 	refused := fact{&SessionEnd{Offline: true, Err: refusedBy(sdk.Forbidden, sdk.CodeStatus, "no")}}
 	err = refused.settled()
@@ -124,7 +124,7 @@ func TestSessionThatCannotBeIsNotBegunAtEveryPoll(t *testing.T) {
 		t.Errorf("a live room whose addresses were refused is left alone for %v", due.Sub(now))
 	}
 	fed := fact{&SessionEnd{Fed: true}}
-	room.asked = now.Add(-time.Hour)
+	room.polled = now.Add(-time.Hour)
 	if due := room.afterFact(fed, nil, now); due.After(now) {
 		t.Errorf("a room whose long session ended waits %v", due.Sub(now))
 	}
@@ -146,11 +146,11 @@ func TestTroubleOfARoomThatIsRecordedIsClearedAtStart(t *testing.T) {
 func TestLogTellsOfATroubleOnceAndThenHourly(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	r := &round{Monitor: New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})}
+	r := &scheduler{Monitor: New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})}
 	room := &watched{streamer: db.Streamer{ID: 1, URL: "http://room/1"}}
 	trouble := reason.New(reason.RoomRefused, "cause", "404").Err()
 	now := time.Now()
-	say := func(err error) { room.trouble = reason.Of(err); r.say(room, answer{err: err, fact: &fact{}}, now) }
+	say := func(err error) { room.trouble = reason.Of(err); r.say(room, result{err: err, fact: &fact{}}, now) }
 	for range 240 { // every 30 s for two hours
 		say(trouble)
 		now = now.Add(30 * time.Second)

@@ -19,10 +19,10 @@ type slotWait struct {
 	called bool      // a slot became free for it: whatever it does not use goes on to the next
 }
 
-// calledOrWaits tells whether the room was live when it was asked last.
+// calledOrWaits tells whether the room was live when it was polled last.
 func (s *slotWait) calledOrWaits() bool { return s.called || !s.waits.IsZero() }
 
-// SlotFree has the room asked at once that has waited longest for a recording slot.
+// SlotFree has the room polled at once that has waited longest for a recording slot.
 func (m *Monitor) SlotFree() {
 	m.mu.Lock()
 	m.freed++
@@ -32,39 +32,39 @@ func (m *Monitor) SlotFree() {
 
 // configured takes over the configuration for all rooms: more slots let waiting rooms start at once, and rooms that
 // wait for a person get another chance when a person changed something.
-func (r *round) configured(global []byte) {
-	if r.limit > 0 && bytes.Equal(r.global, global) {
+func (s *scheduler) configured(global []byte) {
+	if s.limit > 0 && bytes.Equal(s.global, global) {
 		return
 	}
-	before := r.limit
-	r.global, r.limit = global, settings.DefaultConfiguration().DownloadLimit
+	before := s.limit
+	s.global, s.limit = global, settings.DefaultConfiguration().DownloadLimit
 	if configuration, err := settings.Layered(global); err == nil {
-		r.limit = configuration.DownloadLimit
+		s.limit = configuration.DownloadLimit
 	}
 	if before == 0 {
 		return
 	}
-	r.callWaiting(r.limit - before)
+	s.callWaiting(s.limit - before)
 	now := time.Now()
-	for _, room := range r.rooms {
-		if room.person && room.place >= 0 && room.due.After(now) {
+	for _, room := range s.rooms {
+		if room.person && room.index >= 0 && room.due.After(now) {
 			room.due = now
 			room.reorder()
 		}
 	}
 }
 
-// callWaiting has up to n rooms asked at once that wait for a slot, the longest wait first. Asking all of them for one slot
+// callWaiting has up to n rooms polled at once that wait for a slot, the longest wait first. Asking all of them for one slot
 // would only annoy their platforms.
-func (r *round) callWaiting(n int) {
+func (s *scheduler) callWaiting(n int) {
 	if n <= 0 {
 		return
 	}
 	now := time.Now()
-	r.freedAt = now
+	s.freedAt = now
 	var waiting []*watched
-	for _, room := range r.rooms {
-		if !room.waits.IsZero() && !room.called && room.place >= 0 {
+	for _, room := range s.rooms {
+		if !room.waits.IsZero() && !room.called && room.index >= 0 {
 			waiting = append(waiting, room)
 		}
 	}
@@ -78,25 +78,25 @@ func (r *round) callWaiting(n int) {
 	}
 }
 
-// answered notes whether a room waits for a slot or for a person.
-func (r *round) answered(room *watched, given answer, now time.Time) {
+// noteWait notes whether a room waits for a slot or for a person.
+func (s *scheduler) noteWait(room *watched, given result, now time.Time) {
 	room.person = needsPerson(given.err)
 	if errors.Is(given.err, ErrNoSlot) {
 		if room.waits.IsZero() {
 			room.waits = now
 		}
 		room.called = false // somebody else was faster; the end of that recording calls again
-		room.again = room.again || r.freedAt.After(room.asked)
+		room.again = room.again || s.freedAt.After(room.polled)
 		return
 	}
 	room.waits = time.Time{}
-	r.passOn(room, given)
+	s.passOn(room, given)
 }
 
 // passOn calls the next room when the one that was called does not need its slot any more.
-func (r *round) passOn(room *watched, given answer) {
+func (s *scheduler) passOn(room *watched, given result) {
 	if room.called && !given.started && !errors.Is(given.err, ErrNoSlot) {
-		r.callWaiting(1)
+		s.callWaiting(1)
 	}
 	room.called = false
 }

@@ -162,15 +162,15 @@ func TestSlotThatIsNotNeededGoesOn(t *testing.T) {
 	h.until("nobody waits", func() bool { return h.waiting() == 0 })
 }
 
-// A slot that becomes free while a room is being asked is not lost for that room.
-func TestSlotThatBecomesFreeDuringAQuestion(t *testing.T) {
+// A slot that becomes free while a room is being polled is not lost for that room.
+func TestSlotThatBecomesFreeDuringAPoll(t *testing.T) {
 	t.Parallel()
 	h, s := newSlotted(t, 2)
-	asking, goOn := make(chan struct{}), make(chan struct{})
+	polling, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
 		if url == "http://room/2" {
-			once.Do(func() { close(asking); <-goOn })
+			once.Do(func() { close(polling); <-goOn })
 		}
 		return broadcast, nil
 	}
@@ -188,7 +188,7 @@ func TestSlotThatBecomesFreeDuringAQuestion(t *testing.T) {
 	}
 	m = h.start()
 	h.until("the other is recorded", func() bool { return s.recording() == 1 })
-	<-asking
+	<-polling
 	h.exec("UPDATE streamers SET paused = true WHERE id = 1")
 	m.Changed(1)
 	close(goOn)
@@ -202,14 +202,14 @@ func TestSettingsOfAllRoomsAndOfOneReachTheExtractor(t *testing.T) {
 	m := h.start()
 	const url = "http://room/1"
 	settings := func() string { h.rooms.mu.Lock(); defer h.rooms.mu.Unlock(); return h.rooms.settings }
-	h.until("asked", func() bool { return h.rooms.times(url) == 1 })
+	h.until("polled", func() bool { return h.rooms.times(url) == 1 })
 	if got := settings(); got != `[{"event_loop_interval": 86400} {"x_qn": 1}]` {
 		t.Errorf("settings: %s", got)
 	}
 	h.exec(`UPDATE configuration SET value = value || '{"x_wait": 2}'`)
 	m.ConfigurationChanged()
 	m.Changed(1)
-	h.until("asked with the new ones", func() bool { return strings.Contains(settings(), `"x_wait": 2`) })
+	h.until("polled with the new ones", func() bool { return strings.Contains(settings(), `"x_wait": 2`) })
 }
 
 // A room that waits for a person gets another chance when a person changed the configuration.
@@ -217,20 +217,20 @@ func TestConfigurationThatPutsThingsRightTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 2)
 	const url = "http://room/1"
-	h.rooms.resolve = func(_ context.Context, asked string) (extractor.Status, error) {
-		if asked == url {
+	h.rooms.resolve = func(_ context.Context, polled string) (extractor.Status, error) {
+		if polled == url {
 			return extractor.Offline, &sdk.Error{Kind: sdk.LoginRequired, Message: "log in"}
 		}
 		return extractor.Offline, nil
 	}
 	m := h.start()
 	h.until("shown", func() bool { return h.lastError(url) == "log in" })
-	h.until("the other is asked", func() bool { return h.rooms.times("http://room/2") == 1 })
+	h.until("the other is polled", func() bool { return h.rooms.times("http://room/2") == 1 })
 	m.ConfigurationChanged()
 	h.exec(`UPDATE configuration SET value = value || '{"x_cookie": "a=b"}'`)
 	m.ConfigurationChanged()
-	h.until("asked again", func() bool { return h.rooms.times(url) == 2 })
+	h.until("polled again", func() bool { return h.rooms.times(url) == 2 })
 	if n := h.rooms.times("http://room/2"); n != 1 {
-		t.Errorf("a room in order was asked %d times", n)
+		t.Errorf("a room in order was polled %d times", n)
 	}
 }

@@ -16,9 +16,9 @@ import (
 // several rooms with the same the first one is recorded, and the others say so.
 
 // twin is the first of the watched rooms that is the same as this one and was entered before it; nil: there is none.
-func (r *round) twin(room *watched) *db.Streamer {
+func (s *scheduler) twin(room *watched) *db.Streamer {
 	var first *db.Streamer
-	for _, other := range r.rooms {
+	for _, other := range s.rooms {
 		if sameRoom(other.streamer, room.streamer) && (first == nil || other.streamer.ID < first.ID) {
 			first = &other.streamer
 		}
@@ -36,25 +36,25 @@ func sameRoom(first, second db.Streamer) bool {
 }
 
 // named keeps the name that a platform has for a room, and refuses the room when another streamer has it already.
-func (r *round) named(ctx context.Context, question question, status extractor.Status) error {
+func (s *scheduler) named(ctx context.Context, poll poll, status extractor.Status) error {
 	id := db.Text(status.RoomID)
-	if id == "" || id == question.streamer.RoomID && question.home == question.streamer.Platform {
-		return nil // those that are known were looked at before the question
+	if id == "" || id == poll.streamer.RoomID && poll.extractor == poll.streamer.Platform {
+		return nil // those that are known were looked at before the poll
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err := r.DB.NameRoom(ctx, db.NameRoomParams{ID: question.streamer.ID, URL: question.streamer.URL, Platform: question.home, RoomID: id})
+	err := s.DB.NameRoom(ctx, db.NameRoomParams{ID: poll.streamer.ID, URL: poll.streamer.URL, Platform: poll.extractor, RoomID: id})
 	if err != nil {
-		r.complain(ctx, err)
-		return nil // the next answer tries again
+		s.complain(ctx, err)
+		return nil // the next result tries again
 	}
-	r.tellName(question.streamer.ID, question.home, id)
-	other, err := r.DB.EarlierStreamerOfRoom(ctx, db.EarlierStreamerOfRoomParams{ID: question.streamer.ID, Platform: question.home, RoomID: id})
+	s.tellName(poll.streamer.ID, poll.extractor, id)
+	other, err := s.DB.EarlierStreamerOfRoom(ctx, db.EarlierStreamerOfRoomParams{ID: poll.streamer.ID, Platform: poll.extractor, RoomID: id})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
 	case err != nil:
-		r.complain(ctx, err)
+		s.complain(ctx, err)
 		return nil
 	}
 	return isTwin(other)
@@ -75,13 +75,13 @@ func (m *Monitor) tellName(streamerID int64, platform, id string) {
 }
 
 // takeNames brings the names that were learnt into the schedule's copies of the rows.
-func (r *round) takeNames() {
-	r.mu.Lock()
-	names := r.names
-	r.names = make(map[int64]roomName)
-	r.mu.Unlock()
+func (s *scheduler) takeNames() {
+	s.mu.Lock()
+	names := s.names
+	s.names = make(map[int64]roomName)
+	s.mu.Unlock()
 	for id, name := range names {
-		if room := r.rooms[id]; room != nil {
+		if room := s.rooms[id]; room != nil {
 			room.streamer.Platform, room.streamer.RoomID = name.platform, name.id
 		}
 	}

@@ -100,7 +100,7 @@ type Options struct {
 	RetryAfter time.Duration
 	// SlowSettle is the pause between two looks at left files where only a person can change something; 0: an hour.
 	SlowSettle time.Duration
-	// RefreshPause is the least time between two answers to a session's wishes for new addresses; 0: five seconds.
+	// RefreshPause is the least time between two answers to a session's requests for new addresses; 0: five seconds.
 	RefreshPause time.Duration
 	// Revive is what recordings that wait for their room get after a restart: time for every room to be polled once. 0: 30 s.
 	Revive time.Duration
@@ -217,7 +217,7 @@ func (s *Service) Run(ctx context.Context, ready func()) error {
 	}
 	s.mu.Unlock()
 	if len(open) > 0 {
-		s.Logger.Info("watching on", "sessions", len(open))
+		s.Logger.Info("sessions of recorders are resumed", "sessions", len(open))
 	}
 	s.running.Go(func() { s.settleAll(base) })
 	ready()

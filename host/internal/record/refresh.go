@@ -19,38 +19,38 @@ type Extractors interface {
 }
 
 const (
-	// refreshTries bounds the questions for one wish: a recorder does not wait for long.
+	// refreshTries bounds the polls for one request: a recorder does not wait for long.
 	refreshTries = 4
-	// refreshTimeout bounds one question.
+	// refreshTimeout bounds one poll.
 	refreshTimeout = 15 * time.Second
-	// refreshPause is the least time between two wishes that are answered: a room whose addresses are refused again and
+	// refreshPause is the least time between two requests that are answered: a room whose addresses are refused again and
 	// again must not make its platform ban this host.
 	refreshPause = 5 * time.Second
 )
 
-// wishes are a session's wishes for new addresses. Several at once are one.
-type wishes chan string
+// refreshRequests are a session's requests for new addresses. Several at once are one.
+type refreshRequests chan string
 
-func (w wishes) note(event recorder.Event) {
+func (r refreshRequests) note(event recorder.Event) {
 	wanted, ok := event.Payload.(recorder.RefreshWanted)
 	if !ok {
 		return
 	}
 	select {
-	case w <- wanted.Reason:
+	case r <- wanted.Reason:
 	default:
 	}
 }
 
-// grant answers wishes, one at a time, until ctx ends. A wish that a dying host did not answer is lost: the recorder gives
-// up then, the room is asked as after any end, and the next session joins the same recording.
-func (s *Service) grant(ctx context.Context, process Process, followed *session, roomJSON []byte, wishes wishes) {
+// serveRefresh answers requests, one at a time, until ctx ends. A request that a dying host did not answer is lost: the recorder gives
+// up then, the room is polled as after any end, and the next session joins the same recording.
+func (s *Service) serveRefresh(ctx context.Context, process Process, followed *session, roomJSON []byte, requests refreshRequests) {
 	logger := s.about(followed.streamer()).With("session", followed.id)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case reason := <-wishes:
+		case reason := <-requests:
 			logger.Info("the recorder wants new addresses", "reason", reason)
 		}
 		s.refresh(ctx, logger, process, followed, roomJSON)

@@ -13,9 +13,9 @@ import (
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
-func wish() recorder.RefreshWanted { return recorder.RefreshWanted{Reason: "403"} }
+func refreshWanted() recorder.RefreshWanted { return recorder.RefreshWanted{Reason: "403"} }
 
-func TestWishForNewAddressesIsAnswered(t *testing.T) {
+func TestRequestForNewAddressesIsAnswered(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.refreshPause = time.Millisecond
@@ -29,7 +29,7 @@ func TestWishForNewAddressesIsAnswered(t *testing.T) {
 	}
 	s := h.start()
 	id := h.begin(s)
-	h.process.emit(id, recorder.MediaArrived{}, wish())
+	h.process.emit(id, recorder.MediaArrived{}, refreshWanted())
 	h.until("new addresses", func() bool { return h.process.refreshes() == 1 })
 	if got := h.process.refreshed[0][0]; got.URL != "http://cdn/2.flv" || got.Headers["Referer"] != "r" {
 		t.Errorf("handed over %+v", got)
@@ -37,15 +37,15 @@ func TestWishForNewAddressesIsAnswered(t *testing.T) {
 	if want := `http://room/1?a=1&b=2 [{"x_qn": 1, "delay": 3600, "filtering_threshold": 0} {"x_qn": 2}]`; settings != want {
 		t.Errorf("asked with %s", settings)
 	}
-	h.process.emit(id, wish())
+	h.process.emit(id, refreshWanted())
 	h.until("once more", func() bool { return h.process.refreshes() == 2 })
 	h.process.emit(id, h.closed(id, 1), recorder.Ended{Reason: recorder.EndEOF})
 	h.untilRows(1, "segments")
 	<-h.asked
 }
 
-// However often a recorder wishes, the platform is asked once in a while only.
-func TestManyWishesAreOne(t *testing.T) {
+// However often a recorder wants new addresses, the platform is asked once in a while only.
+func TestManyRequestsAreOne(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.refreshPause = time.Hour
@@ -53,17 +53,17 @@ func TestManyWishesAreOne(t *testing.T) {
 	id := h.begin(s)
 	h.process.emit(id, recorder.MediaArrived{})
 	for range 50 {
-		h.process.emit(id, wish())
+		h.process.emit(id, refreshWanted())
 	}
 	h.until("new addresses", func() bool { return h.process.refreshes() == 1 })
 	h.process.emit(id, h.closed(id, 1))
-	h.untilRows(1, "segments") // all wishes are behind it
+	h.untilRows(1, "segments") // all requests are behind it
 	if n := h.rooms.times(); n != 1 {
 		t.Errorf("the platform was asked %d times", n)
 	}
 }
 
-func TestWishIsRepeatedAFewTimesWhenThePlatformIsAway(t *testing.T) {
+func TestRequestIsRepeatedAFewTimesWhenThePlatformIsAway(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.refreshPause = time.Hour
@@ -74,14 +74,14 @@ func TestWishIsRepeatedAFewTimesWhenThePlatformIsAway(t *testing.T) {
 		return live, nil
 	}
 	id := h.begin(h.start())
-	h.process.emit(id, recorder.MediaArrived{}, wish())
+	h.process.emit(id, recorder.MediaArrived{}, refreshWanted())
 	h.until("new addresses", func() bool { return h.process.refreshes() == 1 })
 	if n := h.rooms.times(); n != refreshTries {
 		t.Errorf("asked %d times", n)
 	}
 }
 
-func TestWishThatCannotBeAnswered(t *testing.T) {
+func TestRequestThatCannotBeAnswered(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		err   error
@@ -99,7 +99,7 @@ func TestWishThatCannotBeAnswered(t *testing.T) {
 			h.refreshPause = time.Millisecond
 			h.rooms.resolve = func(context.Context, string, ...[]byte) (extractor.Status, error) { return extractor.Offline, test.err }
 			id := h.begin(h.start())
-			h.process.emit(id, recorder.MediaArrived{}, wish())
+			h.process.emit(id, recorder.MediaArrived{}, refreshWanted())
 			h.until("asked", func() bool { return h.rooms.times() == test.asked })
 			// The session is left to its recorder, and what it still brings is kept.
 			h.process.emit(id, h.closed(id, 1), recorder.Ended{Reason: recorder.EndEOF})
@@ -116,7 +116,7 @@ func TestWishThatCannotBeAnswered(t *testing.T) {
 }
 
 // The end of the session, and of the host, cut a question that hangs; events are committed meanwhile.
-func TestWishThatHangsHoldsNothingUp(t *testing.T) {
+func TestRequestThatHangsHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	asking := make(chan struct{}, 2)
@@ -127,14 +127,14 @@ func TestWishThatHangsHoldsNothingUp(t *testing.T) {
 	}
 	s := h.start()
 	id := h.begin(s)
-	h.process.emit(id, recorder.MediaArrived{}, wish())
+	h.process.emit(id, recorder.MediaArrived{}, refreshWanted())
 	<-asking
 	h.process.emit(id, h.closed(id, 1), recorder.Ended{Reason: recorder.EndEOF})
 	h.untilRows(1, "segments")
 	<-h.asked
 
 	id = h.begin(s)
-	h.process.emit(id, wish())
+	h.process.emit(id, refreshWanted())
 	<-asking
 	s.kill()
 }

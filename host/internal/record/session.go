@@ -92,9 +92,9 @@ func (s *Service) watch(ctx context.Context, followed *session) error {
 	}
 	logger := s.about(followed.streamer()).With("session", followed.id)
 	ctx, cancel := context.WithCancel(ctx)
-	wanted := make(wishes, 1)
+	wanted := make(refreshRequests, 1)
 	var granting sync.WaitGroup
-	granting.Go(func() { s.grant(ctx, process, followed, row.Room, wanted) })
+	granting.Go(func() { s.serveRefresh(ctx, process, followed, row.Room, wanted) })
 	defer granting.Wait()
 	defer cancel()
 	return process.Watch(ctx, followed.id.String(), row.LastSeq, func(event recorder.Event) error {
