@@ -57,7 +57,8 @@ func WithUserAgent(s string) Option { return func(c *Client) { c.userAgent = s }
 func WithHeader(key, value string) Option { return func(c *Client) { c.header.Add(key, value) } }
 
 // WithTransport replaces the network, for tests and for platforms that need their own TLS settings. An *http.Transport is made
-// to connect as Guard.Transport says; of another one, only addresses that a URL names are checked.
+// to connect as Guard.Transport says, and so is for one client only; several share what Guard.Transport returned. Of another one, only
+// addresses that a URL names are checked.
 func WithTransport(t http.RoundTripper) Option { return func(c *Client) { c.http.Transport = t } }
 
 // WithGuard replaces the guard that the operator's settings make, for tests and for hosts that nobody but the author chose.
