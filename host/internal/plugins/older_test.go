@@ -109,8 +109,13 @@ func (w *world) startOlder(stopped string) (pid int, instance string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	waited := make(chan struct{})
+	w.t.Cleanup(func() { _ = command.Process.Kill(); <-waited })
 	greeting, err := bufio.NewReader(output).ReadString('\n')
+	go func() { // a child that nobody waits for stays in the list of processes
+		_ = command.Wait()
+		close(waited)
+	}()
 	parts := strings.Split(greeting, "|")
 	if err != nil || len(parts) < 4 {
 		w.t.Fatalf("greeting %q, %v", greeting, err)
@@ -123,7 +128,6 @@ func (w *world) startOlder(stopped string) (pid int, instance string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	go func() { _ = command.Wait() }() // a child that nobody waits for stays in the list of processes
 	return pid, instance
 }
 
