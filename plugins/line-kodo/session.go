@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ const (
 	maxBlocks = 16 << 10
 	// maxContext bounds what names one block; it has some hundred characters.
 	maxContext = 4 << 10
+	// maxCheckpoint is the most that the host keeps, and a little less.
+	maxCheckpoint = 4<<20 - 4<<10
 	// maxFetchURLs and maxHeaders bound what a preupload grants.
 	maxFetchURLs, maxHeaders = 16, 32
 	// maxGrantAge is when a grant is not worth resuming with: Bilibili refuses to fetch after five days. Half a day is left to finish.
@@ -134,8 +137,8 @@ func decodeSession(checkpoint []byte) (*session, error) {
 			return nil, errors.New("it names a block by what is no context")
 		}
 	}
-	if (s.Made && len(s.missing()) > 0) || (s.Fetched && !s.Made) {
-		return nil, errors.New("it is finished without all blocks")
+	if s.Fetched && !s.Made {
+		return nil, errors.New("it is finished without having been made")
 	}
 	return &s, nil
 }
@@ -194,6 +197,36 @@ func (s *session) locate(memberScheme string) error {
 	return nil
 }
 
+// checkpoint is the session for the host to keep. What names the blocks is of no use any more once the file is made. Where it
+// would be too large, the last blocks are left out: a later run sends them again.
+func (s *session) checkpoint() ([]byte, error) {
+	kept := *s
+	if s.Made {
+		kept.Blocks = make([]block, len(s.Blocks))
+	}
+	encoded, err := json.Marshal(&kept)
+	if err != nil || len(encoded) <= maxCheckpoint {
+		return encoded, err
+	}
+	kept.Blocks = slices.Clone(s.Blocks)
+	for i, excess := len(kept.Blocks)-1, len(encoded)-maxCheckpoint; i >= 0 && excess > 0; i-- {
+		excess -= len(kept.Blocks[i].Context)
+		kept.Blocks[i] = block{}
+	}
+	return json.Marshal(&kept)
+}
+
+// chunks shows which blocks are stored.
+func (s *session) chunks() *line.Chunks {
+	chunks := line.NewChunks(s.File.Size, blockSize)
+	for i, b := range s.Blocks {
+		if b.Context != "" || s.Made {
+			chunks.Mark(i)
+		}
+	}
+	return chunks
+}
+
 // missing are the blocks that Qiniu does not have, from 0.
 func (s *session) missing() []int {
 	var blocks []int
@@ -212,6 +245,9 @@ func (s *session) span(index int) (start, size int64) {
 }
 
 func (s *session) ackedBytes() int64 {
+	if s.Made {
+		return s.File.Size
+	}
 	var bytes int64
 	for i, b := range s.Blocks {
 		if b.Context != "" {

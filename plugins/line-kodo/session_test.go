@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,6 @@ func TestCheckpointsThatCannotBeTrustedAreRefused(t *testing.T) {
 		"a block too few":       func(s *session) { s.Blocks = s.Blocks[:2] },
 		"context with a comma":  func(s *session) { s.Blocks[0].Context = "a,b" },
 		"context with a break":  func(s *session) { s.Blocks[0].Context = "a\nb" },
-		"made without a block":  func(s *session) { s.Made = true },
 		"fetched but not made":  func(s *session) { s.Blocks[1].Context, s.Fetched = "two", true },
 		"no key":                func(s *session) { s.Key = "" },
 		"token with a break":    func(s *session) { s.Token = "a\r\nb" },
@@ -74,6 +74,34 @@ func TestAddressesAreNeverWeakerThanTheCreatorCentres(t *testing.T) {
 	}
 }
 
+// A host keeps only so much: what names the last blocks of a very long file is left out, and sent again by a later run.
+func TestACheckpointIsNeverTooLarge(t *testing.T) {
+	s := validSession()
+	s.File.Size = maxBlocks * blockSize
+	s.Blocks = make([]block, maxBlocks)
+	for i := range s.Blocks {
+		s.Blocks[i] = block{Context: strings.Repeat("x", 500), Expires: 1767830400}
+	}
+	encoded, err := s.checkpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := mustDecode(t, encoded)
+	if n := len(kept.missing()); len(encoded) > maxCheckpoint || n == 0 || n > maxBlocks*3/4 || kept.missing()[0] != maxBlocks-n {
+		t.Errorf("%d bytes with %d of %d blocks left out", len(encoded), n, maxBlocks)
+	}
+	if len(s.missing()) != 0 {
+		t.Error("the session itself forgot them")
+	}
+	s.Made = true
+	if encoded, err = s.checkpoint(); err != nil || strings.Contains(string(encoded), "xxx") {
+		t.Errorf("a file that is made keeps what named its blocks (%v)", err)
+	}
+	if kept = mustDecode(t, encoded); kept.ackedBytes() != s.File.Size || kept.chunks().Marked() != maxBlocks {
+		t.Errorf("%d of %d bytes are acknowledged", kept.ackedBytes(), s.File.Size)
+	}
+}
+
 // What decodeSession accepts must be usable without a panic.
 func FuzzDecodeSession(f *testing.F) {
 	f.Add([]byte(`{}`))
@@ -84,7 +112,7 @@ func FuzzDecodeSession(f *testing.F) {
 			return
 		}
 		s.forgetExpired(time.Now())
-		if bytes := s.ackedBytes(); bytes < 0 || bytes > s.File.Size || (len(s.missing()) == 0) != (bytes == s.File.Size) {
+		if bytes := s.ackedBytes(); bytes < 0 || bytes > s.File.Size || (s.Made || len(s.missing()) == 0) != (bytes == s.File.Size) {
 			t.Fatalf("%d of %d bytes are acknowledged", bytes, s.File.Size)
 		}
 		for _, index := range s.missing() {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -141,14 +140,15 @@ func (t *transfer) tellAlong(cancel context.CancelFunc) (err error) {
 // tell reports the session as it is. The lock is not held while the host listens: it may be slow.
 func (t *transfer) tell() error {
 	t.mu.Lock()
-	checkpoint, err := json.Marshal(t.session)
-	acknowledged, unheard := t.session.ackedBytes(), t.unheard
+	checkpoint, err := t.session.checkpoint()
+	progress := line.Progress{AcknowledgedBytes: t.session.ackedBytes(), Checkpoint: checkpoint, Chunks: t.session.chunks()}
+	unheard := t.unheard
 	t.unheard = nil
 	t.mu.Unlock()
 	if err != nil {
 		return sdk.Errorf(sdk.Bug, "encode checkpoint: %w", err)
 	}
-	if err := t.report(line.Progress{AcknowledgedBytes: acknowledged, Checkpoint: checkpoint}); err != nil {
+	if err := t.report(progress); err != nil {
 		return sdk.Errorf(sdk.Unavailable, "report progress: %w", err)
 	}
 	for _, heard := range unheard {
