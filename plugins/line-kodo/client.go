@@ -48,6 +48,7 @@ func newClient(userAgent string) *client {
 	return &client{http: &http.Client{Transport: transport, CheckRedirect: noRedirects}, userAgent: userAgent}
 }
 
+// close ends idle connections, as tests want it; a process of a plugin ends with them.
 func (c *client) close() { c.http.CloseIdleConnections() }
 
 // request is one HTTP request. url is complete; body is nil for none.

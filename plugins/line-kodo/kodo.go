@@ -82,12 +82,6 @@ func routesOf(o options) []route {
 	return routes
 }
 
-// Close ends idle connections.
-func (k *kodo) Close() error { //nolint:unparam // io.Closer, by which the SDK finds it
-	k.client.close()
-	return nil
-}
-
 // Upload implements line.Line. It begins anew over each route at most once, and once more for a session that the storage
 // gave up: an endless circle of new sessions would send a file again and again.
 func (k *kodo) Upload(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {

@@ -44,7 +44,7 @@ func newTestKodo(t testing.TB, o options) *kodo {
 	for _, p := range []*patience{&k.callRetry, &k.blockRetry, &k.finishRetry} {
 		p.first, p.most = 0, 0
 	}
-	t.Cleanup(func() { _ = k.Close() })
+	t.Cleanup(k.client.close)
 	return k
 }
 
