@@ -219,7 +219,8 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) (i
 
 const insertTimeline = `-- name: InsertTimeline :exec
 INSERT INTO recording_timeline (recording_id, session_id, seq, kind, cause, at, media_ms, length_ms, index, code, args)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+WHERE (SELECT count(*) FROM recording_timeline t WHERE t.recording_id = $1) < $12::bigint
 ON CONFLICT ON CONSTRAINT recording_timeline_event_key DO NOTHING
 `
 
@@ -235,8 +236,10 @@ type InsertTimelineParams struct {
 	Index       int32
 	Code        string
 	Args        []byte
+	Most        int64
 }
 
+// A recorder that tells of something all the time fills no disk with it.
 func (q *Queries) InsertTimeline(ctx context.Context, arg InsertTimelineParams) error {
 	_, err := q.db.Exec(ctx, insertTimeline,
 		arg.RecordingID,
@@ -250,6 +253,7 @@ func (q *Queries) InsertTimeline(ctx context.Context, arg InsertTimelineParams) 
 		arg.Index,
 		arg.Code,
 		arg.Args,
+		arg.Most,
 	)
 	return err
 }

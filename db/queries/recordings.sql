@@ -62,8 +62,10 @@ UPDATE recordings SET state = 'recording', resume_until = NULL, host_id = $2,
 WHERE id = $1 AND state <> 'ended';
 
 -- name: InsertTimeline :exec
+-- A recorder that tells of something all the time fills no disk with it.
 INSERT INTO recording_timeline (recording_id, session_id, seq, kind, cause, at, media_ms, length_ms, index, code, args)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+WHERE (SELECT count(*) FROM recording_timeline t WHERE t.recording_id = $1) < sqlc.arg(most)::bigint
 ON CONFLICT ON CONSTRAINT recording_timeline_event_key DO NOTHING;
 
 -- name: WaitRecording :exec

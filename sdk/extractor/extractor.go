@@ -1,4 +1,8 @@
 // Package extractor is for plugins that turn a room's URL into what is live there.
+//
+// An author writes an Extractor, hands its factory to Serve, and tests it with plugintest.Extractor. Status is what it answers,
+// Ref what it is asked; BatchResolver and sdk.HealthChecker are optional. Client, NewClient and Plugin are for hosts and
+// for tests.
 package extractor
 
 import (

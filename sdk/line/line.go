@@ -1,4 +1,8 @@
 // Package line is for plugins that bring a finished file into Bilibili's storage.
+//
+// An author writes a Line, hands its factory to Serve, and tests it with plugintest.Line. OpenSource reads the file and notices
+// when it changes, NewChunks keeps account of what is safe; Prober and sdk.HealthChecker are optional. Client, NewClient and
+// Plugin are for hosts and for tests.
 package line
 
 import "context"

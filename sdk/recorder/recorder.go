@@ -3,6 +3,10 @@
 // A recorder process is detached: it outlives the host that launched it, so that a crash, restart or upgrade of the
 // host does not cost a frame. This package owns that machinery (sessions, numbered events, acknowledgement, re-attach);
 // an author writes one blocking function.
+//
+// That is Recorder.Record: hand its factory to Serve, and test it with plugintest.Recorder. Request is what it is asked, Session
+// how it tells what happens, by one of the types that are a Payload; Recoverer and sdk.HealthChecker are optional. Client,
+// NewClient and Plugin are for hosts and for tests.
 package recorder
 
 import (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -145,6 +146,10 @@ func (s *session) permit(payload Payload) {
 		path = p.Path
 	case SegmentClosed:
 		path = p.Segment.Path
+	}
+	if path != "" && !strings.HasPrefix(path, s.request.PathPrefix+"_") {
+		s.logger.Error("a file does not lie under the path prefix of its session; the host refuses it", "path", path, "prefix", s.request.PathPrefix)
+		return
 	}
 	if path == "" || s.request.FileMode == 0 {
 		return

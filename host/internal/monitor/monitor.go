@@ -175,6 +175,8 @@ type scheduler struct {
 	global    []byte    // the configuration for all rooms, as it was read last
 	limit     int       // download_limit in it; 0: not read yet
 	freedAt   time.Time // when slots became free last
+	// firsts are the first rooms of each name; nil: to be found out again.
+	firsts map[roomName]*watched
 }
 
 // read takes over the list of streamers. When the database is away the list stays as it is.
@@ -219,6 +221,7 @@ func (s *scheduler) complain(ctx context.Context, err error) {
 // put adds a room or updates it, and tells whether it is new.
 func (s *scheduler) put(streamer db.Streamer, configuration settings.Configuration, due time.Time) bool {
 	interval, zone := configuration.PollInterval(), configuration.Zone()
+	s.firsts = nil
 	room, known := s.rooms[streamer.ID]
 	if !known {
 		room = &watched{streamer: streamer, interval: interval, due: due, trouble: written(streamer)}
@@ -245,6 +248,7 @@ func (s *scheduler) put(streamer db.Streamer, configuration settings.Configurati
 
 func (s *scheduler) drop(id int64, room *watched) {
 	delete(s.rooms, id)
+	s.firsts = nil
 	room.gone = true
 	if room.index >= 0 {
 		room.leave()

@@ -17,23 +17,25 @@ import (
 
 // twin is the first of the watched rooms that is the same as this one and was entered before it; nil: there is none.
 func (s *scheduler) twin(room *watched) *db.Streamer {
-	var first *db.Streamer
-	for _, other := range s.rooms {
-		if sameRoom(other.streamer, room.streamer) && (first == nil || other.streamer.ID < first.ID) {
-			first = &other.streamer
+	if s.firsts == nil {
+		s.firsts = make(map[roomName]*watched, len(s.rooms))
+		for _, one := range s.rooms {
+			name := nameOf(one.streamer)
+			if first := s.firsts[name]; first == nil || one.streamer.ID < first.streamer.ID {
+				s.firsts[name] = one
+			}
 		}
 	}
-	if first == nil {
+	name := nameOf(room.streamer)
+	first := s.firsts[name]
+	if name.id == "" || first == nil || first.streamer.ID >= room.streamer.ID {
 		return nil
 	}
-	copied := *first
+	copied := first.streamer
 	return &copied
 }
 
-// sameRoom tells whether a streamer was there before another one of the same room.
-func sameRoom(first, second db.Streamer) bool {
-	return first.ID < second.ID && first.RoomID != "" && first.RoomID == second.RoomID && first.Platform == second.Platform
-}
+func nameOf(streamer db.Streamer) roomName { return roomName{streamer.Platform, streamer.RoomID} }
 
 // named keeps the name that a platform has for a room, and refuses the room when another streamer has it already.
 func (s *scheduler) named(ctx context.Context, poll poll, status extractor.Status) error {
@@ -83,6 +85,7 @@ func (s *scheduler) takeNames() {
 	for id, name := range names {
 		if room := s.rooms[id]; room != nil {
 			room.streamer.Platform, room.streamer.RoomID = name.platform, name.id
+			s.firsts = nil
 		}
 	}
 }

@@ -445,3 +445,21 @@ func TestTimelineIsKeptWithTheRecording(t *testing.T) {
 		t.Errorf("broadcast %q", got)
 	}
 }
+
+// A recorder that tells of something all the time fills no disk with it, and is recorded on.
+func TestTimelineIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s := h.start()
+	id := h.begin(s)
+	h.process.emit(id, recorder.MediaArrived{})
+	h.untilRows(1, "recordings")
+	h.exec(`INSERT INTO recording_timeline (recording_id, session_id, seq, kind, cause, at, media_ms, length_ms, index)
+		SELECT 1, gen_random_uuid(), n, 'repaired', 'repair.dropped', now(), 0, 1, 0 FROM generate_series(1, $1::int) n`, maxTimeline-1)
+	h.touch(h.request(id).PathPrefix + "_001.flv")
+	h.process.emit(id, recorder.Timeline{Kind: recorder.TimelineRepaired}, recorder.Timeline{Kind: recorder.TimelineRepaired}, h.closed(id, 1))
+	h.untilRows(1, "segments")
+	if n := h.rows("recording_timeline"); n != maxTimeline {
+		t.Errorf("%d rows, want %d", n, maxTimeline)
+	}
+}

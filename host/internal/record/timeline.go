@@ -9,6 +9,9 @@ import (
 	"github.com/lubod/lubod/sdk/recorder"
 )
 
+// maxTimeline bounds what is kept of one recording: one event each ten seconds for more than a day.
+const maxTimeline = 10_000
+
 // keepTimeline commits what a recorder told of a stretch of the broadcast. What came before any media belongs to no recording,
 // and a kind of a newer recorder tells nothing.
 func (s *Service) keepTimeline(ctx context.Context, tx *change, row db.RecorderSession, event recorder.Event, told recorder.Timeline) error {
@@ -26,6 +29,7 @@ func (s *Service) keepTimeline(ctx context.Context, tx *change, row db.RecorderS
 	err = s.DB.WithTx(tx).InsertTimeline(ctx, db.InsertTimelineParams{
 		RecordingID: *row.RecordingID, SessionID: row.ID, Seq: event.Seq, Kind: string(told.Kind), Cause: string(told.Cause), At: at,
 		MediaMs: told.MediaTime.Milliseconds(), LengthMs: told.Length.Milliseconds(), Index: int32(told.Index), Code: db.Text(told.Code), Args: args,
+		Most: maxTimeline,
 	})
 	if err != nil {
 		return fmt.Errorf("insert timeline: %w", err)
