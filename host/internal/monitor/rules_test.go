@@ -260,3 +260,39 @@ func TestRoomThatIsThereTwiceIsRecordedOnce(t *testing.T) {
 	monitor.Changed(1)
 	h.until("the reason is gone", func() bool { return h.lastError("http://room/2") == "" })
 }
+
+// A room that is live at its very first poll must not slip through.
+func TestTwinThatIsLiveAtItsFirstPollIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 2)
+	h.exec("UPDATE streamers SET platform = 'platform', room_id = '7' WHERE id = 1")
+	h.rooms.resolve = func(_ context.Context, url string) (extractor.Status, error) {
+		if url == "http://room/1" {
+			return extractor.Status{RoomID: "7"}, nil
+		}
+		return extractor.Status{State: extractor.StateLive, RoomID: "7", Streams: broadcast.Streams}, nil
+	}
+	h.start()
+	h.until("the reason", func() bool { return h.lastError("http://room/2") != "" })
+	if n := h.rooms.begun(); n != 0 {
+		t.Errorf("%d recordings were begun", n)
+	}
+}
+
+// Once it is known, also after a restart, nobody is asked about it; a recording of it that runs already goes on.
+func TestKnownTwinIsNotAskedAbout(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 3)
+	h.exec("UPDATE streamers SET platform = 'platform', room_id = '7'")
+	h.exec("INSERT INTO streamers (url, platform, room_id) VALUES ('http://room/4', 'other', '7')") // the same name elsewhere
+	h.rooms.active = func(id int64) bool { return id == 3 }
+	h.rooms.stop = func(int64) error { t.Error("a recording was ended"); return nil }
+	h.start()
+	h.until("the reason", func() bool { return h.lastError("http://room/2") != "" && h.rooms.times("http://room/4") == 1 })
+	if n := h.rooms.times("http://room/2"); n != 0 {
+		t.Errorf("it was asked %d times", n)
+	}
+	if text := h.lastError("http://room/3") + h.lastError("http://room/4"); text != "" {
+		t.Errorf("the others say %q", text)
+	}
+}
