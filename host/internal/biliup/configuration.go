@@ -87,6 +87,7 @@ func configurationOut(ours object) object {
 	theirs := renamedOut(ours)
 	theirs["file_size"], theirs["segment_time"] = encoded(defaultSplitSize*mebibyte), encoded(clock(defaultSplitTime))
 	theirs["streamers"] = json.RawMessage("{}")
+	delete(theirs, "downloader")
 	if _, ok := theirs["user"]; !ok {
 		theirs["user"] = json.RawMessage("{}")
 	}
