@@ -85,12 +85,12 @@ func routesOf(o options) []route {
 // Upload implements line.Line. It begins anew over each route at most once, and once more for a session that the storage
 // gave up: an endless circle of new sessions would send a file again and again.
 func (k *kodo) Upload(ctx context.Context, file line.File, report func(line.Progress) error) (line.Result, error) {
-	src, err := openSource(file.Path)
+	src, err := line.OpenSource(file.Path)
 	if err != nil {
 		return line.Result{}, err
 	}
-	defer func() { _ = src.close() }()
-	if blocks := blockCount(src.identity.Size); blocks > maxBlocks {
+	defer func() { _ = src.Close() }()
+	if blocks := blockCount(src.Size()); blocks > maxBlocks {
 		return line.Result{}, sdk.Errorf(sdk.Unsupported, "the file has %d blocks, this line takes %d", blocks, maxBlocks)
 	}
 	s := k.resume(file, src)
@@ -111,14 +111,14 @@ func (k *kodo) Upload(ctx context.Context, file line.File, report func(line.Prog
 		default:
 			return line.Result{}, err
 		}
-		k.log.WarnContext(ctx, "upload starts over", "file", src.path, "bucket", routes[0].bucket, "host", routes[0].host, "reason", err)
+		k.log.WarnContext(ctx, "upload starts over", "file", src.Path(), "bucket", routes[0].bucket, "host", routes[0].host, "reason", err)
 		s = nil
 	}
 }
 
 // attempt goes on with a session, or with a new one over a route where there is none. It returns the one it used.
 func (k *kodo) attempt(
-	ctx context.Context, s *session, r route, file line.File, src *source, report func(line.Progress) error,
+	ctx context.Context, s *session, r route, file line.File, src *line.Source, report func(line.Progress) error,
 ) (*session, error) {
 	if s == nil {
 		var err error

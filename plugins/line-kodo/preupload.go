@@ -32,10 +32,10 @@ const (
 )
 
 // begin asks Bilibili for a place for the file. It is the only request with cookies.
-func (k *kodo) begin(ctx context.Context, r route, file line.File, src *source) (*session, error) {
+func (k *kodo) begin(ctx context.Context, r route, file line.File, src *line.Source) (*session, error) {
 	query := url.Values{
 		"bucket": {r.bucket}, "probe_version": {probeVersion}, "name": {announcedName(file)}, "r": {lineName}, "profile": {profile},
-		"ssl": {"0"}, "version": {webVersion}, "build": {webBuild}, "size": {strconv.FormatInt(src.identity.Size, 10)},
+		"ssl": {"0"}, "version": {webVersion}, "build": {webBuild}, "size": {strconv.FormatInt(src.Size(), 10)},
 	}
 	header := http.Header{"Referer": {referer}}
 	if len(file.Cookies) > 0 {
@@ -53,7 +53,7 @@ func (k *kodo) begin(ctx context.Context, r route, file line.File, src *source) 
 		}
 		s = &session{
 			Version: sessionVersion, Account: file.Cookies[accountCookie], Bucket: r.bucket, Host: r.host, GrantedUnixMS: k.now().UnixMilli(),
-			grant: granted, File: src.identity, Blocks: make([]block, blockCount(src.identity.Size)),
+			grant: granted, File: src.Identity(), Blocks: make([]block, blockCount(src.Size())),
 		}
 		return s.locate(k.member.Scheme)
 	})

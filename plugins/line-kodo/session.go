@@ -55,7 +55,7 @@ type session struct {
 	Host          string `json:"host,omitempty"` // a configured one; empty: that of the grant
 	GrantedUnixMS int64  `json:"granted_unix_ms"`
 	grant
-	File fileIdentity `json:"file"`
+	File line.Identity `json:"file"`
 	// Blocks are those of the file in order.
 	Blocks []block `json:"blocks"`
 	// Made is set once Qiniu joined the blocks, Fetched once Bilibili has the whole.
@@ -76,7 +76,7 @@ type block struct {
 func blockCount(size int64) int64 { return (size + blockSize - 1) / blockSize }
 
 // resume returns the session that the host's checkpoint describes, nil when it cannot be continued.
-func (k *kodo) resume(file line.File, src *source) *session {
+func (k *kodo) resume(file line.File, src *line.Source) *session {
 	if len(file.Checkpoint) == 0 {
 		return nil
 	}
@@ -85,7 +85,7 @@ func (k *kodo) resume(file line.File, src *source) *session {
 		err = k.usable(s, file, src)
 	}
 	if err != nil {
-		k.log.Info("checkpoint cannot be used, upload starts over", "file", src.path, "reason", err)
+		k.log.Info("checkpoint cannot be used, upload starts over", "file", src.Path(), "reason", err)
 		return nil
 	}
 	s.resumed = true
@@ -95,11 +95,11 @@ func (k *kodo) resume(file line.File, src *source) *session {
 	return s
 }
 
-func (k *kodo) usable(s *session, file line.File, src *source) error {
+func (k *kodo) usable(s *session, file line.File, src *line.Source) error {
 	if s.Account != file.Cookies[accountCookie] {
 		return errors.New("it belongs to another account, which could not submit the file for this one")
 	}
-	if s.File != src.identity {
+	if s.File != src.Identity() {
 		return errors.New("the file changed since")
 	}
 	if age := k.now().Sub(time.UnixMilli(s.GrantedUnixMS)); age > maxGrantAge && !s.Fetched {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/line"
 )
 
 func validSession() *session {
@@ -16,7 +17,7 @@ func validSession() *session {
 			Endpoint: "//upload.example", Key: "n1.mp4", Token: "a:b:c", Name: "n1", BizID: 1, FetchURL: "//fetch.example/ugc/n1.mp4?fetch=",
 			FetchURLs: []string{"//other.example/ugc/n1.mp4?fetch="}, FetchHeaders: map[string]string{"X-Upos-Auth": "x"},
 		},
-		File:   fileIdentity{Size: 2*blockSize + 1, MtimeNS: 1, Ends: "00"},
+		File:   line.Identity{Size: 2*blockSize + 1, MtimeNS: 1, HeadTailSHA256: "00"},
 		Blocks: []block{{Context: "one", Expires: 1767830400}, {}, {Context: "three"}},
 	}
 }
@@ -139,7 +140,7 @@ func FuzzAnswers(f *testing.F) {
 			a.err = sdk.Errorf(sdk.Unavailable, "status %d", status)
 		}
 		_, preErr := decodePreupload(a, bucket)
-		_, blockErr := blockOf(a, &section{})
+		_, blockErr := blockOf(a, &checksum{})
 		for _, err := range []error{preErr, blockErr, a.verdict("mkblk"), a.fetched()} {
 			if err != nil && (sdk.KindOf(err) == "" || err.Error() == "") {
 				t.Fatalf("no kind: %v", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lubod/lubod/sdk"
+	"github.com/lubod/lubod/sdk/line"
 )
 
 // slowestRate is the speed below which a block is taken for stalled, in bytes per second.
@@ -23,17 +24,19 @@ const (
 )
 
 // sendBlock sends one block until it is stored as it was sent.
-func (k *kodo) sendBlock(ctx context.Context, s *session, src *source, index int) (block, error) {
+func (k *kodo) sendBlock(ctx context.Context, s *session, src *line.Source, index int) (block, error) {
 	start, size := s.span(index)
-	section := &section{source: src, start: start, size: size}
+	section := src.Section(start, size)
 	limits := k.blockRetry
 	limits.timeout = max(limits.timeout, time.Duration(float64(size)/slowestRate*float64(time.Second)))
 	var stored block
 	err := limits.retry(ctx, func(ctx context.Context) error {
+		var sent checksum
 		a, err := k.client.send(ctx, request{
-			method: http.MethodPost, url: s.mkblkURL(index), header: s.upToken("application/octet-stream"), size: size, body: section.open(),
+			method: http.MethodPost, url: s.mkblkURL(index), header: s.upToken("application/octet-stream"), size: size,
+			body: sent.of(section.Open(), size),
 		})
-		if failure := section.failed(); failure != nil {
+		if failure := section.Failed(); failure != nil {
 			return failure
 		}
 		if err != nil {
@@ -42,7 +45,7 @@ func (k *kodo) sendBlock(ctx context.Context, s *session, src *source, index int
 		if err := a.verdict("mkblk"); err != nil {
 			return err
 		}
-		stored, err = blockOf(a, section)
+		stored, err = blockOf(a, &sent)
 		return err
 	})
 	if errors.Is(err, errPassing) {
@@ -51,7 +54,7 @@ func (k *kodo) sendBlock(ctx context.Context, s *session, src *source, index int
 	return stored, err
 }
 
-func blockOf(a answer, of *section) (block, error) {
+func blockOf(a answer, sent *checksum) (block, error) {
 	var said struct {
 		Context string  `json:"ctx"`
 		CRC32   *uint32 `json:"crc32"`
@@ -60,7 +63,7 @@ func blockOf(a answer, of *section) (block, error) {
 	if err := json.Unmarshal(a.body, &said); err != nil || !isContext(said.Context) {
 		return block{}, because(sdk.Bug, "mkblk: the answer names no context")
 	}
-	if crc, whole := of.sent(); !whole || (said.CRC32 != nil && *said.CRC32 != crc) {
+	if crc, whole := sent.whole(); !whole || (said.CRC32 != nil && *said.CRC32 != crc) {
 		return block{}, because(sdk.Unavailable, "mkblk: a block was damaged on its way", errPassing)
 	}
 	return block{Context: said.Context, Expires: max(said.Expires, 0)}, nil

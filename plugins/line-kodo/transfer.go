@@ -15,7 +15,7 @@ import (
 type transfer struct {
 	kodo    *kodo
 	session *session
-	source  *source
+	source  *line.Source
 	report  func(line.Progress) error
 
 	mu      sync.Mutex      // guards the session while blocks are sent, and unheard
@@ -30,7 +30,7 @@ const hearing = 200 * time.Millisecond
 // atOnce is how many blocks are sent at once when the host asks for threads.
 func atOnce(threads int) int { return min(max(threads, 1), maxThreads) }
 
-func newTransfer(k *kodo, s *session, src *source, report func(line.Progress) error) *transfer {
+func newTransfer(k *kodo, s *session, src *line.Source, report func(line.Progress) error) *transfer {
 	return &transfer{kodo: k, session: s, source: src, report: report, news: make(chan struct{}, 1)}
 }
 
@@ -43,7 +43,7 @@ func (t *transfer) run(ctx context.Context, threads int) error {
 		if err := t.sendBlocks(ctx, threads); err != nil {
 			return err
 		}
-		if err := t.source.unchanged(); err != nil {
+		if err := t.source.Unchanged(); err != nil {
 			return err
 		}
 		if err := t.kodo.makeFile(ctx, t.session); err != nil {
