@@ -62,7 +62,7 @@ func (q *Queries) GetSegmentWithUpload(ctx context.Context, id int64) (GetSegmen
 }
 
 const listRecordings = `-- name: ListRecordings :many
-SELECT r.id, r.streamer_id, r.url, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at, r.reason,
+SELECT r.id, r.streamer_id, r.url, r.remark, r.template_name, r.title, r.streamer_name, r.state, r.started_at, r.ended_at, r.reason,
        coalesce((SELECT g.path FROM segments g WHERE g.recording_id = r.id ORDER BY g.index LIMIT 1), '')::text AS video_path,
        coalesce(s.id, 0)::bigint AS submission_id, coalesce(s.state, '')::text AS submission_state, coalesce(s.title, '')::text AS submission_title, coalesce(s.aid, 0)::bigint AS aid,
        coalesce(s.bvid, '')::text AS bvid, coalesce(s.attempts, 0)::integer AS submission_attempts, coalesce(s.error, '')::text AS submission_error, s.reason AS submission_reason,
@@ -84,6 +84,7 @@ type ListRecordingsRow struct {
 	ID                 int64
 	StreamerID         *int64
 	URL                string
+	Remark             string
 	TemplateName       *string
 	Title              string
 	StreamerName       string
@@ -117,6 +118,7 @@ func (q *Queries) ListRecordings(ctx context.Context, arg ListRecordingsParams) 
 			&i.ID,
 			&i.StreamerID,
 			&i.URL,
+			&i.Remark,
 			&i.TemplateName,
 			&i.Title,
 			&i.StreamerName,

@@ -69,6 +69,34 @@ func (s *Server) StreamLogs(ctx context.Context, request StreamLogsRequestObject
 	return logStream{stream: of, reader: s.logs.Read(filter, last), asJSON: asJSON}, nil
 }
 
+// logTextParts are logParts for those who want a text.
+var logTextParts = map[GetLogsParamsFile][]string{
+	LogTextAll: logParts[LogFileAll], LogTextDownload: logParts[LogFileDownload], LogTextUpload: logParts[LogFileUpload],
+}
+
+// GetLogs answers the last lines of the log.
+func (s *Server) GetLogs(_ context.Context, request GetLogsRequestObject) (GetLogsResponseObject, error) {
+	params, filter, most := request.Params, logs.Filter{}, logs.Capacity
+	if params.Level != nil {
+		level, err := logs.ParseLevel(string(*params.Level))
+		if err != nil {
+			return nil, invalid("level", said(err, reason.APIRefused))
+		}
+		filter.Level = level
+	}
+	if params.File != nil {
+		filter.Parts = logTextParts[*params.File]
+	}
+	if params.Lines != nil {
+		most = *params.Lines
+	}
+	var text strings.Builder
+	for _, line := range s.logs.Last(filter, most) {
+		text.WriteString(line.Line() + "\n")
+	}
+	return GetLogs200TextResponse(text.String()), nil
+}
+
 // checkUpgrade refuses what is no WebSocket in the form of all other errors.
 func checkUpgrade(r *http.Request) error {
 	holds := func(header, word string) bool {

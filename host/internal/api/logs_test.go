@@ -65,6 +65,34 @@ func TestLogsAreFiltered(t *testing.T) {
 	}
 }
 
+func TestLogsAsText(t *testing.T) {
+	h := newWatched(t)
+	for query, want := range map[string][]string{
+		"":                   {"monitor: room", "upload: transfer", "chunk", "end token=***"},
+		"?lines=2":           {"chunk", "end token=***"},
+		"?level=error":       {"upload: transfer"},
+		"?file=upload.log":   {"upload: transfer", "chunk"},
+		"?file=download.log": {"monitor: room"},
+	} {
+		h.restart(t)
+		h.log.Info("room", "part", "monitor")
+		h.log.Error("transfer", "part", "upload")
+		h.log.Warn("chunk", "plugin", "line-upos")
+		h.log.Info("end", "token", "abc")
+		answer := h.api(t, "GET", "/logs"+query, "")
+		lines := strings.Split(strings.TrimSuffix(answer.body, "\n"), "\n")
+		if answer.status != http.StatusOK || len(lines) != len(want) {
+			t.Errorf("%s: %d %q", query, answer.status, answer.body)
+			continue
+		}
+		for i, line := range lines {
+			if !strings.Contains(line, want[i]) {
+				t.Errorf("%s: line %d is %q, want %q", query, i, line, want[i])
+			}
+		}
+	}
+}
+
 func TestLogsAsJSON(t *testing.T) {
 	h := newWatched(t)
 	h.log.Warn("segment closed", "part", "record", "streamer", 7, "took", time.Second, "token", "abc")

@@ -545,6 +545,51 @@ func (e UploadStatus) Valid() bool {
 	}
 }
 
+// Defines values for GetLogsParamsLevel.
+const (
+	GetLogsParamsLevelDebug GetLogsParamsLevel = "debug"
+	GetLogsParamsLevelError GetLogsParamsLevel = "error"
+	GetLogsParamsLevelInfo  GetLogsParamsLevel = "info"
+	GetLogsParamsLevelWarn  GetLogsParamsLevel = "warn"
+)
+
+// Valid indicates whether the value is a known member of the GetLogsParamsLevel enum.
+func (e GetLogsParamsLevel) Valid() bool {
+	switch e {
+	case GetLogsParamsLevelDebug:
+		return true
+	case GetLogsParamsLevelError:
+		return true
+	case GetLogsParamsLevelInfo:
+		return true
+	case GetLogsParamsLevelWarn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetLogsParamsFile.
+const (
+	LogTextAll      GetLogsParamsFile = "ds_update.log"
+	LogTextDownload GetLogsParamsFile = "download.log"
+	LogTextUpload   GetLogsParamsFile = "upload.log"
+)
+
+// Valid indicates whether the value is a known member of the GetLogsParamsFile enum.
+func (e GetLogsParamsFile) Valid() bool {
+	switch e {
+	case LogTextAll:
+		return true
+	case LogTextDownload:
+		return true
+	case LogTextUpload:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StreamLogsParamsLevel.
 const (
 	StreamLogsParamsLevelDebug StreamLogsParamsLevel = "debug"
@@ -1140,8 +1185,11 @@ type Recording struct {
 	ReasonArgs *ReasonArgs `json:"reason_args,omitempty"`
 
 	// ReasonCode The reason as a word for programs, finer than any other, which stays; absent when there is none.
-	ReasonCode *string   `json:"reason_code,omitempty"`
-	StartTime  time.Time `json:"start_time"`
+	ReasonCode *string `json:"reason_code,omitempty"`
+
+	// Remark That of the streamer when the recording began.
+	Remark    *string   `json:"remark,omitempty"`
+	StartTime time.Time `json:"start_time"`
 
 	// State waiting: the stream ended, and may come back as the same recording.
 	State       RecordingState `json:"state"`
@@ -1886,6 +1934,24 @@ type RetryHookParams struct {
 	Skip *bool `form:"skip,omitempty" json:"skip,omitempty"`
 }
 
+// GetLogsParams defines parameters for GetLogs.
+type GetLogsParams struct {
+	// Level The least level; by default info.
+	Level *GetLogsParamsLevel `form:"level,omitempty" json:"level,omitempty"`
+
+	// Lines How many lines at most; by default all that are kept, which are the last 1000.
+	Lines *int `form:"lines,omitempty" json:"lines,omitempty"`
+
+	// File As biliup's pages ask: download.log is what watches and records, upload.log what uploads, ds_update.log everything.
+	File *GetLogsParamsFile `form:"file,omitempty" json:"file,omitempty"`
+}
+
+// GetLogsParamsLevel defines parameters for GetLogs.
+type GetLogsParamsLevel string
+
+// GetLogsParamsFile defines parameters for GetLogs.
+type GetLogsParamsFile string
+
 // GetMyInfoParams defines parameters for GetMyInfo.
 type GetMyInfoParams struct {
 	// User A cookie file in the data directory.
@@ -2011,6 +2077,9 @@ type ServerInterface interface {
 	// LogoutUser End the session
 	// (GET /api/v1/logout)
 	LogoutUser(ctx echo.Context) error
+	// GetLogs The last lines of the log, as a text
+	// (GET /api/v1/logs)
+	GetLogs(ctx echo.Context, params GetLogsParams) error
 	// GetMyInfo Who a cookie file logs in as, asked at Bilibili
 	// (GET /api/v1/myinfo)
 	GetMyInfo(ctx echo.Context, params GetMyInfoParams) error
@@ -2317,6 +2386,38 @@ func (w *ServerInterfaceWrapper) LogoutUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.LogoutUser(ctx)
+	return err
+}
+
+// GetLogs converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLogs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLogsParams
+	// ------------- Optional query parameter "level" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "level", ctx.QueryParams(), &params.Level, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter level: %s", err))
+	}
+
+	// ------------- Optional query parameter "lines" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lines", ctx.QueryParams(), &params.Lines, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter lines: %s", err))
+	}
+
+	// ------------- Optional query parameter "file" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "file", ctx.QueryParams(), &params.File, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter file: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLogs(ctx, params)
 	return err
 }
 
@@ -2921,6 +3022,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/videos", wrapper.ListVideos, options.OperationMiddlewares["listVideos"]...)
 	router.GET(options.BaseURL+"/api/v1/events", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
 	router.GET(options.BaseURL+"/api/v1/ws/logs", wrapper.StreamLogs, options.OperationMiddlewares["streamLogs"]...)
+	router.GET(options.BaseURL+"/api/v1/logs", wrapper.GetLogs, options.OperationMiddlewares["getLogs"]...)
 	router.GET(options.BaseURL+"/api/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)
 	router.POST(options.BaseURL+"/api/v1/plugins/reload", wrapper.ReloadPlugins, options.OperationMiddlewares["reloadPlugins"]...)
 
@@ -4310,6 +4412,113 @@ func (response LogoutUser500JSONResponse) VisitLogoutUserResponse(w http.Respons
 type LogoutUser503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response LogoutUser503JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogsRequestObject struct {
+	Params GetLogsParams
+}
+
+type GetLogsResponseObject interface {
+	VisitGetLogsResponse(w http.ResponseWriter) error
+}
+
+type GetLogs200TextResponse string
+
+func (response GetLogs200TextResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type GetLogs400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetLogs400JSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogs401JSONResponse struct{ UnauthenticatedJSONResponse }
+
+func (response GetLogs401JSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogs403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetLogs403JSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogs429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetLogs429JSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogs500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetLogs500JSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogs503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetLogs503JSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9030,6 +9239,9 @@ type StrictServerInterface interface {
 	// LogoutUser End the session
 	// (GET /api/v1/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
+	// GetLogs The last lines of the log, as a text
+	// (GET /api/v1/logs)
+	GetLogs(ctx context.Context, request GetLogsRequestObject) (GetLogsResponseObject, error)
 	// GetMyInfo Who a cookie file logs in as, asked at Bilibili
 	// (GET /api/v1/myinfo)
 	GetMyInfo(ctx context.Context, request GetMyInfoRequestObject) (GetMyInfoResponseObject, error)
@@ -9459,6 +9671,31 @@ func (sh *strictHandler) LogoutUser(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(LogoutUserResponseObject); ok {
 		return validResponse.VisitLogoutUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLogs operation middleware
+func (sh *strictHandler) GetLogs(ctx echo.Context, params GetLogsParams) error {
+	var request GetLogsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLogs(ctx.Request().Context(), request.(GetLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLogs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLogsResponseObject); ok {
+		return validResponse.VisitGetLogsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -29,7 +29,7 @@ func (s *Server) ListRecordings(ctx context.Context, request ListRecordingsReque
 
 func recording(in reason.Language, row db.ListRecordingsRow) Recording {
 	r := Recording{
-		ID: row.ID, TemplateName: orNull(row.TemplateName), StreamTitle: row.Title, StreamerName: row.StreamerName, StartTime: row.StartedAt.UTC(),
+		ID: row.ID, TemplateName: orNull(row.TemplateName), StreamTitle: row.Title, StreamerName: row.StreamerName, Remark: &row.Remark, StartTime: row.StartedAt.UTC(),
 		VideoPath: row.VideoPath, EndTime: utc(row.EndedAt), State: RecordingState(row.State), StreamerID: orNull(row.StreamerID), URL: row.URL,
 		Submission: orNull[Submission](nil),
 	}

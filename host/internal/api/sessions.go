@@ -18,8 +18,11 @@ import (
 	"github.com/lubod/lubod/db"
 )
 
+// SessionCookie is the name of the cookie that a login sets.
+const SessionCookie = "lubod_session"
+
 const (
-	sessionCookie   = "lubod_session"
+	sessionCookie   = SessionCookie
 	sessionLifetime = 30 * 24 * time.Hour
 	sessionUser     = "user"
 	// sessionPassword is the version of the password that the session began with.

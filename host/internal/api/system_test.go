@@ -139,7 +139,7 @@ func TestRecordingsAndTheirFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry := func(id int, path, submission string) string {
-		return fmt.Sprintf(`{"id":%d,"template_name":"默认模板","stream_title":"直播标题","streamer_name":"主播名称","start_time":"2025-01-10T12:00:00Z","video_path":%q,
+		return fmt.Sprintf(`{"id":%d,"template_name":"默认模板","stream_title":"直播标题","streamer_name":"主播名称","remark":"","start_time":"2025-01-10T12:00:00Z","video_path":%q,
 			"end_time":"2025-01-10T13:00:00Z","state":"ended","streamer_id":1,"url":"https://a.example/1","submission":%s}`, id, path, submission)
 	}
 	first := entry(1, "/data/recordings/1_part1.flv", `{"state":"waiting","title":"","aid":0,"bvid":"","attempts":0,"error":"waits for uploads","reason_code":"error.other","reason_args":{"text":"waits for uploads"},"action":{"kind":"open"}}`)

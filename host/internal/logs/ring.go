@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -94,6 +95,21 @@ func (r *Ring) Read(filter Filter, last int) *Reader {
 		}
 	}
 	return reader
+}
+
+// Last are the last lines that the filter takes, at most that many, the oldest first.
+func (r *Ring) Last(filter Filter, most int) []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var lines []Record
+	for seq := r.next; len(lines) < most && seq > r.oldest(); {
+		seq--
+		if line := r.at(seq); filter.Takes(line) {
+			lines = append(lines, line)
+		}
+	}
+	slices.Reverse(lines)
+	return lines
 }
 
 // Next waits for lines. dropped tells how many lines came and went before the first of them, since the reader was too
