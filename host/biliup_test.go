@@ -296,6 +296,61 @@ func (p *page) media(t *testing.T, daemon *hosttest.Daemon) {
 	}
 }
 
+// TestBiliupsPageOnOurOrigin serves a page as biliup's is exported, to a user of another name than the page's.
+func TestBiliupsPageOnOurOrigin(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"index.html": "their home", "streamers.html": "their rooms", "login.html": "their login"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	daemon := hosttest.New(t, hosttest.Options{Env: []string{"LUBOD_BILIUP_PAGE=" + dir}})
+	daemon.Start()
+	p := newPage(t, daemon.Client.Base())
+	p.call(t, "GET", "/streamers", "", 303)
+	p.call(t, "POST", "/api/v1/users/register", `{"username":"owner","password":"correct horse"}`, 200)
+	p.call(t, "POST", "/v1/users/login", `{"username":"biliup","password":"wrong horse"}`, 401)
+	if user := p.call(t, "POST", "/v1/users/login", `{"username":"biliup","password":"correct horse"}`, 200); !strings.Contains(string(user), `"owner"`) {
+		t.Errorf("logged in as %s", user)
+	}
+	for path, want := range map[string]string{"/": "their home", "/streamers": "their rooms", "/login": "<form", "/api/v1/docs": "<main>", "/assets/page.css": "body"} {
+		if got := p.call(t, "GET", path, "", 200); !strings.Contains(string(got), want) {
+			t.Errorf("%s is %.200s", path, got)
+		}
+	}
+	if log := p.call(t, "GET", "/static/ds_update.log", "", 200); !strings.Contains(string(log), "lubod is up") {
+		t.Errorf("the log: %.200s", log)
+	}
+	p.clientOfBiliup(t)
+}
+
+// clientOfBiliup is one that knows no other session than biliup's.
+func (p *page) clientOfBiliup(t *testing.T) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.base+"/v1/users/login", strings.NewReader(`{"username":"owner","password":"correct horse"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	sid := ""
+	for _, cookie := range response.Cookies() {
+		if cookie.Name == "biliup.sid" {
+			sid = "biliup.sid=" + cookie.Value
+		}
+	}
+	client := newPage(t, p.base)
+	client.call(t, "GET", "/v1/streamers", "", 200, "Cookie", sid)
+	client.call(t, "PUT", "/v1/streamers/1/pause", "", 404, "Cookie", sid)
+	client.call(t, "GET", "/v1/logout", "", 303, "Cookie", sid)
+	client.call(t, "GET", "/v1/streamers", "", 401, "Cookie", sid)
+}
+
 func TestBiliupsPathsCanBeSwitchedOff(t *testing.T) {
 	t.Parallel()
 	daemon := hosttest.New(t, hosttest.Options{Env: []string{"LUBOD_BILIUP_PATHS=false"}})

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/accounts"
@@ -133,14 +135,21 @@ func (h *Host) pace() (pipeline.Pace, error) {
 	return pipeline.DefaultPace().Scaled(factor), nil
 }
 
-// aroundAPI puts biliup's paths around the API.
+// aroundAPI puts biliup's paths, and its page where there is one, around the API.
 func (h *Host) aroundAPI(database *db.DB) func(http.Handler) http.Handler {
 	if !h.config.BiliupPaths {
 		return nil
 	}
-	return func(api http.Handler) http.Handler {
+	return func(served http.Handler) http.Handler {
 		return biliup.New(biliup.Options{
-			API: api, UserExists: database.AnyUser, Recordings: h.recordingsDir(),
+			API: served, SessionCookie: api.SessionCookie, Page: h.config.BiliupPage, UserExists: database.AnyUser, Recordings: h.recordingsDir(),
+			UserOfPage: func(ctx context.Context, name string) (string, error) {
+				meant, err := database.UserOfPage(ctx, name)
+				if errors.Is(err, pgx.ErrNoRows) {
+					return "", nil
+				}
+				return meant, err
+			},
 			Recorded: func(ctx context.Context, path string) (bool, error) {
 				files, err := database.RecordedFiles(ctx, []string{path})
 				return len(files) > 0, err

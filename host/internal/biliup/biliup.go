@@ -23,6 +23,12 @@ import (
 type Options struct {
 	// API is the handler of /api/v1.
 	API http.Handler
+	// SessionCookie is the name of the API's session cookie.
+	SessionCookie string
+	// Page is the folder of biliup's exported page; empty: it is not served.
+	Page string
+	// UserOfPage is the name of the user whom biliup's page means by the one that it always sends; empty: there is none.
+	UserOfPage func(ctx context.Context, name string) (string, error)
 	// UserExists tells whether anybody is registered.
 	UserExists func(ctx context.Context) (bool, error)
 	// Recordings is the folder whose media is under /static.
@@ -34,19 +40,23 @@ type Options struct {
 
 // Handler answers biliup's paths, and gives everything else to the API.
 type Handler struct {
-	api        http.Handler
-	userExists func(ctx context.Context) (bool, error)
-	recordings string
-	recorded   func(ctx context.Context, path string) (bool, error)
-	log        *slog.Logger
-	routes     []route
+	api           http.Handler
+	sessionCookie string
+	page          string
+	userOfPage    func(ctx context.Context, name string) (string, error)
+	userExists    func(ctx context.Context) (bool, error)
+	recordings    string
+	recorded      func(ctx context.Context, path string) (bool, error)
+	log           *slog.Logger
+	routes        []route
 }
 
 // New makes a handler.
 func New(options Options) *Handler {
-	h := &Handler{api: options.API, userExists: options.UserExists, recordings: options.Recordings, recorded: options.Recorded, log: options.Logger}
-	h.routes = table()
-	return h
+	return &Handler{
+		api: options.API, sessionCookie: options.SessionCookie, page: options.Page, userOfPage: options.UserOfPage, userExists: options.UserExists,
+		recordings: options.Recordings, recorded: options.Recorded, log: options.Logger, routes: table(),
+	}
 }
 
 // route is one of biliup's operations.
@@ -78,7 +88,7 @@ func table() []route {
 		{http.MethodPost, "/v1/users/register", register},
 		{http.MethodPost, "/v1/users/login", login},
 		{http.MethodGet, "/v1/users/biliup", isRegistered},
-		{http.MethodGet, "/v1/logout", passTo("/api/v1/logout")},
+		{http.MethodGet, "/v1/logout", logout},
 		{http.MethodGet, "/v1/get_qrcode", getQRCode},
 		{http.MethodPost, "/v1/login_by_qrcode", loginByQRCode},
 		{http.MethodGet, "/v1/videos", listVideos},
@@ -96,7 +106,7 @@ func table() []route {
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !slices.ContainsFunc([]string{"/v1/", "/bili/", "/static/"}, func(prefix string) bool { return strings.HasPrefix(r.URL.Path, prefix) }) {
-		h.api.ServeHTTP(w, r)
+		h.serveOthers(w, r)
 		return
 	}
 	secure(w.Header())
@@ -139,6 +149,18 @@ func (c *call) unlessStranger(one route, err error) error {
 		return strange
 	}
 	return err
+}
+
+// serveOthers answers on paths that are none of biliup's server: with its page, where there is one, or with the API.
+func (h *Handler) serveOthers(w http.ResponseWriter, r *http.Request) {
+	if h.page != "" {
+		c := &call{h: h, w: w, r: r}
+		defer c.contain()
+		if c.servePage() {
+			return
+		}
+	}
+	h.api.ServeHTTP(w, r)
 }
 
 // contain keeps a panic to the request that caused it.

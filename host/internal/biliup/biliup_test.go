@@ -75,7 +75,7 @@ func newStub(t *testing.T) *stub {
 func (s *stub) handler(t *testing.T, recordings string) *Handler {
 	t.Helper()
 	return New(Options{
-		API: s, UserExists: func(context.Context) (bool, error) { return true, nil }, Recordings: recordings,
+		API: s, SessionCookie: "lubod_session", UserExists: func(context.Context) (bool, error) { return true, nil }, Recordings: recordings,
 		Recorded: func(_ context.Context, path string) (bool, error) {
 			return strings.HasPrefix(filepath.Base(path), "recorded"), nil
 		}, Logger: slog.New(slog.DiscardHandler),
@@ -273,9 +273,9 @@ func TestTranslation(t *testing.T) {
 			answers: map[string]string{"POST /api/v1/login_by_qrcode": `{"filename":"data/1.json"}`}, asked: "POST /api/v1/login_by_qrcode", askedBody: `{"qrcode_key":"K"}`, want: `{"filename":"data/1.json"}`,
 		},
 		{
-			name: "sessions, the oldest first", method: "GET", path: "/v1/streamer-info",
-			answers: map[string]string{"GET /api/v1/streamer_info": `[{"id":2,"streamer_name":"n","stream_title":"t","url":"u","start_time":"2025-01-10T12:00:00Z"},{"id":1,"streamer_name":"n","stream_title":"t","url":"u","start_time":"2025-01-09T12:00:00.5Z"}]`},
-			want:    `[{"id":1,"name":"n","url":"u","title":"t","date":1736424000,"live_cover_path":""},{"id":2,"name":"n","url":"u","title":"t","date":1736510400,"live_cover_path":""}]`,
+			name: "sessions, the oldest first, by their room's remark", method: "GET", path: "/v1/streamer-info",
+			answers: map[string]string{"GET /api/v1/streamer_info": `[{"id":2,"streamer_name":"n","remark":"r","stream_title":"t","url":"u","start_time":"2025-01-10T12:00:00Z"},{"id":1,"streamer_name":"n","stream_title":"t","url":"u","start_time":"2025-01-09T12:00:00.5Z"}]`},
+			want:    `[{"id":1,"name":"n","url":"u","title":"t","date":1736424000,"live_cover_path":""},{"id":2,"name":"r","url":"u","title":"t","date":1736510400,"live_cover_path":""}]`,
 		},
 		{
 			name: "files of a session", method: "GET", path: "/v1/streamer-info/files/2", answers: map[string]string{"GET /api/v1/streamer_info/2/files": `[{"id":5,"streamer_info_id":2,"file_path":"r/a.flv","file_size":1}]`},

@@ -114,9 +114,7 @@ func (c *call) send(method, path string, body io.Reader, length int64) *answer {
 	a := &answer{status: http.StatusOK, header: make(http.Header)}
 	c.h.api.ServeHTTP(recorder{a, c.w}, c.request(method, path, body, length))
 	// A login or logout that happened on the way counts, whatever is answered.
-	for _, cookie := range a.header.Values("Set-Cookie") {
-		c.w.Header().Add("Set-Cookie", cookie)
-	}
+	c.h.addCookies(c.w.Header(), a.header)
 	return a
 }
 
@@ -129,6 +127,7 @@ func (c *call) request(method, path string, body io.Reader, length int64) *http.
 	r.RequestURI = r.URL.RequestURI()
 	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(body), length, nil
 	r.Header.Del("Content-Length")
+	c.h.withSession(r)
 	if r.Header.Get("Accept-Language") == "" {
 		r.Header.Set("Accept-Language", string(reason.Chinese)) // biliup speaks nothing else
 	}

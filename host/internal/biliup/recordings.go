@@ -1,17 +1,19 @@
 package biliup
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
 	"time"
 )
 
-// listRecordings answers live sessions, the oldest first.
+// listRecordings answers live sessions, the oldest first. A room is known by its remark there.
 func listRecordings(c *call) error {
 	var ours []struct {
 		ID           int64     `json:"id"`
 		StreamerName string    `json:"streamer_name"`
+		Remark       string    `json:"remark"`
 		StreamTitle  string    `json:"stream_title"`
 		URL          string    `json:"url"`
 		StartTime    time.Time `json:"start_time"`
@@ -22,7 +24,7 @@ func listRecordings(c *call) error {
 	theirs := make([]map[string]any, 0, len(ours))
 	for _, one := range slices.Backward(ours) {
 		theirs = append(theirs, map[string]any{
-			"id": one.ID, "name": one.StreamerName, "url": one.URL, "title": one.StreamTitle, "date": one.StartTime.Unix(), "live_cover_path": "",
+			"id": one.ID, "name": cmp.Or(one.Remark, one.StreamerName), "url": one.URL, "title": one.StreamTitle, "date": one.StartTime.Unix(), "live_cover_path": "",
 		})
 	}
 	return c.answer(theirs)

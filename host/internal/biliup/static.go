@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,6 +37,9 @@ func serveFile(c *call) error {
 		return err
 	}
 	name := c.argument
+	if slices.Contains(logFiles, name) {
+		return c.serveLog(name)
+	}
 	contentType, ok := mediaTypes[strings.ToLower(path.Ext(strings.TrimSuffix(name, growingSuffix)))]
 	if !ok {
 		return noFile()

@@ -40,6 +40,15 @@ func (c *call) enter(paths ...string) error {
 		return err
 	}
 	ours := object{"username": orAbsent(theirs["username"]), "password": orAbsent(theirs["password"])}
+	if len(paths) == 1 {
+		meant, err := c.userOfPage(valueOf[string](theirs["username"]))
+		if err != nil {
+			return err
+		}
+		if meant != "" {
+			ours["username"] = encoded(meant)
+		}
+	}
 	if token, ok := theirs["setup_token"]; ok && len(paths) > 1 {
 		ours["setup_token"] = token
 	}

@@ -49,6 +49,8 @@ type Config struct {
 	HookDirs string
 	// BiliupPaths answers on the paths that biliup's server has as well.
 	BiliupPaths bool
+	// BiliupPage is the folder of biliup's exported page, which is then served at "/"; empty: none. Absolute.
+	BiliupPage string
 	// TestPace multiplies every wait for the outside world (retries, look-ups, the follow-up of archives), so that a test
 	// lives through a day in seconds. A number above 0.
 	TestPace string
@@ -149,6 +151,12 @@ func Settings() []Setting {
 			toggle:  func(c *Config) *bool { return &c.BiliupPaths },
 		},
 		{
+			Flag: "biliup-page", Env: "LUBOD_BILIUP_PAGE",
+			Usage:   "folder of biliup's exported web page (with its index.html), to be served at /",
+			UsageZH: "biliup 网页导出后的目录（其中有 index.html），将在 / 提供",
+			field:   func(c *Config) *string { return &c.BiliupPage }, check: checkPage,
+		},
+		{
 			Env: "LUBOD_TEST_PACE", Default: "1",
 			Usage:   "for tests only: multiplies every wait for the outside world",
 			UsageZH: "仅供测试：所有等待外部世界的时间乘以此数",
@@ -197,6 +205,9 @@ func Load(flag func(name string) (string, bool), getenv func(name string) string
 	}
 	if err := c.readDatabaseURL(); err != nil {
 		problems = append(problems, fmt.Errorf("--database-url-file (or %s_FILE): %w", DatabaseURLVariable, err))
+	}
+	if c.BiliupPage != "" && !c.BiliupPaths {
+		problems = append(problems, errors.New("--biliup-page (or LUBOD_BILIUP_PAGE): the page works with biliup's paths only; leave out --biliup-paths=false"))
 	}
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
@@ -351,6 +362,20 @@ func checkDirs(value string) (string, error) {
 		dirs = append(dirs, filepath.Clean(dir))
 	}
 	return strings.Join(dirs, string(filepath.ListSeparator)), nil
+}
+
+func checkPage(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	dir, err := checkPath(value)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(filepath.Join(dir, "index.html")); err != nil || !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%q holds no index.html; write the folder that biliup's page was exported to", value)
+	}
+	return dir, nil
 }
 
 func checkAllowed(value string) (string, error) {

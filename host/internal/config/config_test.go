@@ -58,6 +58,25 @@ func TestLoadFlagWinsOverVariableOverDefault(t *testing.T) {
 	}
 }
 
+func TestLoadWantsAPageInTheFolderOfThePage(t *testing.T) {
+	dir := t.TempDir()
+	load := func(paths string) (Config, error) {
+		return Load(lookup(map[string]string{"biliup-page": dir, "biliup-paths": paths}), environment(nil))
+	}
+	if _, err := load("true"); err == nil || !strings.Contains(err.Error(), "--biliup-page (or LUBOD_BILIUP_PAGE): ") || !strings.Contains(err.Error(), "holds no index.html") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := load("true"); err != nil || got.BiliupPage != dir {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := load("false"); err == nil || !strings.Contains(err.Error(), "works with biliup's paths only") {
+		t.Errorf("without its paths: %v", err)
+	}
+}
+
 func TestLoadNamesEveryMistakeWithFlagAndVariable(t *testing.T) {
 	flags := map[string]string{"listen": "19159", "data-dir": " ", "plugins": "", "allow-run-hooks": "yes", "hosts": "rec.example, http://x:1"}
 	variables := map[string]string{
