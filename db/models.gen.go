@@ -284,10 +284,10 @@ type Streamer struct {
 	URL          string
 	TemplateName *string
 	Remark       string
-	// Seconds; 0 means no limit.
-	SplitTime int64
-	// MiB; 0 means no limit.
-	SplitSize int64
+	// Seconds; 0 means no limit; NULL: as the configuration says.
+	SplitTime *int64
+	// MiB; 0 means no limit; NULL: as the configuration says.
+	SplitSize *int64
 	// Configuration keys that differ from the global ones for this room.
 	Override []byte
 	Paused   bool

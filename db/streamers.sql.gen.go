@@ -142,8 +142,8 @@ type InsertStreamerParams struct {
 	URL                 string
 	TemplateName        *string
 	Remark              string
-	SplitTime           int64
-	SplitSize           int64
+	SplitTime           *int64
+	SplitSize           *int64
 	Override            []byte
 	FilenamePrefix      *string
 	Format              *string
@@ -534,8 +534,8 @@ type UpdateStreamerParams struct {
 	URL                 string
 	TemplateName        *string
 	Remark              string
-	SplitTime           int64
-	SplitSize           int64
+	SplitTime           *int64
+	SplitSize           *int64
 	Override            []byte
 	FilenamePrefix      *string
 	Format              *string

@@ -31,6 +31,9 @@ func (s *Server) GetConfiguration(ctx context.Context, _ GetConfigurationRequest
 	return GetConfiguration200JSONResponse(shown), nil
 }
 
+// keyWithoutEffect is no setting: it lists, in the answer, those that are kept and change nothing.
+const keyWithoutEffect = "without_effect"
+
 // shownConfiguration is the configuration as it may be shown: every key with what applies, secrets masked.
 func shownConfiguration(stored []byte, catalog *settings.Catalog) (Configuration, error) {
 	configuration, err := settings.Layered(stored)
@@ -45,6 +48,11 @@ func shownConfiguration(stored []byte, catalog *settings.Catalog) (Configuration
 	own, err := json.Marshal(configuration)
 	if err != nil {
 		return nil, err
+	}
+	if idle := catalog.WithoutEffect(options); len(idle) > 0 {
+		if shown[keyWithoutEffect], err = json.Marshal(idle); err != nil {
+			return nil, err
+		}
 	}
 	return shown, json.Unmarshal(own, &shown)
 }
@@ -117,7 +125,7 @@ func (s *Server) changes(raw json.RawMessage, before []byte, catalog *settings.C
 	if err != nil {
 		return changes{}, err
 	}
-	if unset := catalog.Unset(sent, stored); len(unset) > 0 {
+	if unset := append(catalog.Unset(sent, stored), keyWithoutEffect); len(sent) > 0 {
 		var named map[string]json.RawMessage
 		if err := json.Unmarshal(raw, &named); err != nil {
 			return changes{}, explainDecode(err)
@@ -154,6 +162,12 @@ func (s *Server) settings(raw json.RawMessage, before []byte, catalog *settings.
 	accepted, remove, err := catalog.Accept(sent, stored)
 	if err != nil {
 		return changes{}, keyProblem(err)
+	}
+	for key, value := range set {
+		if string(value) == "null" && !settings.Unlimited(key) {
+			delete(set, key)
+			remove = append(remove, key)
+		}
 	}
 	for key, value := range accepted {
 		if set[key], err = s.confined(catalog.Format(key), key, value); err != nil {

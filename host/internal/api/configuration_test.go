@@ -138,9 +138,75 @@ func TestConfigurationOfAPluginThatIsAway(t *testing.T) {
 	h := newWithOptions(t)
 	h.api(t, "PUT", "/configuration", `{"x_qn":20,"x_cookie":"a=b"}`).must(t, 200)
 	h.install()
-	away := `{` + ownDefaults + `,"x_qn":"********","x_cookie":"********"}`
+	away := `{` + ownDefaults + `,"x_qn":"********","x_cookie":"********","without_effect":["x_cookie","x_qn"]}`
 	equalJSON(t, h.api(t, "GET", "/configuration", "").must(t, 200).body, away)
 	equalJSON(t, h.api(t, "PUT", "/configuration", away).must(t, 200).body, away)
 	h.install(xOptions)
 	equalJSON(t, h.api(t, "GET", "/configuration", "").must(t, 200).body, `{`+ownDefaults+`,"x_qn":20,"x_cookie":"********","x_file":null}`)
+}
+
+func TestNullClearsASetting(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "PUT", "/configuration", `{"submit_api":"web","delay":5,"file_size":1000000001,"segment_time":"00:30:00"}`).must(t, 200)
+	var shown map[string]any
+	h.api(t, "PUT", "/configuration", `{"submit_api":null,"delay":null,"file_size":null}`).must(t, 200).decode(t, &shown)
+	if shown["submit_api"] != nil || shown["delay"] != 300.0 || shown["file_size"] != nil || shown["segment_time"] != "00:30:00" {
+		t.Errorf("cleared to %v", shown)
+	}
+	if stored := h.stored(t, "SELECT value::text FROM configuration"); stored != `{"file_size": null, "segment_time": "00:30:00"}` {
+		t.Errorf("stored is %s", stored)
+	}
+	h.api(t, "PUT", "/configuration", `{"segment_time":"half an hour"}`).refused(t, 400, "segment_time: ", "HH:MM:SS")
+}
+
+func TestRoomsInheritHowLongFilesGet(t *testing.T) {
+	h := newLoggedIn(t)
+	limits := func(body string) (got [2]int64) {
+		t.Helper()
+		var room Streamer
+		h.api(t, "PUT", "/streamers", body).must(t, 200).decode(t, &room)
+		return [2]int64{room.SplitTime, room.SplitSize}
+	}
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1"}`).must(t, 200)
+	h.api(t, "PUT", "/configuration", `{"file_size":1000000001,"segment_time":"00:30:00"}`).must(t, 200)
+	if got := limits(`{"id":1,"remark":"x"}`); got != [2]int64{1800, 954} {
+		t.Errorf("inherited: %v", got)
+	}
+	if got := limits(`{"id":1,"split_time":1800,"split_size":10}`); got != [2]int64{1800, 10} {
+		t.Errorf("one of its own: %v", got)
+	}
+	// What was shown and came back is no choice.
+	h.api(t, "PUT", "/configuration", `{"file_size":null,"segment_time":"00:10:00"}`).must(t, 200)
+	if got := limits(`{"id":1}`); got != [2]int64{600, 10} {
+		t.Errorf("after the configuration changed: %v", got)
+	}
+	if got := limits(`{"id":1,"split_size":null,"override":{"segment_time":"00:00:05"}}`); got != [2]int64{5, 0} {
+		t.Errorf("an override: %v", got)
+	}
+	if got := limits(`{"id":1,"split_time":0}`); got != [2]int64{0, 0} {
+		t.Errorf("no limit of its own: %v", got)
+	}
+}
+
+func TestSettingsTellWhereTheyComeFrom(t *testing.T) {
+	h := newLoggedIn(t)
+	h.api(t, "POST", "/streamers", `{"url":"https://a.example/1","split_time":60,"override":{"threads":5}}`).must(t, 200)
+	h.api(t, "PUT", "/configuration", `{"delay":5,"douyu_cdn":"ws","without_effect":["delay"]}`).must(t, 200)
+	var shown map[string]any
+	h.api(t, "GET", "/configuration", "").must(t, 200).decode(t, &shown)
+	if idle, ok := shown["without_effect"].([]any); !ok || len(idle) != 1 || idle[0] != "douyu_cdn" || shown["douyu_cdn"] != "ws" {
+		t.Errorf("the configuration is %v", shown)
+	}
+	var all, one map[string]EffectiveSetting
+	h.api(t, "GET", "/settings", "").must(t, 200).decode(t, &all)
+	h.api(t, "GET", "/settings?streamer=1", "").must(t, 200).decode(t, &one)
+	for key, want := range map[string][2]EffectiveSettingSource{
+		"lines": {SourceDefault, SourceDefault}, "delay": {SourceConfiguration, SourceConfiguration}, "threads": {SourceDefault, SourceOverride},
+		"segment_time": {SourceDefault, SourceStreamer}, "douyu_cdn": {SourceConfiguration, SourceConfiguration},
+	} {
+		if got := [2]EffectiveSettingSource{all[key].Source, one[key].Source}; got != want || all[key].Works != (key != "douyu_cdn") {
+			t.Errorf("%s: %v, works %t", key, got, all[key].Works)
+		}
+	}
+	h.api(t, "GET", "/settings?streamer=9", "").refused(t, 404, "no streamer with the id 9")
 }

@@ -92,6 +92,33 @@ func (e ArchiveFate) Valid() bool {
 	}
 }
 
+// Defines values for EffectiveSettingSource.
+const (
+	SourceConfiguration EffectiveSettingSource = "configuration"
+	SourceDefault       EffectiveSettingSource = "default"
+	SourceOverride      EffectiveSettingSource = "override"
+	SourcePlugin        EffectiveSettingSource = "plugin"
+	SourceStreamer      EffectiveSettingSource = "streamer"
+)
+
+// Valid indicates whether the value is a known member of the EffectiveSettingSource enum.
+func (e EffectiveSettingSource) Valid() bool {
+	switch e {
+	case SourceConfiguration:
+		return true
+	case SourceDefault:
+		return true
+	case SourceOverride:
+		return true
+	case SourcePlugin:
+		return true
+	case SourceStreamer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Format.
 const (
 	FormatFlv Format = "flv"
@@ -746,7 +773,7 @@ type ArchiveFate string
 // ArchivePre defines model for ArchivePre.
 type ArchivePre = map[string]json.RawMessage
 
-// Configuration defines model for Configuration.
+// Configuration All settings. without_effect, a list of their names, is there while some are kept that nothing takes at the moment: a plugin is away, or lubod has no use for them yet.
 type Configuration = map[string]json.RawMessage
 
 // ConfigurationChange defines model for ConfigurationChange.
@@ -759,6 +786,21 @@ type ConfigurationEvent = json.RawMessage
 //
 // Example: [{"run":"notify-send done","timeout":10}]
 type DownloadedProcessor = json.RawMessage
+
+// EffectiveSetting defines model for EffectiveSetting.
+type EffectiveSetting struct {
+	// Source default: nobody set it; plugin: the options of plugins.hcl; configuration: /configuration; override: that of the streamer; streamer: a field of the streamer itself. Each goes before those named before it.
+	Source EffectiveSettingSource `json:"source"`
+
+	// Value Secrets are answered as ********.
+	Value nullable.Nullable[json.RawMessage] `json:"value"`
+
+	// Works false: it is kept, and nothing that runs takes it.
+	Works bool `json:"works"`
+}
+
+// EffectiveSettingSource default: nobody set it; plugin: the options of plugins.hcl; configuration: /configuration; override: that of the streamer; streamer: a field of the streamer itself. Each goes before those named before it.
+type EffectiveSettingSource string
 
 // Error defines model for Error.
 type Error struct {
@@ -1329,14 +1371,15 @@ type Session struct {
 	LastUsedAt time.Time `json:"last_used_at"`
 }
 
-// SplitSize MB (1048576 bytes) per file; 0: no limit; null: 2048.
+// SplitSize MB (1048576 bytes) per file; 0: no limit; null: as file_size of the override or the configuration says.
 type SplitSize = int64
 
-// SplitTime Seconds per file; 0: no limit; null: 3600.
+// SplitTime Seconds per file; 0: no limit; null: as segment_time of the override or the configuration says.
 type SplitTime = int64
 
 // Status defines model for Status.
 type Status struct {
+	// Config All settings. without_effect, a list of their names, is there while some are kept that nothing takes at the moment: a plugin is away, or lubod has no use for them yet.
 	Config Configuration `json:"config"`
 
 	// DownloadSemaphore How many more recordings could start.
@@ -1457,10 +1500,10 @@ type StreamerChange struct {
 	// Example: [{"remux":"mp4"}]
 	SegmentProcessor nullable.Nullable[SegmentProcessor] `json:"segment_processor,omitempty"`
 
-	// SplitSize MB (1048576 bytes) per file; 0: no limit; null: 2048.
+	// SplitSize MB (1048576 bytes) per file; 0: no limit; null: as file_size of the override or the configuration says.
 	SplitSize nullable.Nullable[SplitSize] `json:"split_size,omitempty"`
 
-	// SplitTime Seconds per file; 0: no limit; null: 3600.
+	// SplitTime Seconds per file; 0: no limit; null: as segment_time of the override or the configuration says.
 	SplitTime nullable.Nullable[SplitTime] `json:"split_time,omitempty"`
 
 	// TemplateName The name of a template. It may be made later: until then the room records and publishes nothing. null or empty: publish
@@ -1541,10 +1584,10 @@ type StreamerDraft struct {
 	// Example: [{"remux":"mp4"}]
 	SegmentProcessor nullable.Nullable[SegmentProcessor] `json:"segment_processor,omitempty"`
 
-	// SplitSize MB (1048576 bytes) per file; 0: no limit; null: 2048.
+	// SplitSize MB (1048576 bytes) per file; 0: no limit; null: as file_size of the override or the configuration says.
 	SplitSize nullable.Nullable[SplitSize] `json:"split_size,omitempty"`
 
-	// SplitTime Seconds per file; 0: no limit; null: 3600.
+	// SplitTime Seconds per file; 0: no limit; null: as segment_time of the override or the configuration says.
 	SplitTime nullable.Nullable[SplitTime] `json:"split_time,omitempty"`
 
 	// TemplateName The name of a template. It may be made later: until then the room records and publishes nothing. null or empty: publish
@@ -1964,6 +2007,12 @@ type GetProxyParams struct {
 	URL string `form:"url" json:"url"`
 }
 
+// GetSettingsParams defines parameters for GetSettings.
+type GetSettingsParams struct {
+	// Streamer The id of a streamer, for what applies to that room.
+	Streamer *int64 `form:"streamer,omitempty" json:"streamer,omitempty"`
+}
+
 // ListRecordingsParams defines parameters for ListRecordings.
 type ListRecordingsParams struct {
 	// Limit At most so many.
@@ -2110,6 +2159,9 @@ type ServerInterface interface {
 	// DeleteSession End a session of the caller
 	// (DELETE /api/v1/sessions/{id})
 	DeleteSession(ctx echo.Context, id ID) error
+	// GetSettings What applies, and where it comes from
+	// (GET /api/v1/settings)
+	GetSettings(ctx echo.Context, params GetSettingsParams) error
 	// GetStatus Everything that is under way, and why something is not
 	// (GET /api/v1/status)
 	GetStatus(ctx echo.Context) error
@@ -2547,6 +2599,24 @@ func (w *ServerInterfaceWrapper) DeleteSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.DeleteSession(ctx, id)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSettingsParams
+	// ------------- Optional query parameter "streamer" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "streamer", ctx.QueryParams(), &params.Streamer, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter streamer: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx, params)
 	return err
 }
 
@@ -2997,6 +3067,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/api/v1/streamers", wrapper.UpdateStreamer, options.OperationMiddlewares["updateStreamer"]...)
 	router.DELETE(options.BaseURL+"/api/v1/streamers/:id", wrapper.DeleteStreamer, options.OperationMiddlewares["deleteStreamer"]...)
 	router.POST(options.BaseURL+"/api/v1/streamers/:id/pause", wrapper.PauseStreamer, options.OperationMiddlewares["pauseStreamer"]...)
+	router.GET(options.BaseURL+"/api/v1/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
 	router.GET(options.BaseURL+"/api/v1/upload_streamers", wrapper.ListTemplates, options.OperationMiddlewares["listTemplates"]...)
 	router.POST(options.BaseURL+"/api/v1/upload_streamers", wrapper.SaveTemplate, options.OperationMiddlewares["saveTemplate"]...)
 	router.DELETE(options.BaseURL+"/api/v1/upload_streamers/:id", wrapper.DeleteTemplate, options.OperationMiddlewares["deleteTemplate"]...)
@@ -5658,6 +5729,130 @@ func (response DeleteSession500JSONResponse) VisitDeleteSessionResponse(w http.R
 type DeleteSession503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response DeleteSession503JSONResponse) VisitDeleteSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+	Params GetSettingsParams
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse map[string]EffectiveSetting
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetSettings400JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401JSONResponse struct{ UnauthenticatedJSONResponse }
+
+func (response GetSettings401JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetSettings403JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetSettings404JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetSettings429JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500JSONResponse struct{ InternalJSONResponse }
+
+func (response GetSettings500JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetSettings503JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9272,6 +9467,9 @@ type StrictServerInterface interface {
 	// DeleteSession End a session of the caller
 	// (DELETE /api/v1/sessions/{id})
 	DeleteSession(ctx context.Context, request DeleteSessionRequestObject) (DeleteSessionResponseObject, error)
+	// GetSettings What applies, and where it comes from
+	// (GET /api/v1/settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// GetStatus Everything that is under way, and why something is not
 	// (GET /api/v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
@@ -9936,6 +10134,31 @@ func (sh *strictHandler) DeleteSession(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(DeleteSessionResponseObject); ok {
 		return validResponse.VisitDeleteSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context, params GetSettingsParams) error {
+	var request GetSettingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

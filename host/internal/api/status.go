@@ -31,7 +31,7 @@ func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 		DownloadSemaphore: max(0, configuration.DownloadLimit-int(counts.Recordings)),
 		UpdateSemaphore:   max(0, configuration.UploadLimit-int(counts.Uploads)),
 	}
-	if status.Rooms, err = s.statusRooms(ctx, catalog); err != nil {
+	if status.Rooms, err = s.statusRooms(ctx, catalog, stored); err != nil {
 		return nil, err
 	}
 	if status.Recordings, err = s.statusRecordings(ctx); err != nil {
@@ -49,7 +49,7 @@ func (s *Server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 	return GetStatus200JSONResponse(status), nil
 }
 
-func (s *Server) statusRooms(ctx context.Context, catalog *settings.Catalog) ([]Room, error) {
+func (s *Server) statusRooms(ctx context.Context, catalog *settings.Catalog, stored []byte) ([]Room, error) {
 	streamers, err := s.db.StreamerStates(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *Server) statusRooms(ctx context.Context, catalog *settings.Catalog) ([]
 	for _, t := range templates {
 		byName[t.TemplateName] = template(t)
 	}
-	shown, doubts := masked(catalog), s.doubts(ctx)
+	shown, doubts := newRoomView(catalog, stored), s.doubts(ctx)
 	rooms := make([]Room, 0, len(streamers))
 	for _, row := range streamers {
 		state := streamerState(row, shown, doubts)

@@ -11,17 +11,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lubod/lubod/db"
 	"github.com/lubod/lubod/host/internal/reason"
-	"github.com/lubod/lubod/host/internal/settings"
 )
 
 const (
-	defaultSplitTime = 3600 // seconds
-	defaultSplitSize = 2048 // MiB
 	// maxURLBytes keeps a URL below what PostgreSQL takes into an index.
 	maxURLBytes = 2000
 )
@@ -33,7 +31,11 @@ func (s *Server) ListStreamers(ctx context.Context, _ ListStreamersRequestObject
 		return nil, err
 	}
 	states := make([]StreamerState, 0, len(rows))
-	shown, doubts := masked(s.plugins.Options()), s.doubts(ctx)
+	shown, err := s.roomView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	doubts := s.doubts(ctx)
 	for _, row := range rows {
 		states = append(states, streamerState(row, shown, doubts))
 	}
@@ -68,7 +70,7 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 	row, err := s.db.InsertStreamer(ctx, db.InsertStreamerParams{
 		Platform: platform, RoomKey: room,
 		URL: roomURL, TemplateName: wanted.TemplateName, Publish: wanted.Publish, Remark: valueOr(body.Remark, ""),
-		SplitTime: valueOr(body.SplitTime, defaultSplitTime), SplitSize: valueOr(body.SplitSize, defaultSplitSize), Override: override,
+		SplitTime: given(body.SplitTime), SplitSize: given(body.SplitSize), Override: override,
 		FilenamePrefix: wanted.FilenamePrefix, Format: wanted.Format, TimeRange: wanted.TimeRange, ExcludedKeywords: wanted.ExcludedKeywords,
 		Preprocessor: wanted.Preprocessor, SegmentProcessor: wanted.SegmentProcessor,
 		DownloadedProcessor: wanted.DownloadedProcessor, Postprocessor: wanted.Postprocessor,
@@ -81,7 +83,11 @@ func (s *Server) CreateStreamer(ctx context.Context, request CreateStreamerReque
 	}
 	s.wrote(ctx, "streamer created", "streamer", row.ID, "url", withoutQuery(row.URL))
 	s.rooms.Changed(row.ID)
-	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options().Masked))}, nil
+	shown, err := s.roomView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(shown.streamer(row))}, nil
 }
 
 // elsewhere refuses a room that another streamer watches under another spelling of its URL: it would be recorded and published
@@ -116,8 +122,11 @@ func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomUR
 	if err != nil {
 		return nil, err
 	}
-	catalog := s.plugins.Options()
-	unmasked := streamer(row, catalog.Masked)
+	shown, err := s.roomView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unmasked := shown.streamer(row)
 	unmasked.Override = rawOr(row.Override, "{}")
 	existing, err := json.Marshal(unmasked)
 	if err != nil {
@@ -126,7 +135,7 @@ func (s *Server) createdAlready(ctx context.Context, body *StreamerDraft, roomUR
 	if field := differs(wanted, existing); field != "" {
 		return nil, conflict("url", reason.New(reason.APIStreamerDiffers, "id", strconv.FormatInt(row.ID, 10), "field", field))
 	}
-	return CreateStreamer200JSONResponse{StreamerJSONResponse(streamer(row, catalog.Masked))}, nil
+	return CreateStreamer200JSONResponse{StreamerJSONResponse(shown.streamer(row))}, nil
 }
 
 // differs names the first field of an object that the other one has another value for. A null leaves the choice open.
@@ -170,8 +179,7 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 	if err != nil {
 		return nil, orNotFound(err, "streamer", body.ID)
 	}
-	shown := masked(s.plugins.Options())
-	if fields := changedFields(streamer(before, shown), streamer(after, shown)); len(fields) > 0 {
+	if fields := changedFields(change.view.streamer(before), change.view.streamer(after)); len(fields) > 0 {
 		s.wrote(ctx, "streamer changed", "streamer", after.ID, "fields", fields)
 	} else if !bytes.Equal(before.Override, after.Override) {
 		s.wrote(ctx, "streamer changed", "streamer", after.ID, "fields", []string{"override"}) // a secret
@@ -183,13 +191,14 @@ func (s *Server) UpdateStreamer(ctx context.Context, request UpdateStreamerReque
 	if text(before.TemplateName) != text(after.TemplateName) || !bytes.Equal(before.Override, after.Override) {
 		s.uploads.PublishingChanged()
 	}
-	return UpdateStreamer200JSONResponse{StreamerJSONResponse(streamer(after, shown))}, nil
+	return UpdateStreamer200JSONResponse{StreamerJSONResponse(change.view.streamer(after))}, nil
 }
 
 // streamerChange is a checked body of PUT /streamers.
 type streamerChange struct {
 	platform, room string // of url
 	body           *StreamerChange
+	view           *roomView
 	url            *string
 	override       []byte
 	options        streamerOptions
@@ -200,6 +209,9 @@ func (s *Server) plannedChange(ctx context.Context, body *StreamerChange) (strea
 	current, err := s.db.GetStreamer(ctx, body.ID)
 	if err != nil {
 		return change, orNotFound(err, "streamer", body.ID)
+	}
+	if change.view, err = s.roomView(ctx); err != nil {
+		return change, err
 	}
 	// A URL that stays the same stays accepted, even while its plugin is away.
 	if body.URL != nil && *body.URL != current.URL {
@@ -231,8 +243,8 @@ func (c streamerChange) apply(row db.Streamer) db.UpdateStreamerParams {
 		ID: row.ID, URL: row.URL, Override: row.Override,
 		TemplateName: templateName(kept(c.body.TemplateName, text(row.TemplateName), "")),
 		Remark:       kept(c.body.Remark, row.Remark, ""),
-		SplitTime:    kept(c.body.SplitTime, row.SplitTime, defaultSplitTime),
-		SplitSize:    kept(c.body.SplitSize, row.SplitSize, defaultSplitSize),
+		SplitTime:    ownLimit(c.body.SplitTime, row.SplitTime, c.view.streamer(row).SplitTime),
+		SplitSize:    ownLimit(c.body.SplitSize, row.SplitSize, c.view.streamer(row).SplitSize),
 
 		FilenamePrefix: row.FilenamePrefix, Format: row.Format, TimeRange: row.TimeRange, ExcludedKeywords: row.ExcludedKeywords,
 		Preprocessor: row.Preprocessor, SegmentProcessor: row.SegmentProcessor,
@@ -265,7 +277,11 @@ func (s *Server) DeleteStreamer(ctx context.Context, request DeleteStreamerReque
 	}
 	s.wrote(ctx, "streamer deleted", "streamer", row.ID, "url", withoutQuery(row.URL))
 	s.rooms.Changed(row.ID)
-	return DeleteStreamer200JSONResponse{StreamerJSONResponse(streamer(row, s.plugins.Options().Masked))}, nil
+	shown, err := s.roomView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return DeleteStreamer200JSONResponse{StreamerJSONResponse(shown.streamer(row))}, nil
 }
 
 // PauseStreamer resumes a paused streamer and pauses any other.
@@ -299,7 +315,11 @@ func (s *Server) PauseStreamer(ctx context.Context, request PauseStreamerRequest
 	if len(rows) == 0 {
 		return nil, notFound("streamer", request.ID)
 	}
-	return PauseStreamer200JSONResponse(streamerState(rows[0], s.plugins.Options().Masked, s.doubts(ctx))), nil
+	shown, err := s.roomView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return PauseStreamer200JSONResponse(streamerState(rows[0], shown, s.doubts(ctx))), nil
 }
 
 // stop ends a recording after the row was changed. The change stands whether that works or not, and an error answer
@@ -354,8 +374,8 @@ func (s *Server) override(ctx context.Context, raw json.RawMessage, before []byt
 }
 
 // streamerState says what a streamer does, and why not.
-func streamerState(row db.StreamerStatesRow, shown masker, doubts doubts) StreamerState {
-	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: streamer(row.Streamer, shown)}
+func streamerState(row db.StreamerStatesRow, shown *roomView, doubts doubts) StreamerState {
+	state := StreamerState{Status: RecordStatusIdle, UploadStatus: UploadStatusIdle, Inner: shown.streamer(row.Streamer)}
 	switch {
 	case row.Streamer.Paused:
 		state.Status = RecordStatusPause
@@ -400,27 +420,12 @@ func rejectedReason(bvid, words string) reason.Reason {
 	return reason.New(reason.SubmissionArchive, "bvid", bvid, "words", words)
 }
 
-// masker returns an override as it may be shown: without its secrets.
-type masker func(override []byte) json.RawMessage
-
-// masked is for many rows at once: most rooms have the same override, or none.
-func masked(catalog *settings.Catalog) masker {
-	known := make(map[string]json.RawMessage)
-	return func(override []byte) json.RawMessage {
-		shown, ok := known[string(override)]
-		if !ok {
-			shown = catalog.Masked(override)
-			known[string(override)] = shown
-		}
-		return shown
-	}
-}
-
 // streamer is a row as it may be shown.
-func streamer(row db.Streamer, shown masker) Streamer {
+func (v *roomView) streamer(row db.Streamer) Streamer {
+	shown := v.of(row.Override)
 	answer := Streamer{
 		ID: row.ID, URL: row.URL, TemplateName: orNull(row.TemplateName), Remark: row.Remark,
-		SplitTime: row.SplitTime, SplitSize: row.SplitSize, Override: shown(row.Override),
+		SplitTime: int64(shown.limits.SplitTime(row.SplitTime) / time.Second), SplitSize: mebibytes(shown.limits.SplitSize(row.SplitSize)), Override: shown.masked,
 		FilenamePrefix: orNull(row.FilenamePrefix), Format: orNull((*Format)(row.Format)), ExcludedKeywords: row.ExcludedKeywords,
 		Preprocessor: rawOr(row.Preprocessor, "[]"), SegmentProcessor: rawOr(row.SegmentProcessor, "[]"),
 		DownloadedProcessor: rawOr(row.DownloadedProcessor, "[]"), Postprocessor: rawOr(row.Postprocessor, "[]"),

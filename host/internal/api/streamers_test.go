@@ -245,7 +245,6 @@ func TestStreamerMistakesAreNamedAndChangeNothing(t *testing.T) {
 		"override unknown key":     {"POST", `{"url":"https://a.example/2","override":{"dely":1}}`, 400, []string{"override.dely: is not known here", "delay"}},
 		"override wrong type":      {"POST", `{"url":"https://a.example/2","override":{"delay":"1"}}`, 400, []string{"override.delay: must be a whole number, not a text"}},
 		"override out of bounds":   {"POST", `{"url":"https://a.example/2","override":{"threads":99}}`, 400, []string{"override.threads: must be from 1 to 64"}},
-		"override null key":        {"POST", `{"url":"https://a.example/2","override":{"threads":null}}`, 400, []string{"override.threads: must be a whole number, not null"}},
 		"a list":                   {"POST", `[]`, 400, []string{"the body must be a JSON object, not a list"}},
 		"null":                     {"POST", `null`, 400, []string{"the body must be a JSON object, not null"}},
 		"a text":                   {"POST", `"x"`, 400, []string{"the body must be a JSON object, not a text"}},
@@ -334,7 +333,7 @@ func TestStreamerStatesSayWhyNot(t *testing.T) {
 	}
 }
 
-func TestListTakesThreeQueriesWhateverTheNumberOfRooms(t *testing.T) {
+func TestListTakesFourQueriesWhateverTheNumberOfRooms(t *testing.T) {
 	h := newLoggedIn(t)
 	if _, err := h.db.Pool.Exec(t.Context(), `INSERT INTO streamers (url) SELECT 'https://a.example/' || n FROM generate_series(1, 1000) n`); err != nil {
 		t.Fatal(err)
@@ -357,8 +356,8 @@ func TestListTakesThreeQueriesWhateverTheNumberOfRooms(t *testing.T) {
 	if len(states) != 1000 {
 		t.Fatalf("%d streamers", len(states))
 	}
-	// The session, its user, the list.
-	if queries := counter.take(); len(queries) != 3 {
+	// The session, its user, the list, and what rooms inherit.
+	if queries := counter.take(); len(queries) != 4 {
 		t.Errorf("%d queries: %s", len(queries), strings.Join(queries, "\n"))
 	}
 }

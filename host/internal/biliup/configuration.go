@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
-	"time"
+
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // configurationNames are biliup's names for keys that have another one here.
@@ -18,28 +20,27 @@ var userKeys = []string{
 	"niconico-password", "niconico-user-session", "niconico-purge-credentials", "afreecatv_username", "afreecatv_password",
 }
 
-// neverNull are settings that always have a value: a null for one of them, as forms send it for an empty field, changes
-// nothing. For an option of a plugin it removes what was set.
-var neverNull = []string{
-	"lines", "threads", "download_limit", "upload_limit", "delay", "event_loop_interval", "filtering_threshold",
-	"filename_prefix", "use_live_cover", "file_mode", "folder_mode", "time_zone", "trash_days", "downloader",
+// pageKeys are settings of lubod itself that biliup has too, by their names here. Its page sends all settings at once, and
+// leaves out those that were emptied.
+var pageKeys = []string{
+	"lines", "threads", "submit_api", "download_limit", "upload_limit", "delay", "event_loop_interval", "filtering_threshold", "filename_prefix", "use_live_cover",
 }
 
-// Files are split per room here. These are what a room has that says nothing else.
-const (
-	defaultSplitTime = 3600
-	defaultSplitSize = 2048
-	mebibyte         = 1 << 20
-)
+// keyWithoutEffect is where the API lists settings that are kept and change nothing.
+const keyWithoutEffect = "without_effect"
+
+const mebibyte = 1 << 20
 
 func getConfiguration(c *call) error {
 	var ours object
 	if err := c.ask(http.MethodGet, "/api/v1/configuration", nil, &ours); err != nil {
 		return err
 	}
+	c.ignored(idle(ours))
 	return c.answer(configurationOut(ours))
 }
 
+// updateConfiguration replaces all settings that biliup has, as biliup does.
 func updateConfiguration(c *call) error {
 	c.names = configurationNames
 	theirs, err := c.body(http.MethodPut, "/api/v1/configuration")
@@ -51,14 +52,13 @@ func updateConfiguration(c *call) error {
 		return err
 	}
 	delete(theirs, "streamers")
-	shown := configurationOut(known)
-	for _, key := range []string{"file_size", "segment_time"} {
-		if string(theirs[key]) == string(shown[key]) {
-			delete(theirs, key) // the page sends back what it was shown
+	ours, ignored := configurationIn(theirs, known)
+	clearMissing(ours, known, !isNull(theirs["user"]))
+	for key, value := range ours {
+		if string(orNull(value)) == string(orNull(known[key])) {
+			delete(ours, key) // the page sends back what it was shown: nobody chose that
 		}
 	}
-	ours, ignored := configurationIn(theirs, known)
-	c.ignored(ignored)
 	var after object
 	err = c.ask(http.MethodPut, "/api/v1/configuration", ours, &after)
 	if c.noSuchLine(err, "lines", ours) {
@@ -67,7 +67,31 @@ func updateConfiguration(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.ignored(append(ignored, idle(after)...))
 	return c.answer(configurationOut(after))
+}
+
+// clearMissing clears the settings of biliup that a page leaves out. Logins are cleared only by one that knows of them.
+func clearMissing(ours, known object, logins bool) {
+	for key, value := range known {
+		_, sent := ours[key]
+		login := slices.Contains(userKeys, key)
+		if sent || isNull(value) || login && !logins || !login && !slices.Contains(pageKeys, key) && !settings.Biliups(key) {
+			continue
+		}
+		ours[key] = null
+	}
+}
+
+// idle names the settings that are kept and change nothing, as the page knows them.
+func idle(ours object) []string {
+	names := valueOf[[]string](ours[keyWithoutEffect])
+	for i, name := range names {
+		if slices.Contains(userKeys, name) {
+			names[i] = "user." + name
+		}
+	}
+	return names
 }
 
 // noSuchLine tells whether settings were refused for the name of their line, and lets AUTO stand for it: biliup takes any text
@@ -85,7 +109,7 @@ func (c *call) noSuchLine(err error, field string, settings object) bool {
 // configurationOut is the configuration in biliup's shape. Secrets are masked already.
 func configurationOut(ours object) object {
 	theirs := renamedOut(ours)
-	theirs["file_size"], theirs["segment_time"] = encoded(defaultSplitSize*mebibyte), encoded(clock(defaultSplitTime))
+	delete(theirs, keyWithoutEffect)
 	theirs["streamers"] = json.RawMessage("{}")
 	delete(theirs, "downloader")
 	if _, ok := theirs["user"]; !ok {
@@ -115,19 +139,25 @@ func renamedOut(ours object) object {
 	return theirs
 }
 
-// configurationIn turns biliup's keys into ours. Known are those that there are here, by the installed plugins too; others are
-// ignored when they have a value, as biliup does with keys of platforms that it does not know.
+// configurationIn turns biliup's keys into ours. Known are those that there are here, by the installed plugins too; those of
+// biliup that nothing here takes yet are kept; others are ignored when they have a value, as biliup does with what it does not
+// know.
 func configurationIn(theirs, known object) (ours object, ignored []string) {
 	ours = make(object)
 	set := func(shown, key string, value json.RawMessage) {
-		// The names of biliup's downloaders are no recorders here, and a room whose recorder there is not is not recorded.
-		if _, ok := known[key]; !ok || key == "downloader" {
-			if !isNull(value) {
+		_, ok := known[key]
+		switch {
+		case key == keyWithoutEffect:
+		case key == "downloader":
+			// The names of biliup's downloaders are no recorders here, and a room whose recorder is not there is not recorded.
+			if !isNull(orNull(value)) {
 				ignored = append(ignored, shown)
 			}
-			return
+		case ok || settings.Biliups(key) && !isNull(orNull(value)):
+			ours[key] = orNull(value)
+		case !isNull(orNull(value)):
+			ignored = append(ignored, shown)
 		}
-		ours[key] = value
 	}
 	names := make(map[string]string)
 	for key, name := range configurationNames {
@@ -145,32 +175,10 @@ func configurationIn(theirs, known object) (ours object, ignored []string) {
 			set(key, key, value)
 		}
 	}
-	for _, key := range neverNull {
-		if value, ok := ours[key]; ok && isNull(value) {
-			delete(ours, key)
-		}
-	}
 	return ours, ignored
 }
 
 // clock is a length of time in biliup's form.
 func clock(seconds int64) string {
 	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
-}
-
-// parseClock reads HH:MM:SS, MM:SS, or a number of seconds.
-func parseClock(text string) (seconds int64, err error) {
-	parts := strings.Split(strings.TrimSpace(text), ":")
-	if len(parts) > 3 {
-		return 0, fmt.Errorf("%q has too many parts", text)
-	}
-	var total time.Duration
-	for _, part := range parts {
-		var n uint32
-		if _, err := fmt.Sscanf(part, "%d", &n); err != nil || part == "" || strings.Trim(part, "0123456789") != "" {
-			return 0, fmt.Errorf("%q is no length of time", text)
-		}
-		total = total*60 + time.Duration(n)
-	}
-	return int64(total), nil
 }

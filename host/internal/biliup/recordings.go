@@ -84,13 +84,13 @@ func getStatus(c *call) error {
 	if err := c.ask(http.MethodGet, "/api/v1/status", nil, &status); err != nil {
 		return err
 	}
-	all, err := c.templates()
+	with, err := c.surroundings()
 	if err != nil {
 		return err
 	}
 	rooms := valueOf[[]object](status["rooms"])
 	for _, room := range rooms {
-		room["live_streamer"] = encoded(flat(streamer{valueOf[object](room["live_streamer"])}, all))
+		room["live_streamer"] = encoded(flat(streamer{valueOf[object](room["live_streamer"])}, with))
 		room["uploader_status"] = encoded(uploadStatus(valueOf[string](room["uploader_status"])))
 		if !isNull(room["upload_streamer"]) {
 			room["upload_streamer"] = encoded(templateOut(valueOf[object](room["upload_streamer"])))

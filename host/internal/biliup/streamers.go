@@ -1,12 +1,14 @@
 package biliup
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 
 	"github.com/lubod/lubod/host/internal/reason"
+	"github.com/lubod/lubod/host/internal/settings"
 )
 
 // streamerNames are biliup's names for fields of a streamer.
@@ -60,9 +62,17 @@ func (t templates) byID(id int64) (name string, ok bool) {
 	return "", false
 }
 
-func (c *call) templates() (templates, error) {
-	var all templates
-	return all, c.ask(http.MethodGet, "/api/v1/upload_streamers", nil, &all)
+// surroundings are what a streamer is shown and read with.
+type surroundings struct {
+	templates     templates
+	configuration object
+}
+
+func (c *call) surroundings() (with surroundings, err error) {
+	if err := c.ask(http.MethodGet, "/api/v1/upload_streamers", nil, &with.templates); err != nil {
+		return with, err
+	}
+	return with, c.ask(http.MethodGet, "/api/v1/configuration", nil, &with.configuration)
 }
 
 func listStreamers(c *call) error {
@@ -70,20 +80,20 @@ func listStreamers(c *call) error {
 	if err := c.ask(http.MethodGet, "/api/v1/streamers", nil, &states); err != nil {
 		return err
 	}
-	all, err := c.templates()
+	with, err := c.surroundings()
 	if err != nil {
 		return err
 	}
 	flat := make([]object, 0, len(states))
 	for _, one := range states {
-		flat = append(flat, one.flat(all))
+		flat = append(flat, one.flat(with))
 	}
 	return c.answer(flat)
 }
 
 // flat is a streamer with its state, in one object.
-func (s state) flat(all templates) object {
-	theirs := flat(streamer{s.Inner}, all)
+func (s state) flat(with surroundings) object {
+	theirs := flat(streamer{s.Inner}, with)
 	theirs["status"], theirs["upload_status"] = encoded(s.Status), encoded(uploadStatus(s.UploadStatus))
 	if s.Reason != nil {
 		theirs["reason"] = encoded(*s.Reason)
@@ -100,10 +110,10 @@ func uploadStatus(ours string) string {
 }
 
 // flat is a streamer in biliup's shape.
-func flat(ours streamer, all templates) object {
+func flat(ours streamer, with surroundings) object {
 	theirs := object{
 		"id": ours.object["id"], "url": ours.object["url"], "remark": ours.object["remark"], "opt_args": null,
-		"upload_streamers_id": encoded(all.byName(ours.templateName())),
+		"upload_streamers_id": encoded(with.templates.byName(ours.templateName())),
 	}
 	for _, field := range streamerFields {
 		theirs[field] = null
@@ -111,31 +121,37 @@ func flat(ours streamer, all templates) object {
 			theirs[field] = value
 		}
 	}
-	theirs["override"], theirs["publish"] = overrideOut(ours), orNull(ours.object["publish"])
+	theirs["override"], theirs["publish"] = overrideOut(ours, with.configuration), orNull(ours.object["publish"])
 	return theirs
 }
 
-// overrideOut is the override of a room in biliup's shape, where it says how long files get as well.
-func overrideOut(ours streamer) json.RawMessage {
-	theirs := renamedOut(valueOf[object](ours.object["override"]))
-	switch size := valueOf[int64](ours.object["split_size"]); size {
-	case defaultSplitSize:
-	case 0:
-		theirs["file_size"] = null
-	default:
-		theirs["file_size"] = encoded(size * mebibyte)
+// overrideOut is the override of a room in biliup's shape, which says there how long files get when the room itself does.
+func overrideOut(ours streamer, configuration object) json.RawMessage {
+	override := valueOf[object](ours.object["override"])
+	inherited := func(key string) json.RawMessage {
+		if value, ok := override[key]; ok {
+			return value
+		}
+		return configuration[key]
 	}
-	switch seconds := valueOf[int64](ours.object["split_time"]); seconds {
-	case defaultSplitTime:
-	case 0:
-		theirs["segment_time"] = null
-	default:
-		theirs["segment_time"] = encoded(clock(seconds))
+	theirs := renamedOut(override)
+	if own := valueOf[int64](ours.object["split_size"]); own != (valueOf[int64](inherited("file_size"))+mebibyte-1)/mebibyte {
+		theirs["file_size"] = orUnlimited(own, own*mebibyte)
+	}
+	if own := valueOf[int64](ours.object["split_time"]); clock(own) != cmp.Or(valueOf[string](inherited("segment_time")), clock(0)) {
+		theirs["segment_time"] = orUnlimited(own, clock(own))
 	}
 	if len(theirs) == 0 {
 		return null
 	}
 	return encoded(theirs)
+}
+
+func orUnlimited(limit int64, shown any) json.RawMessage {
+	if limit == 0 {
+		return null
+	}
+	return encoded(shown)
 }
 
 func createStreamer(c *call) error {
@@ -168,11 +184,11 @@ func updateStreamer(c *call) error {
 
 // saveStreamer sends a streamer in our shape. before is what it was; nothing for a new one.
 func (c *call) saveStreamer(method string, theirs object, before streamer) error {
-	all, err := c.templates()
+	with, err := c.surroundings()
 	if err != nil {
 		return err
 	}
-	ours, err := c.streamerIn(theirs, before, all)
+	ours, err := c.streamerIn(theirs, before, with)
 	if err != nil {
 		return err
 	}
@@ -185,10 +201,10 @@ func (c *call) saveStreamer(method string, theirs object, before streamer) error
 	if err != nil {
 		return err
 	}
-	return c.answer(flat(streamer{after}, all))
+	return c.answer(flat(streamer{after}, with))
 }
 
-func (c *call) streamerIn(theirs object, before streamer, all templates) (object, error) {
+func (c *call) streamerIn(theirs object, before streamer, with surroundings) (object, error) {
 	if err := fieldsOut(theirs); err != nil {
 		return nil, err
 	}
@@ -208,14 +224,15 @@ func (c *call) streamerIn(theirs object, before streamer, all templates) (object
 		return nil, invalid("opt_args", reason.BiliupFFmpegArguments)
 	}
 	var err error
-	if ours["template_name"], err = templateName(theirs, before, all); err != nil {
+	if ours["template_name"], err = templateName(theirs, before, with.templates); err != nil {
 		return nil, err
 	}
 	ours["publish"] = publishIn(theirs, before, ours["template_name"])
-	if err := c.overrideIn(theirs, ours); err != nil {
+	ignored, err := overrideIn(theirs, ours, with.configuration)
+	if err != nil {
 		return nil, err
 	}
-	c.ignored(unknownFields(theirs))
+	c.ignored(append(ignored, unknownFields(theirs)...))
 	return ours, nil
 }
 
@@ -312,66 +329,33 @@ func templateName(theirs object, before streamer, all templates) (json.RawMessag
 	return encoded(name), nil
 }
 
-// overrideIn takes out of the override how long files get: that is not a setting but a field of the streamer here.
-func (c *call) overrideIn(theirs, ours object) error {
-	ours["override"] = null
-	ours["split_size"], ours["split_time"] = encoded(defaultSplitSize), encoded(defaultSplitTime)
+// overrideIn translates the override. How long files get is a setting like any other in it; what the room itself said of that,
+// which the page was shown there, is so replaced.
+func overrideIn(theirs, ours, configuration object) (ignored []string, err error) {
+	ours["override"], ours["split_size"], ours["split_time"] = null, null, null
 	if !isNull(theirs["override"]) {
 		var override object
 		if err := json.Unmarshal(theirs["override"], &override); err != nil {
-			return invalid("override", reason.APIBodyNotObject)
+			return nil, invalid("override", reason.APIBodyNotObject)
 		}
-		if err := splitIn(override, ours); err != nil {
-			return err
-		}
-		var known object
-		if err := c.ask(http.MethodGet, "/api/v1/configuration", nil, &known); err != nil {
-			return err
-		}
-		for key, value := range override {
-			if isNull(value) {
-				delete(override, key)
+		var kept object
+		kept, ignored = configurationIn(override, configuration)
+		for key, value := range kept {
+			if isNull(value) && !settings.Unlimited(key) {
+				delete(kept, key)
 			}
 		}
-		settings, ignored := configurationIn(override, known)
 		for i := range ignored {
 			ignored[i] = "override." + ignored[i]
 		}
-		c.ignored(ignored)
-		ours["override"] = encoded(settings)
+		ours["override"] = encoded(kept)
 	}
 	for _, field := range []string{"split_size", "split_time"} {
 		if value := theirs[field]; !isNull(value) {
 			ours[field] = value
 		}
 	}
-	return nil
-}
-
-// splitIn moves file_size and segment_time. An explicit null, or an empty text, is no limit.
-func splitIn(override, ours object) error {
-	if value, ok := override["file_size"]; ok {
-		var bytes int64
-		if err := json.Unmarshal(value, &bytes); err != nil || bytes < 0 {
-			return invalid("override.file_size", reason.BiliupBytes)
-		}
-		ours["split_size"] = encoded((bytes + mebibyte - 1) / mebibyte)
-		delete(override, "file_size")
-	}
-	if value, ok := override["segment_time"]; ok {
-		seconds := int64(0)
-		if text := valueOf[string](value); text != "" {
-			var err error
-			if seconds, err = parseClock(text); err != nil {
-				return invalid("override.segment_time", reason.BiliupClock)
-			}
-		} else if !isUnset(value) {
-			return invalid("override.segment_time", reason.BiliupClockText)
-		}
-		ours["split_time"] = encoded(seconds)
-		delete(override, "segment_time")
-	}
-	return nil
+	return ignored, nil
 }
 
 func deleteStreamer(c *call) error {
@@ -379,7 +363,7 @@ func deleteStreamer(c *call) error {
 	if err != nil {
 		return err
 	}
-	all, err := c.templates()
+	with, err := c.surroundings()
 	if err != nil {
 		return err
 	}
@@ -387,7 +371,7 @@ func deleteStreamer(c *call) error {
 	if err := c.ask(http.MethodDelete, "/api/v1/streamers/"+id, nil, &gone); err != nil {
 		return err
 	}
-	return c.answer(flat(streamer{gone}, all))
+	return c.answer(flat(streamer{gone}, with))
 }
 
 func pauseStreamer(c *call) error {

@@ -5,9 +5,6 @@ const (
 	BiliupFFmpegArguments    = "biliup.ffmpeg_arguments"
 	BiliupTemplateID         = "biliup.template_id"
 	BiliupNoSuchTemplate     = "biliup.no_such_template"
-	BiliupBytes              = "biliup.bytes"
-	BiliupClock              = "biliup.clock"
-	BiliupClockText          = "biliup.clock_text"
 	BiliupExtra              = "biliup.extra"
 	BiliupExtraField         = "biliup.extra_field"
 	BiliupPublishesNothing   = "biliup.publishes_nothing"
@@ -29,9 +26,6 @@ var biliupPaths = catalogue{
 	BiliupFFmpegArguments:    {"are arguments of ffmpeg, and no recorder here uses it; remove them", "是 ffmpeg 的参数，而这里没有录制器使用它；请删除", Action{Edit, ""}},
 	BiliupTemplateID:         {"must be the id of a template, or null", "必须是模板的 id，或 null", Action{Edit, ""}},
 	BiliupNoSuchTemplate:     {"there is no template with the id {id}", "没有 id 为 {id} 的模板", Action{Edit, ""}},
-	BiliupBytes:              {"must be a number of bytes, or null", "必须是字节数，或 null", Action{Edit, ""}},
-	BiliupClock:              {"must have the form HH:MM:SS", "必须是 HH:MM:SS 的形式", Action{Edit, ""}},
-	BiliupClockText:          {"must be a text of the form HH:MM:SS, or null", "必须是 HH:MM:SS 形式的文字，或 null", Action{Edit, ""}},
 	BiliupExtra:              {"must be a JSON object, such as {example}", "必须是 JSON 对象，例如 {example}", Action{Edit, ""}},
 	BiliupExtraField:         {"{field} is not sent to Bilibili from here; there are human_type2 and creation_statement", "这里不会把 {field} 发给 Bilibili；可用的是 human_type2 和 creation_statement", Action{Edit, ""}},
 	BiliupPublishesNothing:   {"Noop: to publish nothing, give the streamer no template", "Noop：如不投稿，请不要给录制任务设置模板", Action{Edit, ""}},

@@ -424,7 +424,7 @@ func (s *Service) insert(ctx context.Context, streamer db.Streamer, status extra
 	}
 	return recorder.Request{
 		SessionID: followed.id.String(), Streams: status.Streams, PathPrefix: followed.prefix, FirstIndex: int(index),
-		SplitDuration: time.Duration(streamer.SplitTime) * time.Second, SplitSize: streamer.SplitSize << 20, FileMode: modes.File,
+		SplitDuration: configuration.SplitTime(streamer.SplitTime), SplitSize: configuration.SplitSize(streamer.SplitSize), FileMode: modes.File,
 	}, nil
 }
 

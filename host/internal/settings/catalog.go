@@ -99,8 +99,11 @@ func (c *Catalog) Format(key string) string {
 }
 
 // hidden tells whether a key's value must not be shown: it is secret, or nobody knows whether it is, because its plugin
-// is away.
+// is away. Of biliup's own settings it is known.
 func (c *Catalog) hidden(key string) bool {
+	if c.waits(key) {
+		return waiting[key]
+	}
 	option := c.option(key)
 	return option == nil || option.Secret
 }
@@ -160,7 +163,7 @@ func (c *Catalog) Accept(sent, stored map[string]json.RawMessage) (set map[strin
 	for _, key := range slices.Sorted(maps.Keys(sent)) {
 		value, old := sent[key], stored[key]
 		if string(value) == "null" {
-			if old == nil && c.option(key) == nil {
+			if old == nil && c.option(key) == nil && !c.waits(key) {
 				return nil, nil, c.unknown(key)
 			}
 			remove = append(remove, key)
@@ -191,7 +194,12 @@ func (c *Catalog) accept(key string, value, old json.RawMessage) (json.RawMessag
 	switch {
 	case old != nil && (masked || same(value, old)):
 		return old, nil
-	case c.option(key) == nil:
+	case c.waits(key) && !masked:
+		if len(value) > maxOptionBytes {
+			return nil, tooLong(key)
+		}
+		return value, nil
+	case c.option(key) == nil && !c.waits(key):
 		if old != nil {
 			return nil, &KeyError{key, "belongs to no plugin that is installed and running: it can be left as it is, or removed with null"}
 		}
@@ -206,7 +214,7 @@ func (c *Catalog) accept(key string, value, old json.RawMessage) (json.RawMessag
 // check holds a value against every plugin that declares the key.
 func (c *Catalog) check(key string, value json.RawMessage) error {
 	if len(value) > maxOptionBytes {
-		return &KeyError{key, fmt.Sprintf("must have at most %d bytes", maxOptionBytes)}
+		return tooLong(key)
 	}
 	for _, d := range c.entries[key].declared {
 		if problem := mistake(d.option, value); problem != "" {
@@ -214,6 +222,10 @@ func (c *Catalog) check(key string, value json.RawMessage) error {
 		}
 	}
 	return nil
+}
+
+func tooLong(key string) error {
+	return &KeyError{key, fmt.Sprintf("must have at most %d bytes", maxOptionBytes)}
 }
 
 // mistake says what a value of an option has to be when it is not; empty when it is. Values are never repeated.

@@ -41,6 +41,9 @@ type Configuration struct {
 	EventLoopInterval int `json:"event_loop_interval"`
 	// FilteringThreshold in MB: shorter segments are kept on disk and not published.
 	FilteringThreshold float64 `json:"filtering_threshold"`
+	// FileSize and SegmentTime are with how much, and after how long, the files of rooms end that say nothing of their own.
+	FileSize    SizeLimit `json:"file_size"`
+	SegmentTime TimeLimit `json:"segment_time"`
 	// FilenamePrefix is the template of file names, for rooms that have none of their own.
 	FilenamePrefix string `json:"filename_prefix"`
 	// FileMode and FolderMode are the permissions of recordings, and of folders that are made for them, as octal text; empty:
@@ -76,7 +79,7 @@ func DefaultConfiguration() Configuration {
 	return Configuration{
 		Lines: LineAuto, Threads: 3, DownloadLimit: 5, UploadLimit: 2,
 		Delay: 300, EventLoopInterval: 30, FilteringThreshold: 20,
-		FilenamePrefix: naming.Default, TrashDays: 3,
+		FileSize: 2048 * mebibyte, SegmentTime: 3600, FilenamePrefix: naming.Default, TrashDays: 3,
 	}
 }
 
@@ -179,6 +182,10 @@ func (c Configuration) validate() error {
 
 // explain turns the decoder's error into one that names the key and what is allowed.
 func explain(err error) error {
+	var key *KeyError
+	if errors.As(err, &key) {
+		return key
+	}
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) && wrongType.Field != "" {
 		return &KeyError{wrongType.Field, fmt.Sprintf("must be a %s, not a %s", jsonType(wrongType.Type), wrongType.Value)}
