@@ -63,6 +63,8 @@ var guideStatus = map[string][]string{
 	"/ws/logs":          {"101"},
 	"/files":            {"404"},        // nothing was recorded yet
 	"/hooks/1/retry":    {"404"},        // there is no hook
+	"/sessions/1":       {"404"},        // the session that reads this has another number
+	"/api_users/1":      {"409"},        // the last user stays
 	"/proxy":            {"503", "422"}, // no network, or nothing there
 	"/segments/1/retry": {"200", "409"}, // the upload may be done already
 	"/segments/1/waive": {"200", "409"},
