@@ -46,8 +46,9 @@ packages:
 .PHONY: build
 build: ## Build bin/lubod, bin/lubod-sim and bin/plugins/*
 	@mkdir -p bin/plugins
+	@echo "building lubod and lubod-sim (the first time takes some minutes)"
 	@go build -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
-	@go build -o bin/plugins/ $(addprefix ./,$(PLUGINS))
+	@for plugin in $(PLUGINS); do echo "building $$plugin"; go build -o bin/plugins/ "./$$plugin"; done
 
 ##@ Develop
 .PHONY: test
@@ -87,6 +88,7 @@ GO_DIRS := cmd db host plugins sdk tools
 # Modules are downloaded whenever the lists of them change: afterwards everything here works offline.
 bin/.modules: go.mod go.sum $(foreach module,$(EXAMPLES),$(module)/go.mod $(wildcard $(module)/go.sum)) | packages
 	@mkdir -p bin
+	@echo "downloading Go modules (once, and whenever their list changes)"
 	@for module in . $(EXAMPLES); do (cd $$module && go mod download) || \
 		{ echo "deps: cannot download the Go modules of $$module (no network?)" >&2; exit 1; }; done
 	@touch $@
