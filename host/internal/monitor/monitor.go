@@ -126,9 +126,10 @@ type watched struct {
 	trouble  reason.Reason
 	fact     *fact // that nobody took notice of yet
 	sayings
-	again  bool // asked for while a poll was under way
-	gone   bool
-	person bool // a person has to act before the next result can be a better one
+	changed time.Time // when somebody created it or changed it last
+	again   bool      // asked for while a poll was under way
+	gone    bool
+	person  bool // a person has to act before the next result can be a better one
 	slotWait
 	batchState
 }
@@ -270,6 +271,9 @@ func (s *scheduler) takeRequests(ctx context.Context) {
 	s.callWaiting(freed)
 	for id, atOnce := range wanted {
 		room := s.rooms[id]
+		if room != nil && atOnce {
+			room.changed = time.Now()
+		}
 		switch {
 		case room == nil:
 		case room.index < 0:

@@ -211,6 +211,9 @@ func (s *scheduler) take(given result) {
 		s.noteWait(room, given, now)
 		room.due = room.afterResult(given.err, now)
 	}
+	if given.notUpYet() {
+		room.due = sooner(room.due, room.early(now))
+	}
 	// What changed since the poll counts too: a recording that began meanwhile may be outside its window by now.
 	change, _ := room.rules.at(room.polled)
 	room.due = sooner(room.due, change)
