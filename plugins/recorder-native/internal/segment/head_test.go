@@ -107,6 +107,16 @@ func TestRecoveredFileHasAnIndex(t *testing.T) {
 			t.Errorf("a recovered file of eight groups lacks %q", property[:len(property)-2])
 		}
 	}
+	// The index is an array of times in seconds: those of the keyframes, and of no other frame.
+	_, times, found := bytes.Cut(whole, []byte("times\x0a"))
+	if !found || binary.BigEndian.Uint32(times) != 8 {
+		t.Fatalf("the index is there: %v, with %d places, want 8", found, binary.BigEndian.Uint32(times))
+	}
+	for i := range 8 {
+		if at := math.Float64frombits(binary.BigEndian.Uint64(times[4+9*i+1:])); math.Round(at) != float64(i) {
+			t.Errorf("keyframe %d is at %v s in the index", i, at)
+		}
+	}
 }
 
 // A file of sound alone does not claim a picture.
