@@ -62,6 +62,9 @@ func TestFileThatASessionKeptIsTakenOverAndHoldsItsRecording(t *testing.T) {
 	if state := h.code("SELECT state FROM recordings"); state != "waiting" {
 		t.Errorf("a recording with a file that is no segment is %s", state)
 	}
+	if !scalar[bool](h, "SELECT bool_and(holds) FROM recorder_sessions") {
+		t.Error("after a try that failed, the recording does not wait for the file any more")
+	}
 	away.Store(false)
 	h.untilRows(2, "segments")
 	h.untilRows(1, "recordings WHERE state = 'ended' AND reason IS NULL")
