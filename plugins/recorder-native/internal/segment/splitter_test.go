@@ -527,3 +527,24 @@ func (discard) Append(flv.Tag, int64, bool) error          { return nil }
 func (discard) AppendHeader(flv.Type, []byte, int64) error { return nil }
 func (discard) Size() int64                                { return 1 }
 func (discard) Close() error                               { return nil }
+
+// A sender that stops marking keyframes gets its segments cut at ordinary frames, late, and the log says so; one that takes its
+// time with a keyframe does not.
+func TestSplitterSaysWhenItCutsWithoutAKeyframe(t *testing.T) {
+	for _, test := range []struct {
+		seconds, segments, notes int
+	}{{58, 1, 0}, {70, 2, 1}} {
+		s := newSender(t, Limits{Duration: 20 * time.Second})
+		s.begin(false)
+		s.key(0)
+		for i := 1; i < 10*test.seconds; i++ {
+			s.frame(int64(100 * i))
+		}
+		if err := s.splitter.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.sink.segments) != test.segments || s.notes["no-keyframe"] != test.notes {
+			t.Errorf("%d s without a keyframe are %d segments and %d notes, want %d and %d", test.seconds, len(s.sink.segments), s.notes["no-keyframe"], test.segments, test.notes)
+		}
+	}
+}
