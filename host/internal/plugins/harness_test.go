@@ -73,6 +73,9 @@ func (w *world) install(label string, env ...string) {
 // write replaces a file in one step, as an installer does: a file that runs cannot be written to.
 func (w *world) write(name, content string, mode os.FileMode) string {
 	w.t.Helper()
+	// A program that another test's fork holds open for writing is busy: nobody forks meanwhile.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	path := filepath.Join(w.dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		w.t.Fatal(err)
