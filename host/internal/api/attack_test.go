@@ -181,7 +181,7 @@ func TestAttackByManyConnections(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, response.Body)
 				_ = response.Body.Close()
-				if response.StatusCode != 200 {
+				if response.StatusCode != http.StatusOK {
 					t.Errorf("a user is answered %d", response.StatusCode)
 				}
 			}

@@ -48,7 +48,7 @@ func TestOnlyTheseAnswerWithoutASession(t *testing.T) {
 				continue
 			}
 			for what, body := range wrongBodies() {
-				if a := h.call(t, method, strings.ReplaceAll(path, "{id}", "no number")+"?page=no+number", body); a.status != 401 || !strings.Contains(string(a.body), "log in") {
+				if a := h.call(t, method, strings.ReplaceAll(path, "{id}", "no number")+"?page=no+number", body); a.status != 401 || !strings.Contains(a.body, "log in") {
 					t.Errorf("%s %s with %s answered %d %.200s, want 401", method, path, what, a.status, a.body)
 				}
 			}

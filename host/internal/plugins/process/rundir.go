@@ -79,7 +79,7 @@ func LendLogDir(logs string, uid, gid int) (string, error) {
 }
 
 func lendDir(parent, dir string, uid, gid int) error {
-	if err := os.Chmod(parent, passable); err != nil { //nolint:gosec // see there
+	if err := os.Chmod(parent, passable); err != nil {
 		return fmt.Errorf("open a directory for plugins to other users: %w", err)
 	}
 	if err := os.Lchown(dir, uid, gid); err != nil {
