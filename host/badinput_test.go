@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -65,6 +66,10 @@ func TestDatabaseThatIsDownIsWaitedForWithAMessage(t *testing.T) {
 	daemon := hosttest.New(t, hosttest.Options{DatabaseURL: "postgres://lubod:topsecret@127.0.0.1:1/lubod?sslmode=disable"})
 	daemon.Launch()
 	daemon.Log().Wait(2, "part=db", "127.0.0.1:1")
+	// What `ps` shows to everybody.
+	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", daemon.PID())); err == nil && strings.Contains(string(line), "topsecret") {
+		t.Errorf("the arguments show the password: %q", line)
+	}
 	daemon.Signal(syscall.SIGTERM)
 	_ = daemon.WaitExit()
 	if text := daemon.Log().Text(); strings.Contains(text, "topsecret") {

@@ -37,6 +37,12 @@ type Setting = config.Setting
 // Settings lists every setting of Config.
 func Settings() []Setting { return config.Settings() }
 
+// DatabaseURLVariable is the environment variable for the URL of the database.
+const DatabaseURLVariable = config.DatabaseURLVariable
+
+// HoldsPassword tells whether the URL of a database holds a password.
+func HoldsPassword(url string) bool { return config.HoldsPassword(url) }
+
 // LoadConfig makes a Config from flags and environment variables; the error names every setting that is wrong.
 func LoadConfig(flag func(name string) (string, bool), getenv func(name string) string) (Config, error) {
 	return config.Load(flag, getenv)

@@ -12,6 +12,7 @@ import (
 var version = "dev"
 
 func main() {
+	hidePassword(os.Args)
 	root := &cobra.Command{
 		Use:           "lubod",
 		Short:         "Record live streams and publish them to Bilibili / 录制直播并投稿到 B 站",

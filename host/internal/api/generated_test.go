@@ -424,5 +424,6 @@ func unreachable() []string {
 		"loginByQRCode", // needs a key that this server issued, and a confirmation
 		"getProxy",      // reaches public addresses only
 		"retryHook",     // needs a hook that has failed
+		"getMyInfo",     // needs a login that no other request has removed meanwhile
 	}
 }

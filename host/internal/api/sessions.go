@@ -44,8 +44,9 @@ type caller struct {
 	sessionStale bool
 	// beginning is the user whose session begins by this request; nil: none does.
 	beginning *int64
-	// device is what the browser says which one it is.
-	device string
+	// device is what the browser says which one it is; browser: it is one, as far as it shows.
+	device  string
+	browser bool
 	// client is what the browser calls itself.
 	client string
 	// address is what attempts are counted for.
@@ -85,7 +86,8 @@ func newCaller(r *http.Request) *caller {
 		device = cookie.Value
 	}
 	return &caller{
-		device: device, client: strings.ToValidUTF8(fmt.Sprintf("%.200s", r.UserAgent()), ""),
+		browser: device != "" || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "",
+		device:  device, client: strings.ToValidUTF8(fmt.Sprintf("%.200s", r.UserAgent()), ""),
 		address: throttleAddress(address),
 		// A page that points its own name at 127.0.0.1 can make a browser send requests here; the Host header tells.
 		local: peer.IsLoopback() && !isProxied(r) && isLoopbackHost(r.Host),

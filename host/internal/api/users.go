@@ -132,12 +132,16 @@ func (s *Server) LoginUser(ctx context.Context, request LoginUserRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	device, err := s.rememberDevice(ctx, user.ID, known)
-	if err != nil {
-		return nil, err
+	cookies := []string{session}
+	if who.browser { // a script would keep the last cookie that it gets, and has no use for this one
+		device, err := s.rememberDevice(ctx, user.ID, known)
+		if err != nil {
+			return nil, err
+		}
+		cookies = append(cookies, device)
 	}
 	s.log.Info("logged in", "by", user.Username, "address", who.address)
-	answer := loginAnswer{LoggedIn{Username: user.Username}, []string{session, device}}
+	answer := loginAnswer{LoggedIn{Username: user.Username}, cookies}
 	if next != "" {
 		answer.body.Next = &next
 	}

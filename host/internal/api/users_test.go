@@ -338,7 +338,8 @@ func TestGuessesOfManyUsersFromOneAddressHaveToWait(t *testing.T) {
 func TestStrangersDoNotHoldAKnownDevice(t *testing.T) {
 	h := newHarness(t, dbtest.New(t))
 	h.register(t, "admin", "password123")
-	h.login(t, "admin", "password123") // the owner's browser keeps lubod_device
+	// The owner's browser keeps lubod_device.
+	h.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, "Origin", h.base).must(t, 200)
 	h.api(t, "GET", "/logout", "").must(t, 303)
 	now := time.Now()
 	h.server.attempts.now = func() time.Time { return now }
@@ -380,6 +381,11 @@ func TestCookieOfADevice(t *testing.T) {
 	if err != nil || device.Name != deviceCookie || !device.HttpOnly || !device.Secure || device.SameSite != http.SameSiteLaxMode || device.MaxAge < 300*24*3600 || device.Value == strings.Repeat("A", deviceLength) {
 		t.Fatalf("device cookie %q, %v", cookies[1], err)
 	}
+	script := newBrowser(t, h.base)
+	script.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`).must(t, 200)
+	if got := script.api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`).header.Values("Set-Cookie"); len(got) != 1 {
+		t.Errorf("a script gets the cookies %q, want that of its session", got)
+	}
 	stranger := newBrowser(t, h.base)
 	stranger.api(t, "GET", "/streamers", "", "Cookie", deviceCookie+"="+device.Value).must(t, 401)
 	stranger.api(t, "GET", "/streamers", "", "Cookie", sessionCookie+"="+device.Value).must(t, 401)
@@ -393,7 +399,7 @@ func TestCookieOfADevice(t *testing.T) {
 		t.Errorf("the database holds %q, %v", stored, err)
 	}
 	for range maxDevices + 5 {
-		newBrowser(t, h.base).login(t, "admin", "password123")
+		newBrowser(t, h.base).api(t, "POST", "/users/login", `{"username":"admin","password":"password123"}`, "Origin", h.base).must(t, 200)
 	}
 	var kept int
 	if err := h.db.Pool.QueryRow(t.Context(), "SELECT count(*) FROM devices").Scan(&kept); err != nil || kept != maxDevices {

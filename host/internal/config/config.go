@@ -256,17 +256,22 @@ func (c *Config) readDatabaseURL() error {
 
 // refusePassword keeps the password of a database off the command line.
 func refusePassword(value string) error {
+	if !HoldsPassword(value) {
+		return nil
+	}
+	return errors.New("holds a password, and everybody on this machine can read it in the list of processes; put the URL into the variable " +
+		DatabaseURLVariable + ", or into a file that --database-url-file names")
+}
+
+// HoldsPassword tells whether the URL of a database holds a password.
+func HoldsPassword(value string) bool {
 	address, err := url.Parse(value)
 	if err != nil {
-		return nil //nolint:nilerr // checkDatabaseURL says it
+		return false
 	}
 	_, inUser := address.User.Password()
 	query := address.Query()
-	if inUser || query.Has("password") || query.Has("sslpassword") {
-		return errors.New("holds a password, and everybody on this machine can read it in the list of processes; put the URL into the variable " +
-			DatabaseURLVariable + ", or into a file that --database-url-file names")
-	}
-	return nil
+	return inUser || query.Has("password") || query.Has("sslpassword")
 }
 
 // value returns the value that applies and the words that name where it came from; err is what is wrong with its being there.

@@ -95,7 +95,7 @@ func (c *Catalog) Format(key string) string {
 	if option := c.option(key); option != nil {
 		return option.Format
 	}
-	return ""
+	return waitingFormats[key] // a plugin may take it later
 }
 
 // hidden tells whether a key's value must not be shown: it is secret, or nobody knows whether it is, because its plugin

@@ -3,6 +3,8 @@ package settings
 import (
 	"encoding/json"
 	"slices"
+
+	"github.com/lubod/lubod/sdk"
 )
 
 // waiting are settings of biliup that its users have and that nothing here takes yet: their names, and whether the value is a
@@ -29,6 +31,9 @@ var waiting = map[string]bool{
 	"niconico-email": true, "niconico-password": true, "niconico-user-session": true, "niconico-purge-credentials": true,
 	"afreecatv_username": true, "afreecatv_password": true,
 }
+
+// waitingFormats are the formats, as Catalog.Format tells them, of those that are more than their type.
+var waitingFormats = map[string]string{"bili_cookie_file": sdk.FormatLoginFile}
 
 // waits tells whether a key is one of biliup's that nothing here takes yet.
 func (c *Catalog) waits(key string) bool {
