@@ -52,11 +52,15 @@ func write(t interface {
 // Wherever a recorder was killed, the file holds exactly the whole tags before that point, and asking again changes nothing.
 func TestRecoverKeepsExactlyTheWholeTagsBeforeTheCut(t *testing.T) {
 	whole := unfinished(t, 3)
-	dir := t.TempDir()
+	all := t.TempDir()
 	head := flv.FileHeaderSize + flv.TrailerSize + flv.ScriptSize(1024)
 	rapid.Check(t, func(r *rapid.T) {
 		cut := rapid.OneOf(rapid.IntRange(0, len(whole)), rapid.IntRange(0, head+100)).Draw(r, "cut")
 		rest := rapid.SampledFrom([]int{0, 0, 5, 700}).Draw(r, "zeros") // as a power cut leaves them
+		dir, err := os.MkdirTemp(all, "")
+		if err != nil {
+			r.Fatal(err)
+		}
 		prefix := filepath.Join(dir, "room")
 		write(r, prefix+"_004.flv.part", append(bytes.Clone(whole[:cut]), make([]byte, rest)...))
 		want, end := wholeTags(whole[:cut])
@@ -87,7 +91,8 @@ func TestRecoverKeepsExactlyTheWholeTagsBeforeTheCut(t *testing.T) {
 		if got, size := wholeTags(b); !slices.Equal(got, want) || size != end || len(b) != end {
 			r.Fatalf("%d tags in %d bytes, want %d in %d", len(got), len(b), len(want), end)
 		}
-		if s.Index != 4 || s.Path != prefix+"_004.flv" || s.SizeBytes != int64(end) || !s.Recovered || s.Duration <= 0 {
+		// A picture and the sound that came with it take no time yet.
+		if timeless := len(want) <= 2; s.Index != 4 || s.Path != prefix+"_004.flv" || s.SizeBytes != int64(end) || !s.Recovered || s.Duration < 0 || s.Duration == 0 && !timeless {
 			r.Fatalf("segment %+v", s)
 		}
 		if err := os.Remove(s.Path); err != nil {
