@@ -21,7 +21,7 @@ func hidePassword(args []string) {
 	if url == "" || !host.HoldsPassword(url) {
 		return
 	}
-	_ = syscall.Exec(program, rest, append(os.Environ(), host.DatabaseURLVariable+"="+url))
+	_ = syscall.Exec(program, rest, append(os.Environ(), host.DatabaseURLVariable+"="+url)) //nolint:gosec // this program, as it was called
 }
 
 // withoutDatabaseURL takes the flag of the database out of arguments.
